@@ -21,15 +21,15 @@ import (
 
 // Errors that callers branch on; drivers wrap them with what, where and what to do.
 var (
-	ErrUnreachable = errors.New("lock service unreachable")                // exit 69; may pass
-	ErrCredentials = errors.New("lock service refused credentials")        // exit 77
-	ErrBadRecord   = errors.New("state record unusable")                   // exit 78
-	ErrConfig      = errors.New("lock configuration unusable")             // exit 78: path owned by someone else's ACL, shared filesystem, foreign key ahead, ...
-	ErrHeld        = errors.New("lock held by another")                    // exit 75
-	ErrPlaceLost   = errors.New("place in the queue lost before the grant") // join anew
-	ErrTokenBack   = errors.New("token would go back")                     // exit 78
+	ErrUnreachable = errors.New("lock service unreachable")                  // exit 69; may pass
+	ErrCredentials = errors.New("lock service refused credentials")          // exit 77
+	ErrBadRecord   = errors.New("state record unusable")                     // exit 78
+	ErrConfig      = errors.New("lock configuration unusable")               // exit 78: path owned by someone else's ACL, shared filesystem, foreign key ahead, ...
+	ErrHeld        = errors.New("lock held by another")                      // exit 75
+	ErrPlaceLost   = errors.New("place in the queue lost before the grant")  // join anew
+	ErrTokenBack   = errors.New("token would go back")                       // exit 78
 	ErrUndrained   = errors.New("previous holder's writes may be undrained") // exit 72
-	ErrLost        = errors.New("lease lost")                              // exit 76
+	ErrLost        = errors.New("lease lost")                                // exit 76
 )
 
 // A Driver is one lock on one lock service. Its methods may be called from several goroutines; each

@@ -1,0 +1,291 @@
+package lock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/interlock-run/interlock/internal/clock"
+)
+
+var (
+	errKeyGone  = errors.New("our lock key is gone (removed, or the session ended)")
+	errOverride = errors.New("the state record was written by another tenure")
+)
+
+// loop is the tenure's one goroutine (W4). It ends when stopped or when the key is gone; after a loss by
+// time it goes on renewing, because a payload that is not proven dead must keep the lock, but nothing
+// extends the lease then (E1).
+func (t *Tenure) loop(ctx context.Context) {
+	if !t.holdOff(ctx) {
+		return
+	}
+	for t.beat(ctx, Running) {
+		if _, ok := t.rest(ctx, t.period()); !ok {
+			return
+		}
+	}
+}
+
+// retryPause lies between a failed try and the next: an error that comes at once must not turn into a
+// busy loop, and n tries must fit all the same.
+const retryPause = 200 * time.Millisecond
+
+// holdOff writes `waiting` heartbeats with what is left until the wait has passed (T4), and reports
+// whether `running` may follow.
+func (t *Tenure) holdOff(ctx context.Context) bool {
+	due := time.Duration(0) // until the next heartbeat
+	for {
+		left := t.stillOwed()
+		if left == 0 {
+			t.settled()
+			return ctx.Err() == nil
+		}
+		if due <= 0 {
+			if !t.beat(ctx, Waiting) {
+				return false
+			}
+			due = t.period()
+		}
+		d := min(due, left)
+		if t.o.ProvenEmpty != nil {
+			d = min(d, emptyLook)
+		}
+		asked, ok := t.rest(ctx, d)
+		if !ok {
+			return false
+		}
+		due -= d
+		if asked {
+			due = 0
+		}
+	}
+}
+
+// period is the time to the next heartbeat: sooner after a failed one.
+func (t *Tenure) period() time.Duration {
+	if t.failing() {
+		return min(t.o.Timing.Heartbeat, retryPause)
+	}
+	return t.o.Timing.Heartbeat
+}
+
+// stillOwed is what is left of the hold-off, for the loop and for status.
+func (t *Tenure) stillOwed() time.Duration {
+	left := t.left()
+	if left > 0 && t.provenEmpty() {
+		left = 0
+	}
+	t.mu.Lock()
+	t.state.waitLeft = left
+	t.mu.Unlock()
+	return left
+}
+
+// emptyLook is how often the hold-off looks whether the old kill domain has emptied.
+const emptyLook = 250 * time.Millisecond
+
+// provenEmpty is the same-boot shortcut of the file driver: the kill domain on record is empty.
+func (t *Tenure) provenEmpty() bool {
+	r := t.previous
+	if t.o.ProvenEmpty == nil || r == nil || r.Phase != Running || r.Domain == nil || len(r.Owes) > 0 {
+		return false
+	}
+	empty, how := t.o.ProvenEmpty(r.BootID, *r.Domain)
+	if !empty || t.o.Timing.Settle > 0 || r.SettleMS > 0 {
+		return false
+	}
+	t.mu.Lock()
+	t.in.why = how
+	t.mu.Unlock()
+	return true
+}
+
+// settled clears what was owed: the whole wait has passed (T4). Undrained volumes stay known unless a
+// settle was waited for them (E7).
+func (t *Tenure) settled() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.in.owes = nil
+	if t.in.settle > 0 {
+		t.in.volumes = nil
+	}
+}
+
+// rest waits for d, or for what asks for a heartbeat at once: the owner, or the driver's hint that the
+// key is gone, which is followed once. T_term ends it too.
+func (t *Tenure) rest(ctx context.Context, d time.Duration) (asked, ok bool) {
+	if left, armed := t.termLeft(); armed {
+		d = min(d, max(left, 0)+time.Millisecond)
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false, false
+	case <-timer.C:
+	case <-t.beatNow:
+		asked = true
+	case <-t.gone:
+		t.gone, asked = nil, true
+	}
+	t.checkTerm()
+	return asked, true
+}
+
+// termLeft is the time to T_term while the lease still counts.
+func (t *Tenure) termLeft() (time.Duration, bool) {
+	now := t.o.Clock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.state.running || t.state.lost != nil {
+		return 0, false
+	}
+	return -now.HolderSince(t.state.lease.Term), true
+}
+
+// checkTerm is E1: near D the tenure is lost, whatever comes later.
+func (t *Tenure) checkTerm() {
+	if left, armed := t.termLeft(); armed && left <= 0 {
+		s := t.Status()
+		t.lose(fmt.Errorf("no heartbeat was acknowledged for %v (%d tries failed)", s.LastAckAgo.Round(time.Millisecond), s.FailedTries))
+	}
+}
+
+func (t *Tenure) failing() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.state.tries > 0
+}
+
+// beat is one try of a heartbeat in the given phase, and what follows from its outcome. It reports
+// whether the loop may go on.
+func (t *Tenure) beat(ctx context.Context, phase Phase) bool {
+	if !t.pulsed() {
+		t.failed(errors.New("the decision loop did not turn"))
+		return true
+	}
+	t.renew(ctx)
+	try, cancel := context.WithTimeout(ctx, t.o.Timing.TryTimeout)
+	defer cancel()
+	data, err := t.record(phase).Encode()
+	if err != nil {
+		t.lose(err)
+		return false
+	}
+	sent := t.o.Clock() // a holder stamps before it sends
+	res, err := t.place.Write(try, data, t.version)
+	t.notify.Beat(res.Outcome, t.o.Clock().HolderSince(sent))
+	return t.follow(res, err, sent, phase)
+}
+
+// follow draws the conclusion of one try (W2, W3).
+func (t *Tenure) follow(res Result, err error, sent clock.Stamp, phase Phase) bool {
+	switch res.Outcome {
+	case Committed:
+		t.version = res.Version
+		t.acknowledged(sent, phase)
+	case KeyGone:
+		t.lose(errKeyGone)
+		return false
+	case Moved:
+		if !t.adopt(res.Current) {
+			t.lose(errOverride)
+			return false
+		}
+		t.failed(errors.New("an earlier try of ours had landed"))
+	case Missing:
+		t.version = Version{}
+		t.failed(errors.New("the state record was removed; writing it again"))
+	default:
+		t.failed(err)
+	}
+	t.checkTerm()
+	return true
+}
+
+// adopt takes over the version of our own content, of a try whose reply was lost. Content of another
+// tenure is never adopted (W2).
+func (t *Tenure) adopt(current Stored) bool {
+	r, err := DecodeRecord(current.Data, t.o.Timing)
+	if err != nil || r.Token != t.token || r.Holder != t.o.Holder {
+		return false
+	}
+	t.version = current.Version
+	return true
+}
+
+// acknowledged extends the lease from this try's own stamp, unless the tenure is lost already.
+func (t *Tenure) acknowledged(sent clock.Stamp, phase Phase) {
+	l := leaseFrom(sent, t.o.Timing)
+	t.checkTerm()
+	t.mu.Lock()
+	t.state.lastAck, t.state.tries = sent, 0
+	extend := phase == Running && t.state.lost == nil
+	if extend {
+		t.state.running, t.state.lease = true, l
+	}
+	t.mu.Unlock()
+	if extend {
+		t.notify.Lease(l)
+	}
+}
+
+// leaseFrom counts the deadlines from the send stamp (protocol.md section 2).
+func leaseFrom(sent clock.Stamp, tm Timing) Lease {
+	d := sent.Add(tm.Usable())
+	kill := d.Add(-tm.KillBudget - tm.Margin)
+	return Lease{Deadline: d, Kill: kill, Term: kill.Add(-tm.Grace)}
+}
+
+func (t *Tenure) failed(err error) {
+	t.mu.Lock()
+	t.state.tries++
+	n := t.state.tries
+	t.mu.Unlock()
+	t.o.Log("heartbeat try failed", "try", n, "cause", err)
+}
+
+// pulsed tells whether the decision loop turned recently enough.
+func (t *Tenure) pulsed() bool {
+	now := t.o.Clock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return now.HolderSince(t.state.pulse) < t.o.Timing.Heartbeat+t.o.Timing.TryTimeout
+}
+
+// renew keeps session or lease alive beside the heartbeat, one request at a time.
+func (t *Tenure) renew(ctx context.Context) {
+	if !t.renewing.CompareAndSwap(false, true) {
+		return
+	}
+	t.flight.Add(1)
+	go func() {
+		defer t.flight.Done()
+		defer t.renewing.Store(false)
+		try, cancel := context.WithTimeout(ctx, t.o.Timing.TryTimeout)
+		defer cancel()
+		if err := t.place.KeepAlive(try); err != nil && ctx.Err() == nil {
+			t.o.Log("keep-alive failed", "cause", err)
+		}
+	}()
+}
+
+// record is what a heartbeat writes now. What is left is computed before the send (T4).
+func (t *Tenure) record(phase Phase) Record {
+	t.mu.Lock()
+	domain := t.state.domain
+	t.mu.Unlock()
+	r := Record{
+		V: recordVersion, Token: t.token, Holder: t.o.Holder, Node: t.o.Node, BootID: t.o.BootID,
+		Phase: phase, SettleMS: ceilMS(t.o.Timing.Settle), Owes: t.in.owes, At: time.Now().UTC(),
+	}
+	switch phase {
+	case Waiting:
+		r.WaitMS, r.SettleMS = ceilMS(t.left()), ceilMS(t.in.settle)
+	case Running:
+		r.WaitMS, r.Volumes, r.Domain = ceilMS(t.o.Timing.Hold), t.o.Volumes, domain
+	}
+	return r
+}

@@ -1,0 +1,86 @@
+package lock
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/interlock-run/interlock/fence"
+)
+
+// An inheritance is what a new holder takes over from the record that it read at T1: how long it must
+// wait, for whom, and whose writes may still be on their way.
+type inheritance struct {
+	owed    time.Duration // from t_obs (T3)
+	settle  time.Duration // the largest settle counted in owed; goes into our own `waiting` records
+	owes    []Owed        // everybody not proven dead and drained (T4)
+	volumes []string      // network volumes with possibly undrained writes (E7)
+	why     string
+}
+
+// inherit is rule T3 and T4 for a record that exists. own is our token: found on record before our first
+// write, it is another path's write and owed as a running holder's (T1).
+func inherit(r Record, own fence.Token, t Timing) inheritance {
+	in := inheritance{settle: max(t.Settle, r.settle()), owes: slices.Clone(r.Owes)}
+	writer := Owed{Token: r.Token, Node: r.Node, BootID: r.BootID, Volumes: r.Volumes}
+	switch {
+	case r.Token == own:
+		in.owed = scaled(max(r.wait(), t.Hold) + in.settle)
+		in.owes = append(in.owes, writer)
+		in.why = "the record carries our own token before our first write"
+	case r.Phase == Drained:
+		in.owes, in.settle = nil, t.Settle
+		in.why = "the previous holder ended and drained"
+		return in
+	case r.Phase == Dead:
+		in.owed = scaled(in.settle)
+		in.owes = append(in.owes, writer)
+		in.why = "the previous holder is proven dead; settle only"
+	case r.Phase == Waiting:
+		in.owed = r.wait() + max(0, t.Settle-r.settle())
+		in.why = "a contender ended in its own hold-off; what it had left"
+	default:
+		in.owed = scaled(r.wait() + in.settle)
+		in.owes = append(in.owes, writer)
+		in.why = "the previous holder may still run"
+	}
+	in.volumes = undrained(in.owes)
+	return in
+}
+
+// inheritNothing is T3 for an absent record: nobody knows what ran before.
+func inheritNothing(t Timing, neverRan bool) inheritance {
+	if neverRan {
+		return inheritance{settle: t.Settle, why: "no record, and no claim at any configured place: nobody ever ran"}
+	}
+	hold := t.Hold
+	if t.HoldMaxSet {
+		hold = t.HoldMax
+	}
+	return inheritance{
+		owed: scaled(hold + t.Settle), settle: t.Settle, owes: []Owed{{Unknown: true}},
+		why: "no record, and no proof that nobody ever ran (`interlock lock init` avoids this wait at a first start)",
+	}
+}
+
+// undrained lists the network volumes of holders that are not proven drained, each once.
+func undrained(owes []Owed) []string {
+	var vs []string
+	for _, o := range owes {
+		vs = append(vs, o.Volumes...)
+	}
+	slices.Sort(vs)
+	return slices.Compact(vs)
+}
+
+// refuseUndrained is E7's require_drained.
+func (in inheritance) refuseUndrained() error {
+	unknown := slices.ContainsFunc(in.owes, func(o Owed) bool { return o.Unknown })
+	switch {
+	case len(in.volumes) > 0:
+		return fmt.Errorf("%w: late writes to %v are possible and require-drained is set: fence the earlier holder at the storage, then clear the record", ErrUndrained, in.volumes)
+	case unknown:
+		return fmt.Errorf("%w: there is no state record and require-drained is set: if nobody ever ran here, `interlock lock init`", ErrUndrained)
+	}
+	return nil
+}
