@@ -1,0 +1,12 @@
+// Command interlock runs a stateful service only while it is safe: it takes the lock, checks the mount,
+// claims, restores, runs the command, and ends it in time.
+//
+// Promise: this package is glue: one file a verb; it decides nothing about leases, mounts or processes.
+// Non-promise: nothing here is a library. Called by people, orchestrators and the kernel's exec.
+package main
+
+import "os"
+
+func main() {
+	os.Exit(execute(os.Args, os.Environ(), os.Stdout, os.Stderr))
+}

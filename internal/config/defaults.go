@@ -1,0 +1,50 @@
+package config
+
+import "time"
+
+// DefaultReasonFile is where Kubernetes looks for the reason of an exit. It is the default only where it
+// exists: a writer opens it without creating it.
+const DefaultReasonFile = "/dev/termination-log"
+
+// DefaultFailAfter is how long a mount's probe may fail before the mount counts as lost, for mounts that
+// say nothing else.
+const DefaultFailAfter = 6 * time.Second
+
+// Limits that keep arithmetic on accepted values far from overflow.
+const (
+	maxDuration = 365 * 24 * time.Hour
+	maxTries    = 100
+)
+
+// MaxTokenEpoch is the largest lock.token_epoch: eight bits above the lock service's own number.
+const MaxTokenEpoch = 255
+
+// Defaults is the configuration of a run that was told nothing. Values that depend on the machine
+// (holder, fence.node) are empty here; Load fills them in.
+func Defaults() Config {
+	return Config{
+		Lock:    Lock{Wait: "forever"},
+		Timing:  defaultTiming(),
+		Process: Process{Isolate: "auto", Stop: Stop{Signal: "TERM", Grace: 25 * time.Second}},
+		Storage: Storage{Probe: Probe{Period: 2 * time.Second, Timeout: 5 * time.Second}},
+		Restore: Restore{When: "empty", Timeout: 2 * time.Hour},
+		Hooks:   defaultHooks(30 * time.Second),
+		Health:  Health{ReasonFile: DefaultReasonFile},
+		Log:     Log{Level: "info"},
+		Budgets: Budgets{Mount: 30 * time.Second, Claim: 30 * time.Second, Drain: 10 * time.Second},
+	}
+}
+
+// defaultTiming is the set of defaults of docs/protocol.md section 2; a test in cmd/interlock compares it
+// with the one that package lock computes with.
+func defaultTiming() Timing {
+	return Timing{
+		Hold: 20 * time.Second, Heartbeat: 2 * time.Second, TryTimeout: 2 * time.Second, Tries: 3,
+		Grace: 5 * time.Second, KillBudget: time.Second, Margin: 250 * time.Millisecond,
+	}
+}
+
+func defaultHooks(timeout time.Duration) Hooks {
+	h := Hook{Timeout: timeout}
+	return Hooks{PreStart: h, PostStart: h, PreStop: h, PostStop: h}
+}

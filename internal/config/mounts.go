@@ -1,0 +1,112 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A mountPart is one value of a mount: a key in the file, a NAME=VALUE in the flag.
+type mountPart struct {
+	key   string
+	at    func(*Mount) any
+	check func(value any) string
+}
+
+func mountParts() []mountPart {
+	return []mountPart{
+		{"path", func(m *Mount) any { return &m.Path }, absolute},
+		{"fstype", func(m *Mount) any { return &m.FSType }, fsType},
+		{"source", func(m *Mount) any { return &m.Source }, glob},
+		{"opts", func(m *Mount) any { return &m.Opts }, mountOpts},
+		{"volume", func(m *Mount) any { return &m.Volume }, volumeID},
+		{"fail_after", func(m *Mount) any { return &m.FailAfter }, positive},
+	}
+}
+
+func mountPartNames() []string {
+	var names []string
+	for _, part := range mountParts() {
+		names = append(names, part.key)
+	}
+	return names
+}
+
+func findMountPart(key string) (mountPart, bool) {
+	for _, part := range mountParts() {
+		if part.key == key {
+			return part, true
+		}
+	}
+	return mountPart{}, false
+}
+
+func newMount() Mount { return Mount{FailAfter: DefaultFailAfter} }
+
+// parseMounts reads the mounts of a flag or a variable. A variable separates mounts by newline or
+// semicolon; a flag is given once a mount.
+func (l *loader) parseMounts(where string, texts []string) ([]Mount, bool) {
+	var mounts []Mount
+	sound := true
+	for _, text := range texts {
+		m, ok := l.parseMount(where, text)
+		mounts, sound = append(mounts, m), sound && ok
+	}
+	return mounts, sound
+}
+
+func splitMounts(text string) []string {
+	var list []string
+	for _, s := range strings.FieldsFunc(text, func(r rune) bool { return r == ';' || r == '\n' }) {
+		if s = strings.TrimSpace(s); s != "" {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// parseMount reads PATH[,name=value]….
+func (l *loader) parseMount(where, text string) (Mount, bool) {
+	m := newMount()
+	pieces := strings.Split(text, ",")
+	sound := l.mountPart(where, &m, "path", pieces[0])
+	seen := map[string]bool{"path": true}
+	for _, piece := range pieces[1:] {
+		key, value, found := strings.Cut(piece, "=")
+		if !found || seen[key] {
+			l.problem(where, mismatch(text, "PATH[,fstype=TYPE][,source=GLOB][,opts=a+b+!c][,volume=ID][,fail_after=DURATION], each at most once; a value with a comma needs the file"))
+			return m, false
+		}
+		seen[key] = true
+		sound = l.mountPart(where, &m, key, value) && sound
+	}
+	return m, sound
+}
+
+// mountPart sets one part of a mount from its text.
+func (l *loader) mountPart(where string, m *Mount, key, value string) bool {
+	part, known := findMountPart(key)
+	if !known {
+		l.problem(where, unknownKey(key, mountPartNames()))
+		return false
+	}
+	target := part.at(m)
+	expected := ""
+	if list, is := target.(*[]string); is {
+		expected = setList(list, strings.Split(value, "+"))
+	} else {
+		expected = setScalar(target, value)
+	}
+	return l.accept(fmt.Sprintf("%s %s", where, key), value, target, expected, part.check)
+}
+
+// accept reports what was expected, or what the check expects of the value now set.
+func (l *loader) accept(where, found string, target any, expected string, check func(any) string) bool {
+	if expected == "" && check != nil {
+		expected = check(deref(target))
+	}
+	if expected == "" {
+		return true
+	}
+	l.problem(where, mismatch(found, expected))
+	return false
+}

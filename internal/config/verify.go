@@ -1,0 +1,183 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// fillDefaults sets what depends on the machine.
+func (l *loader) fillDefaults() {
+	env := l.environment("POD_NAME", "POD_UID", "MESOS_TASK_ID", "NODE_NAME")
+	if !l.isSet("holder") {
+		l.cfg.Holder = l.chooseHolder(env)
+	}
+	if !l.isSet("fence.node") {
+		l.cfg.Fence.Node = env["NODE_NAME"]
+		if l.cfg.Fence.Node == "" {
+			l.cfg.Fence.Node = l.in.Hostname
+		}
+	}
+	if !l.isSet("health.reason_file") && !l.in.TerminationLogExists {
+		l.cfg.Health.ReasonFile = ""
+	}
+}
+
+func (l *loader) environment(names ...string) map[string]string {
+	env := map[string]string{}
+	for _, entry := range l.in.Env {
+		if name, value, _ := strings.Cut(entry, "="); slices.Contains(names, name) {
+			env[name] = value
+		}
+	}
+	return env
+}
+
+func (l *loader) chooseHolder(env map[string]string) string {
+	switch {
+	case env["POD_NAME"] != "" && env["POD_UID"] != "":
+		return env["POD_NAME"] + "/" + env["POD_UID"]
+	case env["POD_NAME"] != "":
+		return env["POD_NAME"]
+	case env["MESOS_TASK_ID"] != "":
+		return env["MESOS_TASK_ID"]
+	case l.in.Hostname == "":
+		return ""
+	}
+	return fmt.Sprintf("%s:%d", l.in.Hostname, l.in.PID)
+}
+
+// verify checks what no single value can show.
+func (l *loader) verify() {
+	l.verifyIdentity()
+	l.verifyLock()
+	l.verifyTiming()
+	l.verifyStorage()
+	l.verifyRequired()
+}
+
+// verifyIdentity checks names that were chosen, not given.
+func (l *loader) verifyIdentity() {
+	for _, chosen := range [][2]string{{"holder", l.cfg.Holder}, {"fence.node", l.cfg.Fence.Node}} {
+		key, value := chosen[0], chosen[1]
+		if l.bad[key] {
+			continue
+		}
+		if value == "" {
+			l.problem(l.everywhere(key), "missing, and this machine has no host name to take instead")
+		} else if expected := name(value); expected != "" {
+			l.problem(l.everywhere(key), mismatch(value, expected))
+		}
+	}
+}
+
+func (l *loader) verifyLock() {
+	lock := l.cfg.Lock
+	l.together("lock.user", lock.User, "lock.password_file", lock.PasswordFile)
+	l.together("lock.tls.cert", lock.TLS.Cert, "lock.tls.key", lock.TLS.Key)
+	if !strings.HasPrefix(lock.URL, "file:") {
+		return
+	}
+	for _, key := range []string{"lock.user", "lock.tls.ca", "lock.tls.cert"} {
+		if l.isSet(key) {
+			l.problem(l.place(key), "a file:// lock has neither users nor TLS: remove it, or use zk:// or etcd://")
+		}
+	}
+}
+
+// together reports a pair of which only one is given.
+func (l *loader) together(keyA, a, keyB, b string) {
+	if a != "" && b == "" && !l.bad[keyB] {
+		l.problem(l.place(keyA), keyB+" is missing: the two belong together")
+	}
+	if b != "" && a == "" && !l.bad[keyA] {
+		l.problem(l.place(keyB), keyA+" is missing: the two belong together")
+	}
+}
+
+// verifyTiming asks the caller's arithmetic, once every number is sound.
+func (l *loader) verifyTiming() {
+	var given []string
+	for _, f := range timingFields() {
+		if l.bad[f.Key] {
+			return
+		}
+		if l.isSet(f.Key) && strings.HasPrefix(f.Key, "timing.") {
+			given = append(given, l.place(f.Key))
+		}
+	}
+	if l.in.CheckTiming == nil {
+		return
+	}
+	where := "timing (" + strings.Join(given, ", ") + ")"
+	if len(given) == 0 {
+		where = "timing (defaults)"
+	}
+	for _, err := range l.in.CheckTiming(l.cfg.Timing) {
+		l.problem(where, err.Error())
+	}
+}
+
+func (l *loader) verifyStorage() {
+	if len(l.cfg.Restore.Exec) > 0 && l.cfg.Data == "" && !l.bad["data"] {
+		l.problem(l.place("restore.exec"), "data is missing: expected the directory that the restore fills ("+l.everywhere("data")+")")
+	}
+	if l.cfg.Restore.When == "always" && len(l.cfg.Restore.Exec) == 0 && !l.bad["restore.exec"] {
+		l.problem(l.place("restore.when"), "restore.exec is missing: there is nothing to run always")
+	}
+	if l.cfg.StateDir != "" && l.cfg.StateDir == l.cfg.Data {
+		l.problem(l.place("state_dir"), "is the data directory itself: expected a directory of its own")
+	}
+	seen := map[string]bool{}
+	for _, m := range l.cfg.Mounts {
+		if seen[m.Path] && m.Path != "" {
+			l.problem(l.place("mounts"), fmt.Sprintf("%q is there twice: expected each mount once", shorten(m.Path)))
+		}
+		seen[m.Path] = true
+	}
+}
+
+// verifyRequired reports what the caller cannot do without.
+func (l *loader) verifyRequired() {
+	for _, key := range l.in.Require {
+		if key == "command" {
+			l.verifyCommand()
+			continue
+		}
+		for _, f := range l.fields {
+			if f.Key == key && !l.bad[key] && text(plain(f.at(&l.cfg))) == "" {
+				l.problem(l.everywhere(key), "missing: expected "+f.Help)
+			}
+		}
+	}
+}
+
+func (l *loader) verifyCommand() {
+	if len(l.cfg.Command) == 0 {
+		l.problem("command", "missing: expected -- and then the command to run, such as: interlock run --lock … -- mysqld --datadir=/srv/db")
+	} else if l.cfg.Command[0] == "" {
+		l.problem("command", `found "": expected a command after --`)
+	}
+}
+
+// place is where an effective value was written, for messages.
+func (l *loader) place(key string) string {
+	source := l.origin[key]
+	switch {
+	case source == "":
+		return l.everywhere(key)
+	case strings.HasPrefix(source, "--"), strings.HasPrefix(source, variablePrefix):
+		return source
+	}
+	return source + " " + key
+}
+
+// everywhere names the three places where a value could be written.
+func (l *loader) everywhere(key string) string {
+	for _, f := range l.fields {
+		if f.Key == key {
+			return fmt.Sprintf("--%s, %s or %s", f.Flag, f.Variable(), f.Key)
+		}
+	}
+	return key
+}
