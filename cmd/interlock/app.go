@@ -38,9 +38,10 @@ func execute(args, environ []string, stdout, stderr io.Writer) int {
 
 // An invocation is what the verbs need of the command line beyond flags.
 type invocation struct {
-	dashed  bool     // whether there was a --
-	command []string // argv after --, untouched
-	environ []string
+	dashed    bool     // whether there was a --
+	command   []string // argv after --, untouched
+	commandAt int      // where that begins in the whole argv
+	environ   []string
 }
 
 type invocationKey struct{}
@@ -61,7 +62,7 @@ func split(args []string) ([]string, invocation) {
 	if i < 0 {
 		return args, invocation{}
 	}
-	return args[:i:i], invocation{dashed: true, command: slices.Clone(args[i+1:])}
+	return args[:i:i], invocation{dashed: true, command: slices.Clone(args[i+1:]), commandAt: i + 1}
 }
 
 func newApp(stdout, stderr io.Writer) *cli.App {

@@ -15,8 +15,8 @@ type mountPart struct {
 func mountParts() []mountPart {
 	return []mountPart{
 		{"path", func(m *Mount) any { return &m.Path }, absolute},
-		{"fstype", func(m *Mount) any { return &m.FSType }, fsType},
-		{"source", func(m *Mount) any { return &m.Source }, glob},
+		{"fstype", func(m *Mount) any { return &m.FSType }, name},
+		{"source", func(m *Mount) any { return &m.Source }, oneLine},
 		{"opts", func(m *Mount) any { return &m.Opts }, mountOpts},
 		{"volume", func(m *Mount) any { return &m.Volume }, volumeID},
 		{"fail_after", func(m *Mount) any { return &m.FailAfter }, positive},
@@ -64,16 +64,34 @@ func splitMounts(text string) []string {
 	return list
 }
 
-// parseMount reads PATH[,name=value]….
+// splitCommas splits at commas that no backslash precedes.
+func splitCommas(s string) []string {
+	parts := []string{""}
+	for i := 0; i < len(s); i++ {
+		last := len(parts) - 1
+		switch {
+		case strings.HasPrefix(s[i:], `\,`):
+			i++
+			parts[last] += ","
+		case s[i] == ',':
+			parts = append(parts, "")
+		default:
+			parts[last] += s[i : i+1]
+		}
+	}
+	return parts
+}
+
+// parseMount reads PATH[,name=value]…. A comma inside a value is written as "\,".
 func (l *loader) parseMount(where, text string) (Mount, bool) {
 	m := newMount()
-	pieces := strings.Split(text, ",")
+	pieces := splitCommas(text)
 	sound := l.mountPart(where, &m, "path", pieces[0])
 	seen := map[string]bool{"path": true}
 	for _, piece := range pieces[1:] {
 		key, value, found := strings.Cut(piece, "=")
-		if !found || seen[key] {
-			l.problem(where, mismatch(text, "PATH[,fstype=TYPE][,source=GLOB][,opts=a+b+!c][,volume=ID][,fail_after=DURATION], each at most once; a value with a comma needs the file"))
+		if !found || value == "" || seen[key] {
+			l.problem(where, mismatch(text, "PATH[,fstype=TYPE][,source=GLOB][,opts=a+b+!c][,volume=ID][,fail_after=DURATION], each with a value and at most once"))
 			return m, false
 		}
 		seen[key] = true
