@@ -159,6 +159,9 @@ func (c *contender) write(data string, after lock.Version, want lock.Outcome) lo
 // release expects one outcome.
 func (c *contender) release(data string, after lock.Version, want lock.Outcome) lock.Result {
 	c.b.Helper()
+	if want == lock.Committed {
+		c.hang() // no heartbeat once the release is sent (E3)
+	}
 	r, err := c.place.Release(c.b.ctx, []byte(data), after)
 	return c.check("release", r, err, want)
 }
@@ -182,6 +185,7 @@ func (c *contender) check(what string, r lock.Result, err error, want lock.Outco
 
 func (c *contender) leave() {
 	c.b.Helper()
+	c.hang()
 	c.b.must(c.place.Leave(c.b.ctx), c.name+": leave")
 }
 
