@@ -1,0 +1,132 @@
+package mountcheck
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/mountcheck/probe"
+)
+
+// exam is one round of questions to a mount that the table has found right.
+type exam struct {
+	want   Expect
+	ident  probe.Ident
+	dir    string // directory below the mount for the write probe; writes tells whether there is one
+	writes bool
+	sweep  bool
+	number uint32
+
+	got   probe.Ident // what the helper saw
+	moved bool        // the helper saw another mount than the table
+}
+
+// examine asks statfs, sentinel, write, in this order, and stops at the first bad answer. A full
+// filesystem is bad only if nothing worse is.
+func (p *prober) examine(ctx context.Context, x *exam) Finding {
+	full, f := p.statfs(ctx, x)
+	if f.Kind != OK {
+		return f
+	}
+	if f = p.sentinel(ctx, x); f.Kind != OK {
+		return f
+	}
+	if x.writes {
+		if f = p.write(ctx, x); f.Kind != OK {
+			return f
+		}
+	}
+	if full != "" {
+		return finding(x.want.Path, Full, full)
+	}
+	return f
+}
+
+// request asks one question and sorts the answers that all questions share: ok is false when the finding
+// is the end of it.
+func (p *prober) request(ctx context.Context, x *exam, req probe.Request) (r probe.Reply, f Finding, ok bool) {
+	req.Path, req.Want = x.want.Path, x.ident
+	r, f = p.ask(ctx, req)
+	if f.Kind != OK {
+		return r, f, false
+	}
+	x.got = r.Got
+	if r.Stage == probe.StageOpen && r.Status == probe.StatusOther {
+		x.moved = true
+		return r, finding(x.want.Path, Replaced, fmt.Sprintf("what opens at %s is not the mount that the mount table shows", x.want.Path)), false
+	}
+	if r.Stage == probe.StageOpen && r.Status == probe.StatusErrno {
+		return r, openFailed(x.want.Path, unix.Errno(r.Errno)), false
+	}
+	return r, f, true
+}
+
+// openFailed is about the mountpoint itself: a path that is not there has no mount.
+func openFailed(path string, e unix.Errno) Finding {
+	k := kindOf(e)
+	if k == Wrong {
+		k = Absent
+	}
+	return finding(path, k, "open the mountpoint: "+errnoText(e))
+}
+
+func (p *prober) statfs(ctx context.Context, x *exam) (full string, f Finding) {
+	r, f, ok := p.request(ctx, x, probe.Request{Op: probe.OpStatfs})
+	if !ok {
+		return "", f
+	}
+	if r.Status != probe.StatusOK {
+		return "", finding(x.want.Path, answerKind(r), answerText(r))
+	}
+	s, err := probe.DecodeSpace(r.Data)
+	switch {
+	case err != nil:
+		return "", finding(x.want.Path, Unknown, err.Error())
+	case s.ReadOnly && !x.want.ReadOnly():
+		return "", finding(x.want.Path, ReadOnly, "statfs: the filesystem is read-only, expected rw")
+	case s.Blocks > 0 && s.Avail == 0:
+		full = "statfs: no free space"
+	case s.Files > 0 && s.Free == 0:
+		full = "statfs: no free inodes"
+	}
+	return full, f
+}
+
+// sentinel reads the volume id. Without an expected one the question only proves that names are answered.
+func (p *prober) sentinel(ctx context.Context, x *exam) Finding {
+	r, f, ok := p.request(ctx, x, probe.Request{Op: probe.OpSentinel})
+	if !ok {
+		return f
+	}
+	path, want := x.want.Path, x.want.Volume
+	missing := r.Status == probe.StatusErrno && unix.Errno(r.Errno) == unix.ENOENT
+	switch id := strings.TrimSpace(string(r.Data)); {
+	case missing && want == "":
+		return f
+	case missing:
+		return finding(path, Wrong, fmt.Sprintf("there is no volume id at %s/%s, expected %s", path, probe.Sentinel, want))
+	case r.Status == probe.StatusErrno:
+		return finding(path, answerKind(r), answerText(r))
+	case want == "":
+		return f
+	case r.Status != probe.StatusOK:
+		return finding(path, Wrong, answerText(r))
+	case id != want:
+		return finding(path, Wrong, fmt.Sprintf("the volume id at %s is %.140q, expected %q", path, id, want))
+	}
+	return f
+}
+
+func (p *prober) write(ctx context.Context, x *exam) Finding {
+	r, f, ok := p.request(ctx, x, probe.Request{Op: probe.OpWrite, Rel: x.dir, Option: x.sweep, Limit: x.number,
+		Text: probe.Prefix + p.env.nonce})
+	if !ok {
+		return f
+	}
+	if r.Status == probe.StatusOK {
+		return f
+	}
+	return finding(x.want.Path, answerKind(r), fmt.Sprintf("write probe in %s/%s: %s", x.want.Path, x.dir, answerText(r)))
+}

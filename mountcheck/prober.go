@@ -1,0 +1,112 @@
+package mountcheck
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/interlock-run/interlock/mountcheck/probe"
+)
+
+// env is what all targets of one look or watch share.
+type env struct {
+	cfg     Config
+	starter *starter
+	nonce   string // makes the names of our probe files differ from those of another holder
+}
+
+// prober owns the one helper of a mount. One goroutine uses it.
+type prober struct {
+	env    *env
+	mount  string
+	helper *helper
+	stuck  string // what the killed helper was waiting in; empty while the helper is of use
+}
+
+// ask sends a request. The finding is OK when the helper gave an answer, whatever that says.
+func (p *prober) ask(ctx context.Context, req probe.Request) (probe.Reply, Finding) {
+	for try := 0; ; try++ {
+		if f := p.ready(); f.Kind != OK {
+			return probe.Reply{}, f
+		}
+		r, err := p.helper.call(ctx, req, p.env.cfg.Timeout)
+		switch {
+		case err == nil:
+			return r, finding(p.mount, OK, "")
+		case errors.Is(err, errHung):
+			return r, p.discard(r)
+		}
+		p.helper.kill()
+		p.stuck = r.Stage.String()
+		if ctx.Err() != nil {
+			return r, finding(p.mount, Unknown, "the look was ended before there was an answer")
+		}
+		// The helper died under us (signalled, out of memory): one more try with a new one.
+		if try > 0 || !p.helper.wait(p.env.cfg.Timeout) {
+			return r, finding(p.mount, Unknown, fmt.Sprintf("%s: %v", r.Stage, err))
+		}
+	}
+}
+
+// ready makes sure that there is a helper: never a second one before the first has been reaped.
+func (p *prober) ready() Finding {
+	if p.helper != nil && p.stuck == "" && p.helper.ended() {
+		p.stuck = "nothing"
+	}
+	if p.helper != nil && p.stuck != "" {
+		if !p.helper.ended() {
+			return finding(p.mount, Hung, fmt.Sprintf("the killed probe helper (pid %d) still waits in %s", p.helper.proc.Pid, p.stuck))
+		}
+		p.helper.kill()
+		p.helper, p.stuck = nil, ""
+	}
+	if p.helper != nil {
+		return finding(p.mount, OK, "")
+	}
+	h, err := p.env.starter.start(p.mount)
+	if err != nil {
+		return finding(p.mount, Unknown, fmt.Sprintf("cannot start a probe helper: %v", err))
+	}
+	p.helper = h
+	return finding(p.mount, OK, "")
+}
+
+// discard throws a hung helper away.
+func (p *prober) discard(r probe.Reply) Finding {
+	p.helper.kill()
+	p.stuck = r.Stage.String()
+	return finding(p.mount, Hung, fmt.Sprintf("%s: no answer within %s", r.Stage, p.env.cfg.Timeout))
+}
+
+// The patience with a helper that is told to end.
+const (
+	endWait  = 200 * time.Millisecond
+	killWait = 500 * time.Millisecond
+)
+
+// end lets the helper go; the error names one that the kernel holds.
+func (p *prober) end() error {
+	h := p.helper
+	if h == nil || h.ended() {
+		return nil
+	}
+	if p.stuck == "" {
+		_ = h.sock.Close()
+		if h.wait(endWait) {
+			return nil
+		}
+	}
+	h.kill()
+	if h.wait(killWait) {
+		return nil
+	}
+	return fmt.Errorf("the probe helper of %s (pid %d) waits in %s and cannot be killed; it is left to the kernel", p.mount, h.proc.Pid, p.stage())
+}
+
+func (p *prober) stage() string {
+	if p.stuck == "" {
+		return "an unknown stage"
+	}
+	return p.stuck
+}

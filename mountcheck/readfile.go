@@ -1,0 +1,133 @@
+package mountcheck
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/mountcheck/probe"
+)
+
+// readRequest is one ReadFile on its way to the goroutine that owns the helper.
+type readRequest struct {
+	path, rel string
+	limit     int
+	reply     chan readReply
+}
+
+type readReply struct {
+	data []byte
+	err  error
+}
+
+// A MountError says that a file could not be read because of its mount.
+type MountError struct {
+	File    string
+	Finding Finding
+	Cause   error // the error number, if there was one
+}
+
+// Unwrap is the cause.
+func (e *MountError) Unwrap() error { return e.Cause }
+
+func (e *MountError) Error() string {
+	return fmt.Sprintf("cannot read %s: the mount at %s is %s: %s", e.File, e.Finding.Path, e.Finding.Kind, e.Finding.Detail)
+}
+
+// ReadFile reads a small file below a watched mount through its helper. The error wraps fs.ErrNotExist
+// only if the file is missing on the mount that was there from the start, and, where a volume id is
+// expected, that id is still there. It waits for a probe that is under way, or for ctx.
+func (w *Watcher) ReadFile(ctx context.Context, path string, limit int) ([]byte, error) {
+	if limit < 0 || limit > probe.MaxRead {
+		return nil, fmt.Errorf("cannot read %s: limit %d, expected 0 to %d", path, limit, probe.MaxRead)
+	}
+	tb, err := readTable()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	real, _, err := tb.resolve(path)
+	if err != nil {
+		return nil, err
+	}
+	t := w.plan.covering(real)
+	if t == nil {
+		return nil, fmt.Errorf("cannot read %s: it is on no watched mount", path)
+	}
+	return w.askRead(ctx, t, readRequest{path: path, rel: relative(t.want.Path, real), limit: limit, reply: make(chan readReply, 1)})
+}
+
+func (w *Watcher) askRead(ctx context.Context, t *target, r readRequest) ([]byte, error) {
+	select {
+	case t.reads <- r:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("cannot read %s: %w", r.path, context.Cause(ctx))
+	case <-w.ctx.Done():
+		return nil, fmt.Errorf("cannot read %s: the watch has ended: %w", r.path, os.ErrClosed)
+	}
+	select {
+	case got := <-r.reply:
+		return got.data, got.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("cannot read %s: %w", r.path, context.Cause(ctx))
+	}
+}
+
+// covering is the watched mountpoint that a path lies below, the deepest one. The table is not asked: the
+// mount may be gone, and that is for the target to say.
+func (p *plan) covering(path string) (best *target) {
+	for _, t := range p.targets {
+		if under(t.want.Path, path) && (best == nil || len(t.want.Path) > len(best.want.Path)) {
+			best = t
+		}
+	}
+	return best
+}
+
+// read runs on the target's own goroutine.
+func (t *target) read(ctx context.Context, r readRequest) readReply {
+	tb, err := readTable()
+	if err == nil {
+		err = t.seeSurely(tb)
+	}
+	if err != nil {
+		return readReply{err: fmt.Errorf("cannot read %s: %w", r.path, err)}
+	}
+	x, ok := t.exam()
+	if !ok {
+		return readReply{err: &MountError{File: r.path, Finding: t.verdict(time.Now())}}
+	}
+	x.writes = false
+	got, f, ok := t.prober.request(ctx, x, probe.Request{Op: probe.OpRead, Rel: r.rel, Limit: uint32(r.limit)})
+	switch {
+	case !ok:
+		return readReply{err: &MountError{File: r.path, Finding: f}}
+	case got.Status == probe.StatusOK:
+		return readReply{data: append([]byte(nil), got.Data...)}
+	case got.Status == probe.StatusErrno && unix.Errno(got.Errno) == unix.ENOENT:
+		return readReply{err: t.missing(ctx, x, r.path)}
+	}
+	f = finding(t.want.Path, answerKind(got), answerText(got))
+	return readReply{err: &MountError{r.path, f, errnoOf(got)}}
+}
+
+// missing makes sure that the filesystem is the right one before a file is called missing on it.
+func (t *target) missing(ctx context.Context, x *exam, path string) error {
+	if t.want.Volume != "" {
+		if f := t.prober.sentinel(ctx, x); f.Kind != OK {
+			return &MountError{File: path, Finding: f}
+		}
+	}
+	return &fs.PathError{Op: "read", Path: path, Err: fs.ErrNotExist}
+}
+
+// errnoOf is nil for answers without an error number.
+func errnoOf(r probe.Reply) error {
+	if r.Status != probe.StatusErrno {
+		return nil
+	}
+	return unix.Errno(r.Errno)
+}

@@ -1,0 +1,116 @@
+package mountcheck
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Watcher looks at mounts until it is closed.
+type Watcher struct {
+	plan   *plan
+	events *events
+	queue  *queue
+	cancel context.CancelFunc
+	ctx    context.Context
+	loops  sync.WaitGroup
+	once   sync.Once
+	err    error // of Close
+
+	mu   sync.Mutex
+	left []error // helpers that the kernel would not let go
+}
+
+// Watch begins to watch. It returns when every path has been followed to its mount: at most one stage
+// timeout a path. The verdicts come through Findings. The error is about the configuration or this
+// process, never about a mount.
+func Watch(ctx context.Context, c Config) (*Watcher, error) {
+	ev, err := newEvents()
+	if err != nil {
+		return nil, err
+	}
+	v := newEnv(c)
+	p, err := v.prepare(ctx)
+	if err != nil {
+		v.starter.close()
+		ev.close()
+		return nil, err
+	}
+	w := &Watcher{plan: p, events: ev, queue: newQueue()}
+	w.ctx, w.cancel = context.WithCancel(ctx)
+	// The mount table first: a data directory is missing because its mount is, not the other way round.
+	w.judgeAll()
+	for _, f := range p.fixed {
+		w.queue.push(f)
+	}
+	w.loops.Go(func() { w.queue.run(w.ctx) })
+	w.loops.Go(w.follow)
+	for _, t := range p.targets {
+		w.loops.Go(func() { w.run(t) })
+	}
+	return w, nil
+}
+
+// Findings delivers the first verdict of every mount and then each change of kind. It is closed after
+// Close, or after the context of Watch ends.
+func (w *Watcher) Findings() <-chan Finding { return w.queue.out }
+
+// State is the latest of each mount. It never blocks.
+func (w *Watcher) State() []Finding {
+	now := time.Now()
+	out := make([]Finding, 0, len(w.plan.targets)+len(w.plan.fixed))
+	for _, t := range w.plan.targets {
+		out = append(out, t.verdict(now))
+	}
+	return append(out, w.plan.fixed...)
+}
+
+// EnableWrites begins the write probe: in stateDir on its mount, and in the root of every other mount
+// whose options require rw. stateDir must exist by now.
+func (w *Watcher) EnableWrites(stateDir string) {
+	tb, err := readTable()
+	point, rel := "", ""
+	if err == nil {
+		point, rel, err = tb.below(stateDir)
+	}
+	if err == nil && w.plan.at(point) == nil {
+		err = fmt.Errorf("the state directory %s is on %s, which is not watched", stateDir, point)
+	}
+	if err != nil {
+		// Without a write probe reads go on; that must be seen.
+		w.queue.push(finding(stateDir, Unknown, fmt.Sprintf("no write probe: %v", err)))
+	}
+	for _, t := range w.plan.targets {
+		if t.want.Path == point {
+			t.enable(rel)
+		} else if has(t.want.Require, "rw") {
+			t.enable("")
+		}
+	}
+}
+
+// below splits a path into its mountpoint and the rest.
+func (t *table) below(path string) (point, rel string, err error) {
+	real, _, err := t.resolve(path)
+	if err != nil {
+		return "", "", err
+	}
+	point = t.holder(real).Point
+	return point, relative(point, real), nil
+}
+
+// Close ends the helpers and everything else. The error names a helper in uninterruptible sleep, which is
+// left to the kernel.
+func (w *Watcher) Close() error {
+	w.once.Do(func() {
+		w.cancel()
+		w.events.end()
+		w.loops.Wait()
+		w.events.close()
+		w.plan.env.starter.close()
+		w.err = errors.Join(w.left...)
+	})
+	return w.err
+}
