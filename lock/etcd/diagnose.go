@@ -1,0 +1,127 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/connectivity"
+
+	"github.com/interlock-run/interlock/lock"
+)
+
+const (
+	ok   = "ok"
+	warn = "warn"
+	fail = "fail"
+)
+
+// Diagnose asks each server for itself, then tries our rights without writing anything.
+func (d *driver) Diagnose(ctx context.Context) []lock.Diagnosis {
+	var lines []lock.Diagnosis
+	reached := 0
+	for _, e := range d.conns.all {
+		ls, up := d.diagnoseServer(ctx, e)
+		lines = append(lines, ls...)
+		if up {
+			reached++
+		}
+	}
+	if reached == 0 {
+		return lines
+	}
+	return append(append(lines, d.diagnoseRights(ctx)), d.diagnoseAlarms(ctx)...)
+}
+
+func (d *driver) diagnoseServer(ctx context.Context, e *endpoint) (lines []lock.Diagnosis, up bool) {
+	try, cancel := context.WithTimeout(ctx, d.bound)
+	defer cancel()
+	var s *pb.StatusResponse
+	err := d.conns.connected(try, e)
+	if err == nil {
+		err = d.on(try, ctx, e, func(ctx context.Context, e *endpoint) error {
+			var err error
+			s, err = pb.NewMaintenanceClient(e.conn()).Status(ctx, &pb.StatusRequest{})
+			return err
+		})
+	}
+	if err != nil {
+		return []lock.Diagnosis{{Level: fail, What: err.Error(), Do: wayOut(err)}}, false
+	}
+	return []lock.Diagnosis{diagnoseVersion(e.addr, s.GetVersion()), d.diagnoseSize(e.addr, s)}, true
+}
+
+// connected waits for this server alone.
+func (c *conns) connected(ctx context.Context, e *endpoint) error {
+	for {
+		s := e.conn().GetState()
+		if s == connectivity.Ready {
+			return nil
+		}
+		e.conn().Connect()
+		if !e.conn().WaitForStateChange(ctx, s) {
+			return c.down(ctx, e)
+		}
+	}
+}
+
+func wayOut(err error) string {
+	switch {
+	case errors.Is(err, lock.ErrCredentials):
+		return "correct user, password, certificate or role as said"
+	case noSpace(err):
+		return "compact, defragment, then `etcdctl alarm disarm`"
+	}
+	return "start this server, or correct its address, port or the TLS settings"
+}
+
+func diagnoseVersion(addr, version string) lock.Diagnosis {
+	if hasLeaseDefect(version) {
+		return lock.Diagnosis{Level: warn, What: fmt.Sprintf("etcd %s answers, version %s: may revoke a lease early (exclusion does not rest on it, but a holder can lose the lock)", addr, version),
+			Do: "update to one of " + leaseFixes + " or later"}
+	}
+	return lock.Diagnosis{Level: ok, What: fmt.Sprintf("etcd %s answers, version %s", addr, version)}
+}
+
+// diagnoseRights reads what we read, and sends a transaction that would write what we write but cannot:
+// the server checks the rights of both branches before it compares.
+func (d *driver) diagnoseRights(ctx context.Context) lock.Diagnosis {
+	err := d.do(ctx, func(ctx context.Context, e *endpoint) error {
+		probe := d.prefix() + "doctor"
+		_, err := e.client.Txn(ctx).
+			If(clientv3.Compare(clientv3.CreateRevision(probe), "<", 0)).
+			Then(clientv3.OpPut(probe, ""), clientv3.OpDelete(probe), clientv3.OpPut(d.record(), "")).
+			Else(clientv3.OpGet(d.prefix(), clientv3.WithPrefix(), clientv3.WithCountOnly()), clientv3.OpGet(d.record(), clientv3.WithCountOnly())).
+			Commit()
+		return err
+	})
+	if err != nil {
+		return lock.Diagnosis{Level: fail, What: err.Error(), Do: wayOut(err)}
+	}
+	return lock.Diagnosis{Level: ok, What: fmt.Sprintf("%s may read and write %s and %s", d.who(), d.prefix(), d.record())}
+}
+
+// diagnoseAlarms lists what stops writes for everybody.
+func (d *driver) diagnoseAlarms(ctx context.Context) []lock.Diagnosis {
+	var alarms []*pb.AlarmMember
+	err := d.do(ctx, func(ctx context.Context, e *endpoint) error {
+		resp, err := e.client.AlarmList(ctx)
+		if err == nil {
+			alarms = resp.Alarms
+		}
+		return err
+	})
+	if err != nil {
+		return []lock.Diagnosis{{Level: warn, What: "alarms are not known: " + err.Error(), Do: "ask with `etcdctl alarm list`"}}
+	}
+	lines := []lock.Diagnosis{}
+	for _, a := range alarms {
+		lines = append(lines, lock.Diagnosis{Level: fail, What: fmt.Sprintf("etcd member %x has alarm %s", a.MemberID, a.Alarm), Do: "mend its cause (NOSPACE: compact, defragment), then `etcdctl alarm disarm`"})
+	}
+	if len(alarms) == 0 {
+		lines = append(lines, lock.Diagnosis{Level: ok, What: "etcd has no alarm"})
+	}
+	return lines
+}
