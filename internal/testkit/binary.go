@@ -1,0 +1,98 @@
+package testkit
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// BinaryVar names a binary built by the runner, so that the packages of a
+// family need not build it each.
+const BinaryVar = "INTERLOCK_BIN"
+
+type built struct {
+	path string
+	err  error
+}
+
+// Binary is the path of cmd/interlock, built once for this test process the
+// way it is shipped (static), or the one that INTERLOCK_BIN names. Any user
+// may run it.
+func Binary(t testing.TB) string {
+	t.Helper()
+	if path := os.Getenv(BinaryVar); path != "" {
+		if _, err := os.Stat(path); err != nil {
+			t.Fatalf("%s: %v", BinaryVar, err)
+		}
+		return path
+	}
+	return buildOnce(t, false)
+}
+
+// RaceBinary is Binary with the race detector; skipped without gcc.
+func RaceBinary(t testing.TB) string {
+	t.Helper()
+	if _, err := exec.LookPath("gcc"); err != nil {
+		Skip(t, "race", "gcc is not installed, the race detector needs cgo")
+	}
+	return buildOnce(t, true)
+}
+
+func buildOnce(t testing.TB, race bool) string {
+	t.Helper()
+	proc.mu.Lock()
+	defer proc.mu.Unlock()
+	if proc.dir == "" {
+		t.Fatal("testkit.Binary needs `func TestMain(m *testing.M) { testkit.Main(m) }` in this package")
+	}
+	b, ok := proc.binary[race]
+	if !ok {
+		b.path = filepath.Join(proc.dir, "bin", map[bool]string{false: "interlock", true: "interlock-race"}[race])
+		b.err = build(b.path, race)
+		if proc.binary == nil {
+			proc.binary = map[bool]built{}
+		}
+		proc.binary[race] = b
+	}
+	must(t, b.err)
+	return b.path
+}
+
+func build(path string, race bool) error {
+	root, err := ModuleRoot()
+	if err != nil {
+		return err
+	}
+	args, cgo := []string{"build", "-trimpath", "-o", path}, "0"
+	if race {
+		args, cgo = append(args, "-race"), "1"
+	}
+	cmd := exec.Command("go", append(args, "./cmd/interlock")...)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot build cmd/interlock: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// ModuleRoot is the folder of go.mod above the test's own.
+func ModuleRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for {
+		_, err := os.Stat(filepath.Join(dir, "go.mod"))
+		if err == nil {
+			return dir, nil
+		}
+		if !errors.Is(err, os.ErrNotExist) || dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("no go.mod above the test's folder: %w", err)
+		}
+		dir = filepath.Dir(dir)
+	}
+}

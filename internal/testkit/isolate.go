@@ -1,0 +1,70 @@
+package testkit
+
+import (
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+)
+
+// RequireRoot skips unless the test runs as root.
+func RequireRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		Skip(t, "root", "needs root")
+	}
+}
+
+// AsPID1 turns a command into one that runs as process 1 of a new PID
+// namespace, with a /proc of its own. Signals go to InnerPid, not to the
+// wrapper, which ignores TERM.
+func AsPID1(t testing.TB, args ...string) []string {
+	t.Helper()
+	RequireRoot(t)
+	requireTool(t, "unshare")
+	return append([]string{"unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "--"}, args...)
+}
+
+// Unprivileged turns a command into one that runs as uid and gid 65534
+// without any capability.
+func Unprivileged(t testing.TB, args ...string) []string {
+	t.Helper()
+	RequireRoot(t)
+	requireTool(t, "setpriv")
+	return append([]string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+		"--bounding-set=-all", "--inh-caps=-all", "--"}, args...)
+}
+
+func requireTool(t testing.TB, name string) {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		Skip(t, name, name+" is not installed (Debian: util-linux)")
+	}
+}
+
+// InnerPid waits for the one child of a wrapper made by AsPID1, in numbers of
+// the test process. It may still be on its way to the command's image.
+func InnerPid(t testing.TB, p *Process) int {
+	t.Helper()
+	var inner int
+	Wait(t, 10*time.Second, func() (bool, string) {
+		for _, c := range live(descendants(p.Pid())) {
+			if c.ppid == p.Pid() {
+				inner = c.pid
+				return true, ""
+			}
+		}
+		return false, "the wrapper has no child"
+	})
+	return inner
+}
+
+// PublicDir is a temporary folder that any user may enter and write to.
+func PublicDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "pub")
+	must(t, err)
+	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
+	must(t, os.Chmod(dir, 0o777))
+	return dir
+}

@@ -1,0 +1,69 @@
+package testkit
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// suite is what one test process shares. It is the one package-level
+// variable here: a test process has one set of shared servers, and TestMain
+// and the tests have no other way to meet.
+type suite struct {
+	spawner spawner
+
+	mu     sync.Mutex
+	dir    string // set by Main: everything temporary of this process lies below it
+	zk     shared[*ZKServer]
+	etcd   shared[*EtcdServer]
+	binary map[bool]built
+}
+
+var proc suite
+
+// Main runs the tests of a package: call it from TestMain. It makes the
+// process a subreaper, so that nothing a test started can slip away, puts
+// all temporary files into one folder, stops the shared servers at the end,
+// and fails if a test left a process, mount, cgroup or network namespace.
+func Main(m *testing.M) {
+	code, err := runMain(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "FAIL testkit:", err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+func runMain(m *testing.M) (int, error) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return 1, fmt.Errorf("cannot become a subreaper: %w", err)
+	}
+	if err := ownTempDir(); err != nil {
+		return 1, err
+	}
+	before, err := takeCensus()
+	if err != nil {
+		return 1, err
+	}
+	code := m.Run()
+	err = errors.Join(stopShared(), leftovers(before))
+	if err != nil {
+		return code, fmt.Errorf("%w\n(temporary files kept in %s)", err, proc.dir)
+	}
+	return code, os.RemoveAll(proc.dir)
+}
+
+// ownTempDir keeps the name short: unix sockets allow 107 bytes. Others may
+// enter, for tests that run things without privilege.
+func ownTempDir() error {
+	dir, err := os.MkdirTemp("", "itk")
+	if err != nil {
+		return fmt.Errorf("cannot make a temporary folder: %w", err)
+	}
+	proc.dir = dir
+	return errors.Join(os.Chmod(dir, 0o755), os.Setenv("TMPDIR", dir))
+}
