@@ -48,10 +48,11 @@ func oneDocument(file []byte) (*yaml.Node, error) {
 	return doc.Content[0], nil
 }
 
-// section walks one mapping; prefix is its key with a dot, or nothing at the top.
+// section walks one mapping; prefix is its key with a dot, or nothing at the top. One with nothing in it
+// means nothing.
 func (l *loader) section(node *yaml.Node, prefix string) {
 	where := l.at(node, strings.TrimSuffix(prefix, "."))
-	if isNull(node) && prefix != "" {
+	if isNull(node) {
 		return
 	}
 	l.pairs(node, where, func(key string, value *yaml.Node) {
