@@ -48,7 +48,7 @@ func leftProcesses() error {
 	if ok {
 		return nil
 	}
-	errs := []error{errors.New("tests left processes behind (now killed):")}
+	errs := []error{errors.New("tests left processes behind, killed now")}
 	for _, p := range left {
 		args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.pid))
 		errs = append(errs, fmt.Errorf("  %v %q", p, strings.ReplaceAll(string(args), "\x00", " ")), err, killTree(p.pid))

@@ -17,7 +17,9 @@ func RequireRoot(t testing.TB) {
 
 // AsPID1 turns a command into one that runs as process 1 of a new PID
 // namespace, with a /proc of its own. Signals go to InnerPid, not to the
-// wrapper, which ignores TERM.
+// wrapper, which ignores TERM. Its exit code is that of the command; when a
+// signal ended the command it is only not 0 (unshare of util-linux 2.38
+// stumbles over SIGKILL).
 func AsPID1(t testing.TB, args ...string) []string {
 	t.Helper()
 	RequireRoot(t)
