@@ -1,0 +1,75 @@
+package zk
+
+import (
+	"cmp"
+	"crypto/rand"
+	"encoding/hex"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A member is a child of the lock's node that contends: its name ends in a marker and a sequence number.
+type member struct {
+	name string
+	seq  int32
+}
+
+// markers end the names' first part: Curator, go-zookeeper and we write lock-, kazoo writes __lock__.
+func markers() []string { return []string{"lock-", "__lock__"} }
+
+// parseMember recognises a contender. The number has ten digits, or is a minus and at least nine: the
+// service prints its 32 bit counter with %010d also after it has wrapped.
+func parseMember(name string) (member, bool) {
+	for _, mark := range markers() {
+		i := strings.LastIndex(name, mark)
+		if i < 0 {
+			continue
+		}
+		digits := name[i+len(mark):]
+		n, err := strconv.ParseInt(digits, 10, 32)
+		if err == nil && len(digits) >= 10 && digits[0] != '+' {
+			return member{name, int32(n)}, true
+		}
+	}
+	return member{}, false
+}
+
+// queue returns the contenders among children, in order. The counter wraps, so the order is by the
+// signed distance from ref (one of them), not by the number itself.
+func queue(children []string, ref int32) []member {
+	var all []member
+	for _, c := range children {
+		if m, ok := parseMember(c); ok {
+			all = append(all, m)
+		}
+	}
+	slices.SortFunc(all, func(a, b member) int {
+		return cmp.Or(cmp.Compare(a.seq-ref, b.seq-ref), cmp.Compare(a.name, b.name))
+	})
+	return all
+}
+
+// reference picks a number to order by when there is no own key: any one does, as long as all of them
+// lie within half of the counter's range.
+func reference(children []string) int32 {
+	for _, c := range children {
+		if m, ok := parseMember(c); ok {
+			return m.seq
+		}
+	}
+	return 0
+}
+
+// position finds a name in a queue; -1 if it is not there.
+func position(q []member, name string) int {
+	return slices.IndexFunc(q, func(m member) bool { return m.name == name })
+}
+
+// freshPrefix begins the name of one create, and of no other ever: it tells our own node when the
+// create's reply was lost.
+func freshPrefix() string {
+	var id [16]byte
+	rand.Read(id[:]) // never fails
+	return "_c_" + hex.EncodeToString(id[:]) + "-lock-"
+}
