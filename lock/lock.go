@@ -13,6 +13,7 @@ package lock
 import (
 	"context"
 	"errors"
+	"os"
 	"time"
 
 	"github.com/interlock-run/interlock/fence"
@@ -79,6 +80,10 @@ type Place interface {
 	// alive by itself must let it lapse when there was no pulse for the hold (W4).
 	Pulse()
 }
+
+// A Descriptor is a Place whose lock lives in an open file description (file driver). Whoever holds a
+// duplicate of it keeps the lock.
+type Descriptor interface{ Descriptor() *os.File }
 
 // A Version is one state of the record at the store.
 type Version struct {

@@ -27,7 +27,7 @@ const recordVersion = 1
 // A Record is the persistent state record beside the lock key (protocol.md section 1).
 type Record struct {
 	V        int         `json:"v"`
-	Token    fence.Token `json:"token"`
+	Token    fence.Token `json:"token,string"`
 	Holder   string      `json:"holder"`
 	Node     string      `json:"node"`
 	BootID   string      `json:"boot_id"`
@@ -43,7 +43,7 @@ type Record struct {
 // Owed is an earlier holder that nobody has proven dead and drained.
 type Owed struct {
 	Unknown bool        `json:"-"` // no record was found: it could be anybody
-	Token   fence.Token `json:"token"`
+	Token   fence.Token `json:"token,string"`
 	Node    string      `json:"node"`
 	BootID  string      `json:"boot_id"`
 	Volumes []string    `json:"volumes,omitempty"`
@@ -52,10 +52,11 @@ type Owed struct {
 // Domain identifies the kill domain of a payload on its own machine, so that a successor on the same
 // boot can see that it is empty. The lock package only carries it.
 type Domain struct {
-	CgroupNS uint64 `json:"cgroup_ns,omitempty"` // inode of the cgroup namespace
-	CgroupID uint64 `json:"cgroup_id,omitempty"` // inode of the cgroup's directory
-	Cgroup   string `json:"cgroup,omitempty"`    // its path
-	PIDNS    uint64 `json:"pid_ns,omitempty"`    // inode of the PID namespace
+	CgroupNS     uint64 `json:"cgroup_ns,omitempty"`      // inode of the cgroup namespace
+	CgroupID     uint64 `json:"cgroup_id,omitempty"`      // inode of the cgroup's directory
+	Cgroup       string `json:"cgroup,omitempty"`         // its path, as in /proc/PID/cgroup
+	PIDNS        uint64 `json:"pid_ns,omitempty"`         // inode of the PID namespace
+	PIDNSCreator uint64 `json:"pid_ns_creator,omitempty"` // inode of the one that it was made from
 }
 
 const unknownOwed = `"unknown"`

@@ -15,6 +15,11 @@ import (
 // verbs is what the first argument may be.
 func verbs() []*cli.Command {
 	return []*cli.Command{
+		runCommand(),
+		lockCommand(),
+		mountCommand(),
+		statusCommand(),
+		readyCommand(),
 		checkConfigCommand(),
 		versionCommand(),
 		helpCommand(),

@@ -5,7 +5,12 @@
 // Non-promise: nothing here is a library. Called by people, orchestrators and the kernel's exec.
 package main
 
-import "os"
+import (
+	"os"
+
+	// Roles of this binary other than the program itself start before anything else is initialised.
+	_ "github.com/interlock-run/interlock/internal/role"
+)
 
 func main() {
 	os.Exit(execute(os.Args, os.Environ(), os.Stdout, os.Stderr))

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/interlock-run/interlock/internal/clock"
+	"github.com/interlock-run/interlock/internal/exit"
+	"github.com/interlock-run/interlock/internal/lifecycle"
+	"github.com/interlock-run/interlock/lock"
+)
+
+func lockCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "lock",
+		Usage: "look at a lock, or prepare it for a first start",
+		Subcommands: []*cli.Command{
+			{
+				Name: "show", Usage: "who holds the lock, with which token, and who waits",
+				Flags:  append(configFlags(), jsonFlag()),
+				Action: lockShow,
+			},
+			{
+				Name:   "init",
+				Usage:  "create the state record, so that a first start need not wait the hold; an existing one is never changed",
+				Flags:  configFlags(),
+				Action: lockInit,
+			},
+		},
+	}
+}
+
+// lockView is `lock show --json`.
+type lockView struct {
+	Lock   string       `json:"lock"`
+	Held   bool         `json:"held"`
+	Queue  []lockWaiter `json:"queue"` // the first one holds the lock
+	Record *lock.Record `json:"record,omitempty"`
+	// HeartbeatAge is since the record was last written.
+	HeartbeatAge float64 `json:"heartbeat_age_seconds,omitempty"`
+	RecordError  string  `json:"record_error,omitempty"`
+}
+
+type lockWaiter struct {
+	Holder string     `json:"holder"`
+	Token  string     `json:"token"`
+	Key    string     `json:"key"`
+	Since  *time.Time `json:"since,omitempty"`
+}
+
+func lockShow(c *cli.Context) error {
+	if err := noCommand(c); err != nil {
+		return err
+	}
+	cfg, _, err := loadConfigWith(c, "lock.url")
+	if err != nil {
+		return err
+	}
+	d, err := openDriver(c.Context, cfg, newLogger(cfg.Log, c.App.ErrWriter))
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	v, err := d.View(c.Context)
+	if err != nil {
+		return exit.With(lifecycle.LockCode(err), err)
+	}
+	view := viewOf(lockName(cfg.Lock.URL), v, lockTiming(cfg.Timing))
+	if c.Bool("json") {
+		return json.NewEncoder(c.App.Writer).Encode(view)
+	}
+	return printView(c.App.Writer, view)
+}
+
+func viewOf(name string, v lock.View, t lock.Timing) lockView {
+	view := lockView{Lock: name, Held: len(v.Queue) > 0, Queue: []lockWaiter{}}
+	for _, w := range v.Queue {
+		lw := lockWaiter{Holder: w.Holder, Token: w.Token.String(), Key: w.Key}
+		if !w.Since.IsZero() {
+			lw.Since = &w.Since
+		}
+		view.Queue = append(view.Queue, lw)
+	}
+	if !v.Record.Exists() {
+		return view
+	}
+	view.HeartbeatAge = v.RecordAge.Seconds()
+	r, err := lock.DecodeRecord(v.Record.Data, t)
+	if err != nil {
+		view.RecordError = err.Error()
+		return view
+	}
+	view.Record = &r
+	return view
+}
+
+func printView(out io.Writer, v lockView) error {
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	fmt.Fprintf(w, "lock\t%s\n", v.Lock)
+	if !v.Held {
+		fmt.Fprintln(w, "holder\tnone")
+	}
+	for i, q := range v.Queue {
+		role := "holder"
+		if i > 0 {
+			role = "waits"
+		}
+		since := ""
+		if q.Since != nil {
+			since = "since " + q.Since.UTC().Format(time.RFC3339)
+		}
+		fmt.Fprintf(w, "%s\t%s\ttoken %s\t%s\n", role, orNone(q.Holder), q.Token, since)
+	}
+	switch {
+	case v.RecordError != "":
+		fmt.Fprintf(w, "record\t%s\n", v.RecordError)
+	case v.Record == nil:
+		fmt.Fprintln(w, "record\tnone: a first start waits the hold, unless `interlock lock init` made one")
+	default:
+		fmt.Fprintf(w, "record\t%s by %s on node %s\ttoken %s\twritten %.1fs ago\n",
+			v.Record.Phase, v.Record.Holder, v.Record.Node, v.Record.Token, v.HeartbeatAge)
+	}
+	return w.Flush()
+}
+
+func lockInit(c *cli.Context) error {
+	if err := noCommand(c); err != nil {
+		return err
+	}
+	cfg, warnings, err := loadConfigWith(c, "lock.url")
+	if err != nil {
+		return err
+	}
+	log := newLogger(cfg.Log, c.App.ErrWriter)
+	for _, w := range warnings {
+		log.Warn(w)
+	}
+	d, err := openDriver(c.Context, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	boot, err := bootID()
+	if err != nil {
+		return exit.With(exit.Internal, err)
+	}
+	o := lockPlan(cfg, boot).Options
+	o.Clock, o.Log = clock.Now, func(msg string, args ...any) { log.Debug(msg, args...) }
+	created, existing, err := lock.Init(c.Context, d, o)
+	if err != nil {
+		return exit.With(lifecycle.LockCode(err), err)
+	}
+	if !created {
+		fmt.Fprintf(c.App.Writer, "%s: there is a state record already (%d bytes); it was not changed\n", lockName(cfg.Lock.URL), len(existing.Data))
+		return nil
+	}
+	fmt.Fprintf(c.App.Writer, "%s: state record created: the first start need not wait the hold.\nDo this only where nobody ever ran: after a removal of record and lock key it is as good as saying that the old holder is dead.\n", lockName(cfg.Lock.URL))
+	return nil
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/interlock-run/interlock/internal/clock"
+	"github.com/interlock-run/interlock/internal/health"
+	"github.com/interlock-run/interlock/internal/lifecycle"
+)
+
+// turnLimit is how long the deciding loop may be silent before the run is called dead. It ticks several
+// times a second and never waits.
+const turnLimit = 10 * time.Second
+
+// picture is a run as the health server shows it.
+func picture(r *lifecycle.Runner) health.Picture {
+	st := r.Status()
+	return health.Picture{
+		Live:  st.Turned.IsZero() || clock.Now().HolderSince(st.Turned) < turnLimit,
+		Ready: st.Phase == lifecycle.Serving.String(),
+		Phase: st.Phase, Status: st, Metrics: metrics(st, r.Beats()),
+	}
+}
+
+func metrics(st lifecycle.Status, beats health.HistogramCounts) []health.Metric {
+	token, _ := strconv.ParseFloat(st.Lock.Token, 64) // empty before the grant: 0
+	phase := health.Metric{Name: "interlock_phase", Help: "1 for the phase of the run.", Type: "gauge"}
+	for _, name := range lifecycle.PhaseNames() {
+		phase.Samples = append(phase.Samples, health.Sample{Labels: []string{"phase", name}, Value: one(name == st.Phase)})
+	}
+	tries := health.Metric{Name: "interlock_heartbeats_total", Help: "Heartbeat tries by result.", Type: "counter"}
+	for _, name := range lifecycle.OutcomeNames() {
+		tries.Samples = append(tries.Samples, health.Sample{Labels: []string{"result", name}, Value: float64(st.Beats[name])})
+	}
+	mounts := health.Metric{Name: "interlock_mount_state", Help: "1 for the latest finding about a mount.", Type: "gauge"}
+	for _, m := range st.Mounts {
+		mounts.Samples = append(mounts.Samples, health.Sample{Labels: []string{"path", m.Path, "finding", m.Finding}, Value: 1})
+	}
+	return []health.Metric{
+		phase, health.Gauge("interlock_lock_held", "1 while the lock is held.", one(st.Lock.Held)),
+		health.Gauge("interlock_lock_token", "Fencing token of this run.", token),
+		health.Gauge("interlock_lease_remaining_seconds", "Time until the payload is killed without another heartbeat.", st.Lock.LeaseLeft),
+		health.Gauge("interlock_lock_wait_seconds", "Time in the queue until the grant.", st.Lock.Waited),
+		health.Gauge("interlock_late_writes_possible", "1 if an earlier holder's undrained writes may still arrive.", one(len(st.Lock.Undrained) > 0)),
+		health.Gauge("interlock_stuck_processes", "Processes that were killed and are not dead.", float64(len(st.Stuck))),
+		tries, health.Histogram("interlock_heartbeat_duration_seconds", "Duration of heartbeat tries.", beats), mounts,
+		{Name: "interlock_build_info", Help: "Version of the program.", Type: "gauge",
+			Samples: []health.Sample{{Labels: []string{"version", thisBuild().Version, "go", runtime.Version()}, Value: 1}}},
+	}
+}
+
+func one(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/interlock-run/interlock/internal/clock"
+	"github.com/interlock-run/interlock/internal/config"
+	"github.com/interlock-run/interlock/internal/exit"
+	"github.com/interlock-run/interlock/internal/health"
+	"github.com/interlock-run/interlock/internal/lifecycle"
+	"github.com/interlock-run/interlock/supervise"
+)
+
+func runCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "run",
+		Usage:     "run a command only while the lock is held and the mount is right",
+		ArgsUsage: "-- COMMAND [ARGUMENT...]",
+		Flags:     configFlags(),
+		Action:    run,
+	}
+}
+
+// run is the agent's side of `interlock run`: the guard has started this process and waits for its word.
+// Whatever ends it also goes to the reason file.
+func run(c *cli.Context) error {
+	if err := noArguments(c); err != nil {
+		return err
+	}
+	cfg, warnings, err := loadConfig(c)
+	if err == nil {
+		err = runWith(c, cfg, warnings)
+	}
+	if werr := writeReason(cfg.Health.ReasonFile, err); werr != nil {
+		fmt.Fprintf(c.App.ErrWriter, "interlock: cannot write the reason file: %v\n", werr)
+	}
+	return err
+}
+
+func runWith(c *cli.Context, cfg config.Config, warnings []string) error {
+	log := newLogger(cfg.Log, c.App.ErrWriter)
+	for _, w := range warnings {
+		log.Warn(w)
+	}
+	name := lockName(cfg.Lock.URL)
+	inv := invocationOf(c)
+	if lookup(inv.environ, "INTERLOCK_TOKEN") != "" && lookup(inv.environ, "INTERLOCK_LOCK") == name {
+		return exit.Withf(exit.Usage, "this process runs under an interlock that holds %s already: it would wait for itself for ever; drop the inner `interlock run`, or give it a lock of its own", name)
+	}
+	if cfg.Process.DryRun {
+		return dryRun(c, cfg)
+	}
+	plan, err := makePlan(cfg, inv, log)
+	if err != nil {
+		return err
+	}
+	driver, err := openDriver(c.Context, cfg, log)
+	if err != nil {
+		return err
+	}
+	plan.Lock.Driver = driver
+	defer func() {
+		if err := driver.Close(); err != nil {
+			log.Debug("closing the lock driver", "cause", err)
+		}
+	}()
+	return follow(cfg, plan, log)
+}
+
+// follow connects to the guard and runs the plan to its end.
+func follow(cfg config.Config, plan lifecycle.Plan, log *slog.Logger) error {
+	supervise.IgnoreStopSignals()
+	guard, err := supervise.Connect()
+	if err != nil {
+		return exit.Withf(exit.Internal, "cannot reach the guard process: %w: `interlock run` must be started as its own command", err)
+	}
+	runner := lifecycle.New(plan, lifecycle.Deps{Guard: guard, Clock: clock.Now, Log: log})
+	if cfg.Health.Listen != "" {
+		s, err := health.Listen(cfg.Health.Listen, func() health.Picture { return picture(runner) })
+		if err != nil {
+			return exit.With(exit.Config, err)
+		}
+		defer func() {
+			if err := s.Close(); err != nil {
+				log.Debug("closing the health server", "cause", err)
+			}
+		}()
+	}
+	announce(log, cfg, plan)
+	v := runner.Run()
+	log.Info("ended", "code", v.Code, "reason", v.Reason)
+	return verdictError(v)
+}
+
+// verdictError is the run's end as an error that was logged already.
+func verdictError(v lifecycle.Verdict) error {
+	if v.Code == exit.OK {
+		return nil
+	}
+	return &endedError{v}
+}
+
+// endedError carries a verdict to the reason file; the log has told it to people.
+type endedError struct{ v lifecycle.Verdict }
+
+func (e *endedError) Error() string { return e.v.Reason }
+func (e *endedError) As(target any) bool {
+	if t, ok := target.(**exit.Error); ok {
+		*t = &exit.Error{Code: e.v.Code}
+		return true
+	}
+	return false
+}
+
+// announce is the one start line: what was chosen.
+func announce(log *slog.Logger, cfg config.Config, p lifecycle.Plan) {
+	t := p.Lock.Options.Timing
+	log.Info("starting", "version", thisBuild().Version, "lock", p.Lock.Name, "holder", p.Lock.Options.Holder, "node", p.Lock.Options.Node,
+		"wait", cfg.Lock.Wait, "data", p.Data, "state_dir", p.State, "restore", p.Restore.When, "hold", t.Hold.String(),
+		"take_over_within", (t.ServerTimeout() + t.Hold + t.Settle).Round(time.Second).String(), "command", p.Payload.Name)
+}
+
+// reasonLimit is what Kubernetes keeps of a termination message.
+const reasonLimit = 4096
+
+// writeReason leaves the reason of the end, one line. The default file is written, never created.
+func writeReason(path string, reason error) error {
+	if path == "" {
+		return nil
+	}
+	text := "ended with exit code 0"
+	if reason != nil {
+		text = oneLine(reason)
+	}
+	flags := os.O_WRONLY | os.O_TRUNC
+	if path != config.DefaultReasonFile {
+		flags |= os.O_CREATE
+	}
+	f, err := os.OpenFile(path, flags, 0o644)
+	if path == config.DefaultReasonFile && errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(f, text+"\n")
+	return errors.Join(err, f.Close())
+}
+
+func oneLine(err error) string {
+	b := []byte(err.Error())
+	for i := range b {
+		if b[i] == '\n' {
+			b[i] = ' '
+		}
+	}
+	if len(b) > reasonLimit-1 {
+		b = b[:reasonLimit-1]
+	}
+	return string(b)
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/interlock-run/interlock/internal/exit"
+	"github.com/interlock-run/interlock/internal/lifecycle"
+)
+
+func statusCommand() *cli.Command {
+	return &cli.Command{
+		Name: "status", Usage: "ask a run on this host how it stands (its --listen address)",
+		Flags: append(configFlags(), jsonFlag()), Action: status,
+	}
+}
+
+func readyCommand() *cli.Command {
+	return &cli.Command{
+		Name: "ready", Usage: "exit 0 if the run at --listen is serving, 1 if not: for probes",
+		Flags: configFlags(), Action: ready,
+	}
+}
+
+const askTimeout = 5 * time.Second
+
+// ask gets one page of the run's health server.
+func ask(c *cli.Context, page string) (int, []byte, error) {
+	if err := noCommand(c); err != nil {
+		return 0, nil, err
+	}
+	cfg, _, err := loadConfigWith(c, "health.listen")
+	if err != nil {
+		return 0, nil, err
+	}
+	ctx, cancel := context.WithTimeout(c.Context, askTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://interlock"+page, nil)
+	if err != nil {
+		return 0, nil, exit.With(exit.Internal, err)
+	}
+	network, addr := "tcp", cfg.Health.Listen
+	if path, unix := strings.CutPrefix(addr, "unix:"); unix {
+		network, addr = "unix", path
+	}
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, addr)
+	}}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, nil, exit.Withf(exit.Unreachable, "no run answers at %s: %w", cfg.Health.Listen, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return 0, nil, exit.Withf(exit.Unreachable, "the run at %s: %w", cfg.Health.Listen, err)
+	}
+	return resp.StatusCode, body, nil
+}
+
+func ready(c *cli.Context) error {
+	code, body, err := ask(c, "/readyz")
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(c.App.Writer, string(body))
+	if code != http.StatusOK {
+		return exit.Status(1)
+	}
+	return nil
+}
+
+func status(c *cli.Context) error {
+	_, body, err := ask(c, "/status")
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		_, err := c.App.Writer.Write(body)
+		return err
+	}
+	var st lifecycle.Status
+	if err := json.Unmarshal(body, &st); err != nil {
+		return exit.Withf(exit.Unreachable, "the answer is not a run's status: %w", err)
+	}
+	return printStatus(c.App.Writer, st)
+}
+
+func printStatus(out io.Writer, st lifecycle.Status) error {
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	fmt.Fprintf(w, "phase\t%s since %s\n", st.Phase, st.Since.UTC().Format(time.RFC3339))
+	fmt.Fprintf(w, "lock\t%s\n", st.Lock.Name)
+	fmt.Fprintf(w, "holder\t%s\n", st.Lock.Holder)
+	if st.Lock.Held {
+		fmt.Fprintf(w, "token\t%s\n", st.Lock.Token)
+		fmt.Fprintf(w, "lease\t%.1fs left, last heartbeat %.1fs ago, %d tries failed since\n", st.Lock.LeaseLeft, st.Lock.LastBeatAgo, st.Lock.FailedTries)
+	}
+	if st.Lock.HoldOffLeft > 0 {
+		fmt.Fprintf(w, "hold-off\t%.1fs left\n", st.Lock.HoldOffLeft)
+	}
+	if st.Lock.Ahead != "" {
+		fmt.Fprintf(w, "waits for\t%s\n", st.Lock.Ahead)
+	}
+	if len(st.Lock.Undrained) > 0 {
+		fmt.Fprintf(w, "late writes possible\t%s\n", strings.Join(st.Lock.Undrained, ", "))
+	}
+	if st.Payload.PID != 0 {
+		fmt.Fprintf(w, "payload\tpid %d\n", st.Payload.PID)
+	}
+	for _, m := range st.Mounts {
+		fmt.Fprintf(w, "mount\t%s: %s %s\n", m.Path, m.Finding, m.Detail)
+	}
+	if st.Restore != nil {
+		fmt.Fprintf(w, "restore\t%s: %s\n", st.Restore.Action, st.Restore.Reason)
+	}
+	fmt.Fprintf(w, "kill mode\t%s\t%s\n", st.KillMode, st.Misses)
+	if len(st.Stuck) > 0 {
+		fmt.Fprintf(w, "STUCK\t%v: killed but not dead; the lock is kept\n", st.Stuck)
+	}
+	return w.Flush()
+}

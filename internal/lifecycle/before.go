@@ -1,0 +1,225 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/interlock-run/interlock/fence"
+	"github.com/interlock-run/interlock/internal/exit"
+	"github.com/interlock-run/interlock/lock"
+	"github.com/interlock-run/interlock/mountcheck"
+	"github.com/interlock-run/interlock/supervise"
+)
+
+// look checks the mounts read-only before queueing, so that a node without the mount does not win the
+// lock again and again (T7).
+func (r *Runner) look() {
+	w, err := mountcheck.Watch(context.Background(), r.plan.Mounts)
+	if err != nil {
+		r.beside(func(context.Context) message {
+			return message{event: Failed, code: exit.Mount, reason: err.Error()}
+		})
+		return
+	}
+	r.seen.mounts = w
+	r.beside(func(ctx context.Context) message { return r.mountsRight(ctx) })
+}
+
+// mountsRight is one look at all mounts, within the mount budget.
+func (r *Runner) mountsRight(ctx context.Context) message {
+	ctx, cancel := context.WithTimeout(ctx, r.plan.Budgets.Mount)
+	defer cancel()
+	if f, refused := mountcheck.Refusal(mountcheck.Look(ctx, r.plan.Mounts)); refused {
+		return message{event: Failed, code: findingCode(f), reason: findingText(f)}
+	}
+	return message{event: Done}
+}
+
+func findingCode(f mountcheck.Finding) int {
+	if f.Kind == mountcheck.NoData {
+		return exit.Restore
+	}
+	return exit.Mount
+}
+
+func findingText(f mountcheck.Finding) string {
+	s := fmt.Sprintf("mount %s: %s", f.Path, f.Detail)
+	if f.Do != "" {
+		s += ": " + f.Do
+	}
+	return s
+}
+
+// contend queues. The result comes as Granted even when the phase is over, because a lock that was
+// granted meanwhile must be given back.
+func (r *Runner) contend() {
+	o := &r.plan.Lock.Options
+	o.NeverRan, o.Volumes, o.Log = r.neverRan, r.networkVolumes(), r.debug
+	r.beside(func(ctx context.Context) message {
+		t, err := lock.Contend(ctx, r.plan.Lock.Driver, *o, r.plan.Lock.Wait, r.seen.queuedBehind(r.log))
+		if err == nil {
+			return message{event: Granted, tenure: t}
+		}
+		if ctx.Err() != nil {
+			return message{event: Done}
+		}
+		return message{event: Failed, code: LockCode(err), reason: err.Error()}
+	})
+}
+
+// neverRan is T3's proof: each configured place of a claim was read, after the grant, and holds none. A
+// state directory counts only on a verified shared mount, or where the lock itself is of one host.
+func (r *Runner) neverRan(ctx context.Context) bool {
+	if r.plan.State == "" {
+		return r.plan.Lock.OneHost
+	}
+	if !r.plan.Lock.OneHost && !r.stateShared() {
+		return false
+	}
+	_, err := r.seen.mounts.ReadFile(ctx, filepath.Join(r.plan.State, fence.ClaimFile), claimLimit)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+const claimLimit = 64 << 10
+
+// stateShared tells whether the state directory lies on a mount that was named, and so verified, and is a
+// network filesystem: a claim by another node would be seen there.
+func (r *Runner) stateShared() bool {
+	m, err := mountcheck.Trace(r.plan.State)
+	if err != nil || !mountcheck.Network(m.FSType, m.Source, m.Options) {
+		return false
+	}
+	for _, e := range r.plan.Mounts.Expect {
+		if e.Path == m.Point {
+			return true
+		}
+	}
+	return false
+}
+
+// networkVolumes are the mounts whose late writes a successor may have to wait for.
+func (r *Runner) networkVolumes() []string {
+	var vs []string
+	paths := []string{}
+	if r.plan.Data != "" {
+		paths = append(paths, r.plan.Data)
+	}
+	for _, e := range r.plan.Mounts.Expect {
+		paths = append(paths, e.Path)
+	}
+	known := map[string]bool{}
+	for _, p := range paths {
+		m, err := mountcheck.Trace(p)
+		if err != nil {
+			r.log.Warn("cannot trace a path to its mount; it is recorded as a network volume", "path", p, "cause", err)
+			m = mountcheck.Mount{Point: p, Source: "unknown"}
+		} else if !mountcheck.Network(m.FSType, m.Source, m.Options) {
+			continue
+		}
+		if !known[m.Point] {
+			known[m.Point] = true
+			vs = append(vs, m.Source+" "+m.Point)
+		}
+	}
+	return vs
+}
+
+// adopt takes the granted tenure; its token is the tenure's name towards the guard.
+func (r *Runner) adopt(t *lock.Tenure) {
+	r.hold.tenure = t
+	r.hold.tenant = uint64(t.Token())
+	r.seen.waited = r.clock().HolderSince(r.seen.at)
+	left, why := t.HoldOff()
+	r.log.Info("granted", "token", t.Token(), "hold_off", left.String(), "why", why)
+	if v := t.Status().Undrained; len(v) > 0 {
+		r.log.Warn("late writes of an earlier holder are possible: no settle and no storage fence is configured", "volumes", v)
+	}
+	if d, ok := t.Place().(lock.Descriptor); ok {
+		if err := r.guard.Keep(d.Descriptor()); err != nil {
+			r.log.Warn("the guard does not hold the lock file too; the agent's death alone will free it", "cause", err)
+		}
+	}
+}
+
+// holdOff starts the tenure's loop: it waits out what is owed, and its first acknowledged `running`
+// heartbeat arrives as Leased.
+func (r *Runner) holdOff() {
+	r.hold.tenure.SetDomain(recordDomain(r.domain.info))
+	r.hold.tenure.Begin(lock.Notify{
+		Lease: func(l lock.Lease) { r.post(message{event: Leased, lease: l}) },
+		Lost: func(err error) {
+			r.post(message{event: LeaseLost, code: exit.Lost, reason: err.Error()})
+		},
+		Beat: r.seen.beat,
+	})
+}
+
+// recordDomain is what a successor on this boot needs to see that the kill domain is empty; nil where the
+// domain has no identity of its own.
+func recordDomain(d supervise.Domain) *lock.Domain {
+	rec := lock.Domain{PIDNS: d.PIDNamespace}
+	if rec.PIDNS != 0 {
+		rec.PIDNSCreator = inode("/proc/self/ns/pid")
+	}
+	if d.Mode == "cgroup2" {
+		rec.CgroupID, rec.CgroupNS = inode(d.Cgroup), inode("/proc/self/ns/cgroup")
+		rec.Cgroup = strings.TrimPrefix(strings.TrimPrefix(d.Cgroup, "/sys/fs/cgroup"), "/unified")
+	}
+	if rec.PIDNS == 0 && (rec.CgroupID == 0 || rec.CgroupNS == 0) {
+		return nil
+	}
+	return &rec
+}
+
+// inode is 0 where it cannot be told: the shortcut is then not taken.
+func inode(path string) uint64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0
+	}
+	return st.Ino
+}
+
+// extend passes an acknowledged heartbeat on to the guard, through the loop, so that a hung decision
+// extends nothing.
+func (r *Runner) extend(l lock.Lease) {
+	r.hold.lease = l
+	if r.domain.gone {
+		return
+	}
+	if err := r.guard.Lease(supervise.Lease{Tenure: r.hold.tenant, Kill: l.Kill}); err != nil {
+		r.log.Debug("the guard did not take the lease", "cause", err)
+	}
+}
+
+// recheck looks at the mounts again now that the lease runs.
+func (r *Runner) recheck() {
+	r.beside(func(ctx context.Context) message { return r.mountsRight(ctx) })
+}
+
+// LockCode maps what the lock package says to an exit code.
+func LockCode(err error) int {
+	for _, c := range []struct {
+		err  error
+		code int
+	}{
+		{lock.ErrLost, exit.Lost}, {lock.ErrCredentials, exit.Credentials}, {lock.ErrConfig, exit.Config},
+		{lock.ErrBadRecord, exit.Config}, {lock.ErrTokenBack, exit.Config}, {lock.ErrUndrained, exit.Mount},
+		{lock.ErrHeld, exit.Held}, {lock.ErrUnreachable, exit.Unreachable},
+	} {
+		if errors.Is(err, c.err) {
+			return c.code
+		}
+	}
+	return exit.Internal
+}

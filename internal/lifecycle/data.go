@@ -1,0 +1,137 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/interlock-run/interlock/fence"
+	"github.com/interlock-run/interlock/internal/exit"
+	"github.com/interlock-run/interlock/internal/worker"
+	"github.com/interlock-run/interlock/restore"
+)
+
+// claim writes the token into the state directory, by a worker: a higher one there means that this
+// holder must not start.
+func (r *Runner) claim() {
+	if r.plan.State == "" {
+		r.beside(func(context.Context) message { return message{event: Done} })
+		return
+	}
+	o := r.plan.Lock.Options
+	wait := r.ask(worker.Request{Op: worker.OpClaim, StateDir: r.plan.State, Mount: r.stateMount(), Claim: &fence.Claim{
+		V: fence.ClaimVersion, Token: r.hold.tenure.Token(), Holder: o.Holder, Node: o.Node, BootID: o.BootID,
+		Lock: r.plan.Lock.Name, Since: time.Now().UTC(),
+	}}, r.plan.Budgets.Claim)
+	r.beside(func(ctx context.Context) message {
+		resp, err := wait(ctx)
+		if err == nil {
+			err = resp.Err()
+		}
+		if err != nil {
+			return message{event: Failed, code: claimCode(err), reason: fmt.Sprintf("cannot claim %s: %v", r.plan.State, err)}
+		}
+		return message{event: Done}
+	})
+}
+
+// stateMount is the root of the named mount that must hold the state directory; empty on a plain disk.
+func (r *Runner) stateMount() string {
+	for _, e := range r.plan.Mounts.Expect {
+		if r.plan.State == e.Path || strings.HasPrefix(r.plan.State, strings.TrimSuffix(e.Path, "/")+"/") {
+			return e.Path
+		}
+	}
+	return ""
+}
+
+// claimCode: a claim that contradicts the lock is a matter of configuration (a rebuilt lock service needs a
+// token epoch), anything else is the mount's.
+func claimCode(err error) int {
+	var f *worker.Failure
+	if errors.As(err, &f) {
+		switch f.Kind {
+		case worker.KindDeposed, worker.KindOtherLock, worker.KindCorrupt:
+			return exit.Config
+		case worker.KindInternal, worker.KindRequest:
+			return exit.Internal
+		}
+	}
+	return exit.Mount
+}
+
+// restore decides by what is there, logs the decision, and runs the script as a transaction: state
+// `restoring`, script, state `clean`. Each step is one message to the loop, because only the loop starts
+// processes.
+func (r *Runner) restore() {
+	if r.plan.State != "" {
+		r.seen.mounts.EnableWrites(r.plan.State) // it is there now, and the lease runs
+	}
+	if r.plan.Data == "" || r.plan.State == "" {
+		r.beside(func(context.Context) message { return message{event: Done} })
+		return
+	}
+	r.restoreStep(worker.OpInspect, nil, func(resp worker.Response) {
+		d := *resp.Decision
+		r.seen.restored(d)
+		r.log.Info("restore decision", "action", string(d.Action), "why", d.Reason)
+		switch d.Action {
+		case restore.None:
+			r.report(message{event: Done})
+		case restore.Refuse:
+			r.report(message{event: Failed, code: exit.Restore, reason: d.Reason})
+		default:
+			r.restoreStep(worker.OpBegin, &d, func(worker.Response) { r.restoreScript(&d) })
+		}
+	})
+}
+
+func (r *Runner) restoreScript(d *restore.Decision) {
+	wait := r.command(r.plan.Restore.Exec, r.plan.Restore.Timeout)
+	r.next(func(ctx context.Context) (func(), message) {
+		if err := wait(ctx); err != nil {
+			return nil, message{event: Failed, code: exit.Restore, reason: fmt.Sprintf("restore script %s: %v; the next start repeats it", r.plan.Restore.Exec[0], err)}
+		}
+		return func() {
+			r.restoreStep(worker.OpCommit, d, func(worker.Response) { r.report(message{event: Done}) })
+		}, message{}
+	})
+}
+
+// restoreStep is one request to a worker about the data directory, and what follows when it went well.
+func (r *Runner) restoreStep(op string, d *restore.Decision, then func(worker.Response)) {
+	req := worker.Request{
+		Op: op, Data: r.plan.Data, StateDir: r.plan.State, Mount: r.stateMount(), Token: r.hold.tenure.Token(),
+		Holder: r.plan.Lock.Options.Holder, When: r.plan.Restore.When, Script: len(r.plan.Restore.Exec) > 0, Want: d,
+	}
+	wait := r.ask(req, r.plan.Restore.Timeout)
+	r.next(func(ctx context.Context) (func(), message) {
+		resp, err := wait(ctx)
+		if err == nil {
+			err = resp.Err()
+		}
+		if err == nil && op == worker.OpInspect && resp.Decision == nil {
+			err = errors.New("the worker decided nothing")
+		}
+		if err != nil {
+			return nil, message{event: Failed, code: exit.Restore, reason: fmt.Sprintf("restore, %s: %v", op, err)}
+		}
+		return func() { then(resp) }, message{}
+	})
+}
+
+// next runs a waiting part beside the loop and its continuation in the loop.
+func (r *Runner) next(work func(ctx context.Context) (func(), message)) {
+	r.beside(func(ctx context.Context) message {
+		then, m := work(ctx)
+		if then == nil {
+			return m
+		}
+		return message{then: then}
+	})
+}
+
+// report is a step's end from within the loop itself.
+func (r *Runner) report(m message) { r.handle(m) }

@@ -1,0 +1,196 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/interlock-run/interlock/internal/exit"
+	"github.com/interlock-run/interlock/internal/worker"
+	"github.com/interlock-run/interlock/lock"
+	"github.com/interlock-run/interlock/supervise"
+)
+
+// kill ends everything in the kill domain. The guard answers Empty once it is proven; a guard that is
+// gone is taken over.
+func (r *Runner) kill() {
+	if r.domain.gone {
+		r.takeOver()
+		return
+	}
+	r.domain.askedAt = r.clock()
+	if err := r.guard.Kill(r.hold.tenant); err != nil {
+		r.log.Warn("the guard does not take orders", "cause", err)
+		r.takeOver()
+	}
+}
+
+// takeOver kills the guard, then the domain, and waits for the proof (E4). It is begun once.
+func (r *Runner) takeOver() {
+	if r.domain.takeover {
+		return
+	}
+	r.domain.takeover, r.domain.gone = true, true
+	r.log.Warn("taking over from the guard: killing it, then everything in the kill domain")
+	env := []string{}
+	if r.hold.tenure != nil {
+		env = r.env()[:3]
+	}
+	r.steps.Add(1)
+	go func() {
+		defer r.steps.Done()
+		proof, err := r.guard.TakeOver(context.Background(), env)
+		switch {
+		case err == nil && proof.Proven:
+			r.post(message{event: Empty, reason: "the guard was gone: " + proof.How, code: exit.Internal})
+		default:
+			r.post(message{event: Unproven, code: exit.Internal,
+				reason: fmt.Sprintf("the guard was gone and nothing proves that all is dead (%s): the lock is left to expire, a successor waits the hold", how(proof, err))})
+		}
+	}()
+}
+
+func how(p supervise.Proof, err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return p.How
+}
+
+// watchGuard takes over from a guard that is silent: past the kill time, or asked to kill and without an
+// answer (it may be stopped).
+func (r *Runner) watchGuard() {
+	if r.domain.gone || r.hold.tenure == nil {
+		return
+	}
+	now, t := r.clock(), r.plan.Lock.Options.Timing
+	k := r.hold.lease.Kill
+	pastKill := !k.IsZero() && !r.domain.killed && len(r.domain.stuck) == 0 && r.mayRun() && now.Reached(k.Add(t.KillBudget/4))
+	silent := !r.domain.askedAt.IsZero() && now.HolderSince(r.domain.askedAt) > t.KillBudget+t.Margin
+	if !pastKill && !silent {
+		return
+	}
+	r.log.Error("the guard is silent", "past_kill_time", pastKill, "asked_to_kill", silent)
+	r.domain.askedAt.Boot, r.domain.askedAt.Raw = 0, 0
+	r.decide(exit.Internal, "the guard did not answer in time")
+	if r.phase == Killing {
+		r.takeOver()
+		return
+	}
+	r.domain.gone = true
+	r.fire(GuardGone, "")
+}
+
+// mayRun tells whether something may be running in the kill domain.
+func (r *Runner) mayRun() bool {
+	return r.hold.writes && r.phase >= Claiming && r.phase <= Draining
+}
+
+// drain runs the post_stop hook and syncs the protected mounts, as workers, heartbeats going on (E3). A
+// mount that was lost, or a guard that is gone, cannot be drained: the record will say dead.
+func (r *Runner) drain() {
+	r.domain.drained = false
+	if r.domain.gone || r.hold.lost {
+		r.beside(func(context.Context) message { return message{event: Done} })
+		return
+	}
+	var hook func(context.Context) error
+	if h := r.plan.Hooks.PostStop; len(h.Exec) > 0 && r.domain.payload.id != 0 {
+		hook = r.command(h.Exec, h.Timeout)
+	}
+	r.next(func(ctx context.Context) (func(), message) {
+		if hook != nil {
+			if err := hook(ctx); err != nil && ctx.Err() == nil {
+				r.log.Warn("hook failed", "hook", "post_stop", "command", r.plan.Hooks.PostStop.Exec[0], "cause", err)
+			}
+		}
+		return r.sync, message{}
+	})
+}
+
+// sync is the drain itself. Plain local disks have nothing to drain.
+func (r *Runner) sync() {
+	paths := r.drainPaths()
+	switch {
+	case r.seen.badMount() != "":
+		r.log.Warn("not drained: a mount is lost", "mount", r.seen.badMount())
+		r.report(message{event: Done})
+		return
+	case len(paths) == 0 || !r.hold.writes:
+		r.domain.drained = true
+		r.report(message{event: Done})
+		return
+	}
+	wait := r.ask(worker.Request{Op: worker.OpDrain, Paths: paths}, r.plan.Budgets.Drain)
+	r.next(func(ctx context.Context) (func(), message) {
+		resp, err := wait(ctx)
+		if err == nil {
+			err = resp.Err()
+		}
+		return func() {
+			if err != nil {
+				r.log.Warn("not drained", "paths", paths, "cause", err)
+			}
+			r.domain.drained = err == nil
+			r.report(message{event: Done})
+		}, message{}
+	})
+}
+
+// drainPaths are the mounts that were asked for, and the network mount that holds the data.
+func (r *Runner) drainPaths() []string {
+	var ps []string
+	for _, e := range r.plan.Mounts.Expect {
+		ps = append(ps, e.Path)
+	}
+	if len(ps) == 0 && len(r.plan.Lock.Options.Volumes) > 0 {
+		ps = append(ps, r.plan.Data)
+	}
+	return ps
+}
+
+// finish asks for the guard's last word: after it nothing starts in this tenure ever again (E3). Our own
+// probes end first, because they write too.
+func (r *Runner) finish() {
+	r.closeMounts()
+	if r.domain.gone {
+		r.beside(func(context.Context) message { return message{event: Dead} })
+		return
+	}
+	r.domain.askedAt = r.clock()
+	if err := r.guard.Finish(r.hold.tenant); err != nil {
+		r.log.Warn("the guard does not take orders", "cause", err)
+		r.domain.gone = true
+		r.beside(func(context.Context) message { return message{event: GuardGone} })
+	}
+}
+
+// release gives the lock back, the last step of a run.
+func (r *Runner) release() {
+	r.domain.askedAt.Boot, r.domain.askedAt.Raw = 0, 0
+	t, phase, started := r.hold.tenure, lock.Dead, r.hold.writes
+	if r.domain.drained {
+		phase = lock.Drained
+	}
+	tm := r.plan.Lock.Options.Timing
+	r.beside(func(context.Context) message {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(tm.Tries)*tm.TryTimeout)
+		defer cancel()
+		if err := t.Release(ctx, phase, started); err != nil {
+			r.log.Warn("the lock was not released by us", "cause", err)
+			return message{event: Failed}
+		}
+		r.log.Info("released", "token", t.Token(), "phase", string(phase))
+		return message{event: Done}
+	})
+}
+
+func (r *Runner) closeMounts() {
+	if r.seen.mounts == nil || r.seen.closed {
+		return
+	}
+	r.seen.closed = true
+	if err := r.seen.mounts.Close(); err != nil {
+		r.log.Warn("a mount probe could not be ended", "cause", err)
+	}
+}

@@ -1,0 +1,99 @@
+package lifecycle
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/interlock-run/interlock/internal/clock"
+	"github.com/interlock-run/interlock/lock"
+	"github.com/interlock-run/interlock/mountcheck"
+	"github.com/interlock-run/interlock/supervise"
+)
+
+// A Plan is everything that a run was told, checked and ready to follow.
+type Plan struct {
+	Lock    LockPlan
+	Mounts  mountcheck.Config
+	Data    string // empty: no data directory
+	State   string // state directory; empty: no claim, no restore
+	Restore RestorePlan
+	Hooks   Hooks
+	Payload PayloadPlan
+	Stop    StopPlan
+	Budgets Budgets
+	Guard   supervise.Settings
+}
+
+// LockPlan is which lock, and how to contend.
+type LockPlan struct {
+	Driver  lock.Driver
+	Options lock.Options // NeverRan and Volumes are filled in by the runner
+	Wait    time.Duration
+	Name    string // URL without credentials, INTERLOCK_LOCK
+	// OneHost tells that the lock lives on this host alone, so that no claim in the state directory, or
+	// no state directory at all, proves that nobody ever ran (protocol.md section 6).
+	OneHost bool
+}
+
+// RestorePlan is the scripted restore.
+type RestorePlan struct {
+	Exec    []string
+	When    string
+	Timeout time.Duration
+}
+
+// Hooks are commands around the payload's life; an empty Exec is no hook.
+type Hooks struct{ PreStart, PostStart, PreStop, PostStop Hook }
+
+// Hook is one command with its time limit.
+type Hook struct {
+	Exec    []string
+	Timeout time.Duration
+}
+
+// PayloadPlan is what to run: the tail of the guard's own argv, so that it stays untouched.
+type PayloadPlan struct {
+	ArgvFrom   int
+	Name       string // argv[0], for messages
+	Credential *supervise.Credential
+}
+
+// StopPlan is the two kinds of patience: of an ordinary stop, and after a loss.
+type StopPlan struct {
+	Signal    syscall.Signal // 0: send none
+	Grace     time.Duration
+	LossGrace time.Duration
+}
+
+// Budgets bound the phases after the hold-off (T7).
+type Budgets struct{ Mount, Claim, Drain time.Duration }
+
+// A Guard is what the runner needs of the guard: supervise.Link.
+type Guard interface {
+	Events() <-chan supervise.Event
+	Prepare(supervise.Settings) error
+	Lease(supervise.Lease) error
+	Start(supervise.Spec) error
+	Signal(id uint32, sig syscall.Signal) error
+	KillOne(id uint32) error
+	Kill(tenure uint64) error
+	Finish(tenure uint64) error
+	Keep(f *os.File) error
+	TakeOver(ctx context.Context, env []string) (supervise.Proof, error)
+}
+
+// Deps is what a runner works with besides the plan.
+type Deps struct {
+	Guard Guard
+	Clock clock.Source
+	Log   *slog.Logger
+}
+
+// A Verdict is how the run ended: the exit code, and one line for people.
+type Verdict struct {
+	Code   int
+	Reason string
+}

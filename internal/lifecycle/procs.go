@@ -1,0 +1,195 @@
+package lifecycle
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/interlock-run/interlock/internal/exit"
+	"github.com/interlock-run/interlock/internal/worker"
+	"github.com/interlock-run/interlock/supervise"
+)
+
+// procs follows the processes other than the payload that the guard was asked to start.
+type procs struct {
+	last    uint32
+	waiting map[uint32]chan procEnd
+}
+
+// procEnd is how one of them ended, or why it did not start.
+type procEnd struct {
+	failed bool
+	stage  string
+	errno  syscall.Errno
+	text   string
+	status syscall.WaitStatus
+}
+
+// payload is the one process that the run is about.
+type payload struct {
+	id      uint32
+	pid     int
+	exited  bool
+	signal  syscall.Signal // what told us to stop, 0 for none
+	started time.Time
+}
+
+const payloadID = 1
+
+// spawn asks the guard for a process and gives the channel on which its end arrives. Called by the
+// deciding loop alone.
+func (r *Runner) spawn(s supervise.Spec) (uint32, <-chan procEnd) {
+	if r.domain.procs.last < payloadID {
+		r.domain.procs.last = payloadID
+	}
+	r.domain.procs.last++
+	s.ID, s.Tenure = r.domain.procs.last, r.hold.tenant
+	end := make(chan procEnd, 1)
+	r.hold.writes = true
+	if err := r.guard.Start(s); err != nil {
+		end <- procEnd{failed: true, stage: supervise.StageRefused, text: err.Error()}
+		return s.ID, end
+	}
+	r.domain.procs.waiting[s.ID] = end
+	return s.ID, end
+}
+
+// ended delivers an end to whoever waits for it.
+func (r *Runner) ended(id uint32, e procEnd) {
+	if end, ok := r.domain.procs.waiting[id]; ok {
+		delete(r.domain.procs.waiting, id)
+		end <- e
+	}
+}
+
+// await waits for a process until it ends, its time is up, or the phase is over. Past its time it is
+// killed, and its end still waited for.
+func (r *Runner) await(ctx context.Context, id uint32, end <-chan procEnd, limit time.Duration) error {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case e := <-end:
+		return e.err()
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+	}
+	if err := r.guard.KillOne(id); err != nil {
+		return fmt.Errorf("not ended after %v, and it could not be killed: %w", limit, err)
+	}
+	select {
+	case <-end:
+	case <-ctx.Done():
+	}
+	return fmt.Errorf("not ended after %v: killed; raise its timeout if it needs longer", limit)
+}
+
+func (e procEnd) err() error {
+	switch {
+	case e.failed && e.errno != 0:
+		return fmt.Errorf("cannot start it: %s: %w", e.stage, e.errno)
+	case e.failed:
+		return fmt.Errorf("cannot start it: %s: %s", e.stage, e.text)
+	case e.status.Signaled():
+		return fmt.Errorf("ended by signal %d (%v)", int(e.status.Signal()), e.status.Signal())
+	case e.status.ExitStatus() != 0:
+		return fmt.Errorf("ended with exit status %d", e.status.ExitStatus())
+	}
+	return nil
+}
+
+// env is what payload, hooks and scripts are given, and no other INTERLOCK_ variable (fencing token (a)).
+func (r *Runner) env() []string {
+	v := []string{
+		"INTERLOCK_TOKEN=" + r.hold.tenure.Token().String(),
+		"INTERLOCK_HOLDER=" + r.plan.Lock.Options.Holder,
+		"INTERLOCK_LOCK=" + r.plan.Lock.Name,
+	}
+	if r.domain.payload.pid != 0 {
+		v = append(v, fmt.Sprintf("INTERLOCK_PAYLOAD_PID=%d", r.domain.payload.pid))
+	}
+	return v
+}
+
+// command starts a hook or script; wait blocks until it ended, in a step.
+func (r *Runner) command(argv []string, limit time.Duration) (wait func(context.Context) error) {
+	id, end := r.spawn(supervise.Spec{Argv: argv, Env: r.env()})
+	return func(ctx context.Context) error { return r.await(ctx, id, end, limit) }
+}
+
+// ask starts a worker in the kill domain with one request; wait gives its answer, in a step.
+func (r *Runner) ask(req worker.Request, limit time.Duration) (wait func(context.Context) (worker.Response, error)) {
+	in, out, err := requestPipes(req)
+	if err != nil {
+		return func(context.Context) (worker.Response, error) { return worker.Response{}, err }
+	}
+	inR, outR, outW := in, out.r, out.w
+	id, end := r.spawn(supervise.Spec{Worker: true, Env: r.env(), Stdin: inR, Stdout: outW})
+	closeAll(inR, outW) // the guard has its own
+	return func(ctx context.Context) (worker.Response, error) {
+		defer closeAll(outR)
+		var answer bytes.Buffer
+		read := make(chan error, 1)
+		go func() { _, err := io.Copy(&answer, io.LimitReader(outR, answerLimit)); read <- err }()
+		err := r.await(ctx, id, end, limit)
+		if ctx.Err() != nil {
+			closeAll(outR) // unblocks the reader: the worker may be stuck with the pipe open
+			<-read
+			return worker.Response{}, ctx.Err()
+		}
+		if rerr := <-read; err == nil {
+			err = rerr
+		}
+		if err != nil && answer.Len() == 0 {
+			return worker.Response{}, err
+		}
+		return worker.DecodeResponse(answer.Bytes())
+	}
+}
+
+const answerLimit = 1 << 20
+
+type pipe struct{ r, w *os.File }
+
+// requestPipes makes the worker's two pipes, the request already in the first: it fits the pipe's buffer.
+func requestPipes(req worker.Request) (*os.File, pipe, error) {
+	data, err := worker.EncodeRequest(req)
+	if err != nil {
+		return nil, pipe{}, err
+	}
+	inR, inW, err := os.Pipe()
+	if err != nil {
+		return nil, pipe{}, err
+	}
+	_, err = inW.Write(data)
+	closeAll(inW)
+	if err != nil {
+		closeAll(inR)
+		return nil, pipe{}, err
+	}
+	outR, outW, err := os.Pipe()
+	if err != nil {
+		closeAll(inR)
+		return nil, pipe{}, err
+	}
+	return inR, pipe{outR, outW}, nil
+}
+
+// closeAll closes pipe ends; a second close of the same end is harmless and its error says nothing.
+func closeAll(files ...*os.File) {
+	for _, f := range files {
+		_ = f.Close()
+	}
+}
+
+// exitCode is the payload's own code: its status, or 128+n.
+func exitCode(s syscall.WaitStatus) int {
+	if s.Signaled() {
+		return exit.Signaled(int(s.Signal()))
+	}
+	return s.ExitStatus()
+}

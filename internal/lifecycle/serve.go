@@ -1,0 +1,139 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/interlock-run/interlock/fence"
+	"github.com/interlock-run/interlock/internal/exit"
+	"github.com/interlock-run/interlock/supervise"
+)
+
+// preStart runs the hook; a failing one ends the run.
+func (r *Runner) preStart() {
+	h := r.plan.Hooks.PreStart
+	if len(h.Exec) == 0 {
+		r.beside(func(context.Context) message { return message{event: Done} })
+		return
+	}
+	wait := r.command(h.Exec, h.Timeout)
+	r.beside(func(ctx context.Context) message {
+		if err := wait(ctx); err != nil {
+			return message{event: Failed, code: exit.Restore, reason: fmt.Sprintf("pre_start hook %s: %v", h.Exec[0], err)}
+		}
+		return message{event: Done}
+	})
+}
+
+// launch asks for the payload. Its Started arrives as Done, its failure to start as PayloadExited.
+func (r *Runner) launch() {
+	r.hold.writes = true
+	r.domain.payload.id = payloadID
+	err := r.guard.Start(supervise.Spec{
+		ID: payloadID, Tenure: r.hold.tenant, Payload: true, ArgvFrom: r.plan.Payload.ArgvFrom,
+		Env: r.env(), Credential: r.plan.Payload.Credential,
+	})
+	if err != nil {
+		r.beside(func(context.Context) message {
+			return message{event: Failed, code: exit.Internal, reason: fmt.Sprintf("cannot ask the guard for the payload: %v", err)}
+		})
+	}
+}
+
+// serve runs the post_start hook beside the payload and keeps an eye on the claim.
+func (r *Runner) serve() {
+	r.hookBeside("post_start", r.plan.Hooks.PostStart)
+	if r.plan.State != "" {
+		r.beside(r.watchClaim)
+	}
+}
+
+// hookBeside runs a hook whose failure changes nothing but the log.
+func (r *Runner) hookBeside(name string, h Hook) {
+	if len(h.Exec) == 0 {
+		return
+	}
+	wait := r.command(h.Exec, h.Timeout)
+	r.beside(func(ctx context.Context) message {
+		if err := wait(ctx); err != nil && ctx.Err() == nil {
+			r.log.Warn("hook failed", "hook", name, "command", h.Exec[0], "cause", err)
+		}
+		return message{event: Done}
+	})
+}
+
+// watchClaim re-reads the claim by the mount's probe helper: a higher token there means that a later
+// holder has started (LOST). A claim that cannot be read is the mount watch's finding, not ours.
+func (r *Runner) watchClaim(ctx context.Context) message {
+	tick := time.NewTicker(r.plan.Mounts.Period)
+	defer tick.Stop()
+	own := r.hold.tenure.Token()
+	for {
+		select {
+		case <-ctx.Done():
+			return message{event: Done}
+		case <-tick.C:
+		}
+		data, err := r.seen.mounts.ReadFile(ctx, filepath.Join(r.plan.State, fence.ClaimFile), claimLimit)
+		if err != nil {
+			r.debug("cannot re-read the claim", "cause", err)
+			continue
+		}
+		c, err := fence.ParseClaim(data)
+		if err != nil {
+			r.log.Warn("the claim file is damaged while we run", "cause", err)
+			continue
+		}
+		if c.Token > own {
+			return message{event: LeaseLost, code: exit.Lost,
+				reason: fmt.Sprintf("fenced off: %s on node %s claimed %s with token %s, ours is %s", c.Holder, c.Node, r.plan.State, c.Token, own)}
+		}
+	}
+}
+
+// stop is the ordinary stop: pre_stop hook, the stop signal, --stop-grace; heartbeats go on.
+func (r *Runner) stop() {
+	h := r.plan.Hooks.PreStop
+	if len(h.Exec) == 0 || r.domain.payload.pid == 0 {
+		r.signalPayload()
+		return
+	}
+	wait := r.command(h.Exec, h.Timeout)
+	r.next(func(ctx context.Context) (func(), message) {
+		if err := wait(ctx); err != nil && ctx.Err() == nil {
+			r.log.Warn("hook failed", "hook", "pre_stop", "command", h.Exec[0], "cause", err)
+		}
+		return r.signalPayload, message{}
+	})
+}
+
+func (r *Runner) signalPayload() {
+	sig := r.plan.Stop.Signal
+	if s := r.domain.payload.signal; s == syscall.SIGINT || s == syscall.SIGQUIT {
+		sig = s // forwarded as they are
+	}
+	if sig != 0 {
+		r.sendPayload(sig)
+	}
+	r.after(r.plan.Stop.Grace)
+}
+
+func (r *Runner) sendPayload(sig syscall.Signal) {
+	if err := r.guard.Signal(payloadID, sig); err != nil {
+		r.log.Warn("cannot signal the payload", "signal", sig.String(), "cause", err)
+	}
+}
+
+// lose is the end after the lock or a mount was lost: TERM, and after the grace KILL. The guard's own
+// deadline stands beside it and is earlier when the lease runs out.
+func (r *Runner) lose() {
+	if r.plan.Stop.LossGrace == 0 {
+		r.beside(func(context.Context) message { return message{event: TimeUp} })
+		return
+	}
+	r.sendPayload(syscall.SIGTERM)
+	r.after(r.plan.Stop.LossGrace)
+}

@@ -1,0 +1,179 @@
+package lifecycle
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/interlock-run/interlock/internal/clock"
+	"github.com/interlock-run/interlock/internal/health"
+	"github.com/interlock-run/interlock/lock"
+	"github.com/interlock-run/interlock/mountcheck"
+	"github.com/interlock-run/interlock/restore"
+)
+
+// Status is a run as seen from outside, as /status shows it. Durations are seconds.
+type Status struct {
+	Phase    string            `json:"phase"`
+	Since    time.Time         `json:"since"`
+	Lock     LockStatus        `json:"lock"`
+	Payload  PayloadStatus     `json:"payload"`
+	Mounts   []MountStatus     `json:"mounts"`
+	Restore  *restore.Decision `json:"restore,omitempty"`
+	KillMode string            `json:"kill_mode"`
+	Misses   string            `json:"kill_mode_misses,omitempty"`
+	Stuck    []int             `json:"stuck,omitempty"`
+	Verdict  string            `json:"verdict,omitempty"`
+	Beats    map[string]int    `json:"heartbeats"`
+	Turned   clock.Stamp       `json:"-"` // when the loop last turned
+}
+
+// LockStatus is the holder's or contender's side of the lock.
+type LockStatus struct {
+	Name        string   `json:"name"`
+	Holder      string   `json:"holder"`
+	Held        bool     `json:"held"`
+	Token       string   `json:"token,omitempty"`
+	HoldOffLeft float64  `json:"hold_off_left_seconds,omitempty"`
+	LeaseLeft   float64  `json:"lease_left_seconds"`
+	LastBeatAgo float64  `json:"last_heartbeat_seconds_ago"`
+	FailedTries int      `json:"failed_tries"`
+	Ahead       string   `json:"ahead,omitempty"` // who is ahead of us in the queue
+	Undrained   []string `json:"late_writes_possible,omitempty"`
+	Waited      float64  `json:"waited_seconds"` // for the grant
+}
+
+// PayloadStatus is the process that the run is about.
+type PayloadStatus struct {
+	PID     int        `json:"pid,omitempty"` // as seen from outside
+	Started *time.Time `json:"started,omitempty"`
+}
+
+// MountStatus is the latest finding about one mount.
+type MountStatus struct {
+	Path    string `json:"path"`
+	Finding string `json:"finding"`
+	Detail  string `json:"detail,omitempty"`
+}
+
+// seen is what others look at while the loop decides; the mutex guards the part that they share.
+type seen struct {
+	at       clock.Stamp
+	mounts   *mountcheck.Watcher
+	closed   bool
+	decision *restore.Decision
+	waited   time.Duration
+
+	mu     sync.Mutex
+	status Status
+	beats  [lock.Refused + 1]int
+	took   health.HistogramCounts
+	ahead  lock.Waiter
+}
+
+// Status is the latest picture; it never blocks on anything but the copy.
+func (r *Runner) Status() Status {
+	r.seen.mu.Lock()
+	defer r.seen.mu.Unlock()
+	return r.seen.status
+}
+
+// Beats are the durations of all heartbeats so far.
+func (r *Runner) Beats() health.HistogramCounts {
+	r.seen.mu.Lock()
+	defer r.seen.mu.Unlock()
+	return r.seen.took
+}
+
+// beat counts one try of a heartbeat; called by the tenure's goroutine.
+func (s *seen) beat(o lock.Outcome, took time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o >= 0 && int(o) < len(s.beats) {
+		s.beats[o]++
+	}
+	s.took.Add(took)
+}
+
+// OutcomeNames lists the results of heartbeat tries, for metrics.
+func OutcomeNames() []string { return outcomeNames }
+
+var outcomeNames = []string{"ambiguous", "committed", "key_gone", "moved", "missing", "refused"}
+
+func (s *seen) beatCounts() map[string]int {
+	m := map[string]int{}
+	for i, n := range s.beats {
+		m[outcomeNames[i]] = n
+	}
+	return m
+}
+
+// queuedBehind logs who is ahead in the queue, once for each.
+func (s *seen) queuedBehind(log *slog.Logger) func(lock.Waiter) {
+	return func(w lock.Waiter) {
+		s.mu.Lock()
+		changed := s.ahead != w
+		s.ahead = w
+		s.mu.Unlock()
+		if changed && w != (lock.Waiter{}) {
+			log.Info("waiting", "behind", w.Holder, "token", w.Token, "key", w.Key)
+		}
+	}
+}
+
+func (s *seen) restored(d restore.Decision) { s.decision = &d }
+
+// badMount names a mount that is lost, empty if none is.
+func (s *seen) badMount() string {
+	if s.mounts == nil {
+		return ""
+	}
+	for _, f := range s.mounts.State() {
+		if f.Kind.Fatal() {
+			return f.Path
+		}
+	}
+	return ""
+}
+
+// show replaces the picture. It reads only memory.
+func (r *Runner) show() {
+	st := Status{
+		Phase: r.phase.String(), Since: r.step.since, KillMode: r.domain.info.Mode, Misses: r.domain.info.Misses,
+		Stuck: r.domain.stuck, Restore: r.seen.decision, Lock: r.lockStatus(), Turned: r.clock(),
+		Payload: PayloadStatus{PID: r.domain.payload.pid},
+	}
+	if !r.domain.payload.started.IsZero() {
+		st.Payload.Started = &r.domain.payload.started
+	}
+	if r.seen.mounts != nil {
+		for _, f := range r.seen.mounts.State() {
+			st.Mounts = append(st.Mounts, MountStatus{Path: f.Path, Finding: string(f.Kind), Detail: f.Detail})
+		}
+	}
+	if r.verdict != nil {
+		st.Verdict = r.verdict.Reason
+	}
+	r.seen.mu.Lock()
+	defer r.seen.mu.Unlock()
+	st.Beats = r.seen.beatCounts()
+	if r.phase == Locking {
+		st.Lock.Ahead = r.seen.ahead.Holder
+	}
+	r.seen.status = st
+}
+
+func (r *Runner) lockStatus() LockStatus {
+	ls := LockStatus{Name: r.plan.Lock.Name, Holder: r.plan.Lock.Options.Holder}
+	if r.hold.tenure == nil {
+		ls.Waited = r.clock().HolderSince(r.seen.at).Seconds()
+		return ls
+	}
+	s := r.hold.tenure.Status()
+	ls.Held, ls.Token, ls.Undrained = s.Lost == nil && r.phase != Finished, s.Token.String(), s.Undrained
+	ls.HoldOffLeft, ls.LeaseLeft = s.HoldOffLeft.Seconds(), s.LeaseLeft.Seconds()
+	ls.LastBeatAgo, ls.FailedTries, ls.Waited = s.LastAckAgo.Seconds(), s.FailedTries, r.seen.waited.Seconds()
+	return ls
+}
+
+func (r *Runner) debug(msg string, args ...any) { r.log.Debug(msg, args...) }
