@@ -1,0 +1,58 @@
+// Package role dispatches the cheap roles of the one binary before anything heavy is initialised.
+//
+// Promise: a process whose argv names a role runs that role and nothing else; grpc, etcd, protobuf or
+// an object store client have not been initialised by then (its test fails otherwise). Non-promise:
+// it does nothing for other processes. Blank-imported by cmd/interlock alone: in a test binary, "run"
+// as first argument would make a guard.
+package role
+
+import (
+	"os"
+
+	"github.com/interlock-run/interlock/internal/worker"
+	"github.com/interlock-run/interlock/mountcheck/probe"
+	"github.com/interlock-run/interlock/internal/worker"
+	"github.com/interlock-run/interlock/mountcheck/probe"
+	"github.com/interlock-run/interlock/supervise"
+)
+
+// The one init of the product with a side effect: roles must start before other packages are ready.
+func init() {
+	if run := of(os.Args); run != nil {
+		os.Exit(guarded(run))
+	}
+}
+
+// of names the role of a process; nil is the full program (the agent too).
+func of(argv []string) func() int {
+	switch {
+	case len(argv) == 0:
+		return nil
+	case argv[0] == supervise.RoleInit:
+		return supervise.NamespaceInit
+	case argv[0] == supervise.RoleGate:
+		return supervise.Gate
+	case argv[0] == supervise.RoleProbe:
+		return probe.Main
+	case argv[0] == supervise.RoleWorker:
+		return worker.Main
+	case argv[0] == supervise.RoleProbe:
+		return probe.Main
+	case argv[0] == supervise.RoleWorker:
+		return worker.Main
+	case argv[0] != supervise.RoleAgent && len(argv) > 1 && argv[1] == "run":
+		return supervise.Guard
+	}
+	return nil
+}
+
+// guarded turns a panic into an internal error. The guard kills its domain before it comes here; a
+// namespace dies with its init.
+func guarded(run func() int) (code int) {
+	defer func() {
+		if r := recover(); r != nil {
+			code = 70
+		}
+	}()
+	return run()
+}

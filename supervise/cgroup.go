@@ -1,0 +1,246 @@
+package supervise
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/interlock-run/interlock/internal/clock"
+	"golang.org/x/sys/unix"
+)
+
+// A cgroup is a child group of our own, made below the one that we were started in.
+type cgroup struct {
+	brood // an extra: who moved itself to another cgroup is still a descendant
+	dir   string
+	v1    bool
+}
+
+// findCgroup looks for the group that we are in, by what is there: a container on a v1 host has a
+// writable tmpfs in its place, where mkdir would work too.
+func findCgroup(v1 bool) (string, error) {
+	own, err := ownCgroup(v1)
+	if err != nil {
+		return "", err
+	}
+	info, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return "", err
+	}
+	for _, line := range strings.Split(string(info), "\n") {
+		root, at, ok := cgroupMount(line, v1)
+		if !ok {
+			continue
+		}
+		if dir, ok := inMount(own, root, at); ok && isCgroup(dir, v1) {
+			return dir, nil
+		}
+	}
+	return "", errors.New("no " + kindName(v1) + " is mounted that shows our own group")
+}
+
+func kindName(v1 bool) string {
+	if v1 {
+		return "cgroup v1 freezer"
+	}
+	return "cgroup v2 tree"
+}
+
+// ownCgroup is our path in the hierarchy: the line "0::PATH", or the one whose controllers hold freezer.
+func ownCgroup(v1 bool) (string, error) {
+	b, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return "", err
+	}
+	for _, line := range strings.Split(string(b), "\n") {
+		f := strings.SplitN(line, ":", 3)
+		if len(f) != 3 {
+			continue
+		}
+		if !v1 && f[0] == "0" && f[1] == "" || v1 && hasItem(f[1], "freezer") {
+			return f[2], nil
+		}
+	}
+	return "", errors.New("we are in no " + kindName(v1))
+}
+
+func hasItem(list, item string) bool {
+	for _, s := range strings.Split(list, ",") {
+		if s == item {
+			return true
+		}
+	}
+	return false
+}
+
+// cgroupMount takes root and mountpoint out of a line of mountinfo if it is the tree looked for.
+func cgroupMount(line string, v1 bool) (root, at string, ok bool) {
+	before, after, ok := strings.Cut(line, " - ")
+	f, g := strings.Fields(before), strings.Fields(after)
+	if !ok || len(f) < 5 || len(g) < 3 {
+		return "", "", false
+	}
+	if v1 {
+		ok = g[0] == "cgroup" && hasItem(g[2], "freezer")
+	} else {
+		ok = g[0] == "cgroup2"
+	}
+	return f[3], f[4], ok
+}
+
+// inMount maps a path of the hierarchy to a directory of a mount that may show only a part of it.
+func inMount(own, root, at string) (string, bool) {
+	if root == "/" {
+		return filepath.Join(at, own), true
+	}
+	if own == root || strings.HasPrefix(own, root+"/") {
+		return filepath.Join(at, strings.TrimPrefix(own, root)), true
+	}
+	return "", false
+}
+
+// isCgroup checks the filesystem's magic and that the directory is ours.
+func isCgroup(dir string, v1 bool) bool {
+	var st unix.Statfs_t
+	if unix.Statfs(dir, &st) != nil {
+		return false
+	}
+	if v1 && st.Type != unix.CGROUP_SUPER_MAGIC || !v1 && st.Type != unix.CGROUP2_SUPER_MAGIC {
+		return false
+	}
+	members, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	return err == nil && hasLine(string(members), strconv.Itoa(os.Getpid()))
+}
+
+func hasLine(text, want string) bool {
+	for _, line := range strings.Split(text, "\n") {
+		if line == want {
+			return true
+		}
+	}
+	return false
+}
+
+// makeCgroup makes the domain's own group and looks whether it has what killing takes.
+func makeCgroup(v1 bool, b brood) (*cgroup, error) {
+	parent, err := findCgroup(v1)
+	if err != nil {
+		return nil, err
+	}
+	// The number alone could be that of another PID namespace's guard.
+	name := "interlock-" + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatInt(int64(clock.Now().Boot), 36)
+	dir := filepath.Join(parent, name)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return nil, err
+	}
+	c := &cgroup{brood: b, dir: dir, v1: v1}
+	if err := c.usable(); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return c, nil
+}
+
+// usable looks whether the kernel gave the new group what killing takes (cgroup.kill is of 5.14).
+func (c *cgroup) usable() error {
+	needed := []string{"cgroup.procs", "cgroup.kill"}
+	if c.v1 {
+		needed[1] = "freezer.state"
+	}
+	for _, name := range needed {
+		if err := unix.Access(filepath.Join(c.dir, name), unix.W_OK); err != nil {
+			return &fs.PathError{Op: "access", Path: filepath.Join(c.dir, name), Err: err}
+		}
+	}
+	if !c.vacant() {
+		return errors.New("cannot read whether " + c.dir + " is empty")
+	}
+	return nil
+}
+
+func (c *cgroup) admit(pid int) error {
+	return os.WriteFile(filepath.Join(c.dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0)
+}
+
+// kill: an error leaves somebody alive, and then vacant says no and kill is repeated.
+func (c *cgroup) kill() {
+	c.killGroup()
+	c.brood.kill()
+}
+
+func (c *cgroup) killGroup() {
+	if !c.v1 {
+		_ = os.WriteFile(filepath.Join(c.dir, "cgroup.kill"), []byte("1"), 0)
+		return
+	}
+	state := filepath.Join(c.dir, "freezer.state")
+	_ = os.WriteFile(state, []byte("FROZEN"), 0)
+	for range freezeLooks {
+		if s, err := readWord(state); err != nil || s == "FROZEN" {
+			break
+		}
+		time.Sleep(time.Millisecond) // the kernel tells nobody when it has frozen the last one
+	}
+	for _, pid := range c.list() {
+		signalPID(pid, unix.SIGKILL)
+	}
+	_ = os.WriteFile(state, []byte("THAWED"), 0)
+}
+
+// freezeLooks bounds one freeze: a task in uninterruptible sleep may never get there.
+const freezeLooks = 20
+
+// vacant is the group's own proof. What cannot be read is not empty.
+func (c *cgroup) vacant() bool {
+	if c.v1 {
+		return len(c.list()) == 0
+	}
+	b, err := os.ReadFile(filepath.Join(c.dir, "cgroup.events"))
+	return err == nil && hasLine(string(b), "populated 0")
+}
+
+func (c *cgroup) empty() bool { return c.vacant() && c.brood.empty() }
+
+// list walks the group and those made below it; what cannot be read counts as somebody.
+func (c *cgroup) list() []int {
+	var found []int
+	err := filepath.WalkDir(c.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(filepath.Join(path, "cgroup.procs"))
+		for _, line := range strings.Fields(string(b)) {
+			if pid, err := strconv.Atoi(line); err == nil {
+				found = append(found, pid)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		found = append(found, unreadable)
+	}
+	return found
+}
+
+// unreadable stands in a list for "there may be more".
+const unreadable = 0
+
+func (c *cgroup) alive() []int { return append(c.list(), c.brood.alive()...) }
+
+// close removes the group and what a payload made below it, innermost first.
+func (c *cgroup) close() error {
+	var dirs []string
+	err := filepath.WalkDir(c.dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			dirs = append(dirs, path)
+		}
+		return err
+	})
+	for i := len(dirs) - 1; i >= 0; i-- {
+		err = errors.Join(err, os.Remove(dirs[i]))
+	}
+	return err
+}

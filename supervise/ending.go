@@ -1,0 +1,209 @@
+package supervise
+
+import (
+	"os"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ending is how far the killing has come, and what the agent is still owed.
+type ending struct {
+	started     bool // something was ever started
+	killing     bool
+	owesEmpty   bool
+	owesDead    bool
+	dead        bool // Dead was said
+	nextStuck   time.Time
+	agentGone   time.Time
+	lingerUntil time.Time // after the deadline's kill: how long an agent is waited for
+	hung        bool
+}
+
+// onKill is Kill (final false) and Finish. Without a domain nothing ran: that is proof enough.
+func (g *guard) onKill(tenure uint64, final bool) {
+	if g.lease.tenure != 0 && tenure != g.lease.tenure {
+		g.refuse("kill of another tenure")
+		return
+	}
+	g.end.owesEmpty = g.end.owesEmpty || !final
+	g.end.owesDead = g.end.owesDead || final
+	if final {
+		g.lease.tenure, g.lease.finished = tenure, true
+	}
+	g.beginKill()
+}
+
+func (g *guard) beginKill() {
+	if !g.end.killing {
+		g.end.killing, g.end.nextStuck = true, time.Now().Add(time.Second)
+	}
+	if g.choice.killer != nil {
+		g.choice.killer.kill()
+	}
+}
+
+// progress repeats the kill until the death is proven.
+func (g *guard) progress() {
+	g.out.flush()
+	if !g.end.killing {
+		return
+	}
+	if !g.isEmpty() {
+		g.choice.killer.kill()
+		g.reportStuck()
+		return
+	}
+	g.end.killing = false
+	if g.end.owesEmpty || g.lease.stage == killed {
+		g.out.put(Event{Kind: Empty, Tenure: g.lease.tenure})
+	}
+	if g.end.owesDead {
+		g.end.dead = true
+		g.out.put(Event{Kind: Dead, Tenure: g.lease.tenure})
+	}
+	g.end.owesEmpty, g.end.owesDead = false, false
+	if g.lease.stage == killed && g.end.lingerUntil.IsZero() {
+		g.end.lingerUntil = time.Now().Add(g.patience())
+	}
+}
+
+// isEmpty: the killer's proof, and every exit told.
+func (g *guard) isEmpty() bool {
+	return g.choice.killer == nil || len(g.children) == 0 && g.choice.killer.empty()
+}
+
+func (g *guard) reportStuck() {
+	if now := time.Now(); now.After(g.end.nextStuck) {
+		g.end.nextStuck = now.Add(time.Second)
+		g.out.put(Event{Kind: Stuck, Tenure: g.lease.tenure, PIDs: g.choice.killer.alive()})
+	}
+}
+
+// patience is how long an agent that hung across the deadline may take to come back and write that we
+// are dead. It helps a successor only while it would still have to wait out the hold, which is of this
+// order; after that the guard only keeps the orchestrator waiting.
+func (g *guard) patience() time.Duration { return 2*(g.set.Grace+g.set.KillBudget) + 5*time.Second }
+
+// lastWords is how long an agent whose end is closed may take to exit.
+const lastWords = 2 * time.Second
+
+// judge decides whether this process may end, and how.
+func (g *guard) judge(now time.Time) (code int, done bool) {
+	if !g.end.lingerUntil.IsZero() && now.After(g.end.lingerUntil) && !g.agent.gone() {
+		g.end.hung, g.agent.eof = true, true
+	}
+	if !g.agent.gone() {
+		return 0, false
+	}
+	if g.end.agentGone.IsZero() {
+		g.end.agentGone = now
+		g.lease.finished = true
+		g.beginKill()
+		return 0, false
+	}
+	if !g.agent.reaped {
+		if g.end.hung || now.After(g.end.agentGone.Add(lastWords)) {
+			signalPID(g.agent.pid, unix.SIGKILL)
+		}
+		return 0, false
+	}
+	if g.end.killing {
+		return 0, false
+	}
+	return g.verdict(), true
+}
+
+// verdict is the exit code: the agent's own word if it ended in order, else ours and a line why.
+func (g *guard) verdict() int {
+	status := g.agent.status
+	switch {
+	case g.end.hung:
+		g.explain("lease lost: the agent did not come back after the kill at the deadline")
+		return exitLost
+	case status.Exited() && (g.end.dead || !g.end.started):
+		return status.ExitStatus()
+	case status.Exited():
+		g.explain("internal: the agent exited with code " + strconv.Itoa(status.ExitStatus()) + " before the end of the run; everything was killed")
+	default:
+		g.explain("internal: the agent was ended by signal " + strconv.Itoa(int(status.Signal())) + "; everything was killed")
+	}
+	return exitInternal
+}
+
+// explain writes one line to stderr and to the reason file, which is never made unless asked for.
+func (g *guard) explain(text string) {
+	complain(text)
+	if g.set.ReasonFile == "" {
+		return
+	}
+	flags := os.O_WRONLY | os.O_TRUNC | unix.O_NONBLOCK
+	if g.set.ReasonCreate {
+		flags |= os.O_CREATE
+	}
+	f, err := os.OpenFile(g.set.ReasonFile, flags, 0o644)
+	if os.IsNotExist(err) {
+		return
+	}
+	if err == nil {
+		_, err = f.WriteString(text + "\n")
+		if cerr := f.Close(); err == nil {
+			err = cerr
+		}
+	}
+	if err != nil {
+		complain("cannot write the reason file: " + err.Error())
+	}
+}
+
+// crash is the end after a panic: kill, prove, 70.
+func (g *guard) crash(cause any) int {
+	text := "panic"
+	switch v := cause.(type) {
+	case error:
+		text = v.Error()
+	case string:
+		text = v
+	}
+	g.lease.finished = true
+	for g.choice.killer != nil && !g.choice.killer.empty() {
+		g.choice.killer.kill()
+		g.reapAll()
+		time.Sleep(tick) // nothing reports the last one's end in every mode
+	}
+	signalPID(g.agent.pid, unix.SIGKILL)
+	for _, c := range g.children {
+		_ = c.gate.close() // so that its reader ends
+	}
+	g.explain("internal: the guard crashed (" + text + "); everything was killed")
+	return exitInternal
+}
+
+// reapAll is the plain waiter of a crashed guard.
+func (g *guard) reapAll() {
+	for {
+		pid, err := unix.Wait4(-1, nil, unix.WNOHANG|unix.WALL, nil)
+		if err != nil && err != unix.EINTR || pid == 0 {
+			return
+		}
+		if ns := g.choice.ns; ns != nil && ns.now != nil && pid == ns.now.pid {
+			ns.now.reaped, ns.now.eof = true, true
+			ns.over()
+		}
+	}
+}
+
+// cleanup is the last step: nothing of ours is left behind.
+func (g *guard) cleanup() {
+	if g.choice.killer != nil {
+		if err := g.choice.killer.close(); err != nil {
+			complain("cannot remove " + g.choice.domain.Cgroup + ": " + err.Error())
+		}
+	}
+	_ = g.agent.link.close() // readers end with it
+	_ = g.alarm.close()
+	for _, f := range g.kept {
+		_ = f.Close() // a lock that it held is released by the agent's own end, or by this
+	}
+}

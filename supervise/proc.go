@@ -1,0 +1,146 @@
+package supervise
+
+import (
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// A task is one line of the process table: what is needed to walk the tree.
+type task struct {
+	pid, ppid int
+	state     byte
+}
+
+func (t task) dead() bool { return t.state == 'Z' || t.state == 'X' }
+
+// tasks reads the process table. A process that goes away meanwhile is left out: it is gone.
+func tasks() ([]task, error) {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	var list []task
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			if t, ok := readTask(pid); ok {
+				list = append(list, t)
+			}
+		}
+	}
+	return list, nil
+}
+
+// readTask parses the fields after the last ")": the name before it may hold anything.
+func readTask(pid int) (task, bool) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return task{}, false
+	}
+	s := string(b)
+	end := strings.LastIndexByte(s, ')')
+	if end < 0 {
+		return task{}, false
+	}
+	f := strings.Fields(s[end+1:])
+	if len(f) < 2 || len(f[0]) != 1 {
+		return task{}, false
+	}
+	ppid, err := strconv.Atoi(f[1])
+	return task{pid, ppid, f[0][0]}, err == nil
+}
+
+// below returns the living descendants of root, without the tree under spare.
+func below(list []task, root, spare int) []task {
+	children := map[int][]task{}
+	for _, t := range list {
+		children[t.ppid] = append(children[t.ppid], t)
+	}
+	var found []task
+	queue := []int{root}
+	for len(queue) > 0 {
+		pid := queue[0]
+		queue = queue[1:]
+		for _, t := range children[pid] {
+			if t.pid == spare || t.pid == root {
+				continue
+			}
+			queue = append(queue, t.pid)
+			if !t.dead() {
+				found = append(found, t)
+			}
+		}
+	}
+	return found
+}
+
+// outside returns every living process but self and the tree under spare: all of a container.
+func outside(list []task, self, spare int) []task {
+	kept := map[int]bool{self: true, spare: true}
+	for _, t := range below(list, spare, 0) {
+		kept[t.pid] = true
+	}
+	var found []task
+	for _, t := range list {
+		if !kept[t.pid] && !t.dead() {
+			found = append(found, t)
+		}
+	}
+	return found
+}
+
+// freezePasses bounds the search for processes that are forked while others are being stopped.
+const freezePasses = 10
+
+// sweep stops what list finds until nothing new turns up, so that nobody forks away, then kills it.
+func sweep(list func() []task) {
+	stopped := map[int]bool{}
+	for range freezePasses {
+		fresh := false
+		for _, t := range list() {
+			if !stopped[t.pid] {
+				stopped[t.pid], fresh = true, true
+				signalPID(t.pid, unix.SIGSTOP)
+			}
+		}
+		if !fresh {
+			break
+		}
+	}
+	for pid := range stopped {
+		signalPID(pid, unix.SIGKILL)
+	}
+}
+
+// signalPID sends a signal; a process that has gone is what the sender wants, and one that may not be
+// signalled stays in the process table, where the proof of death finds it.
+func signalPID(pid int, sig unix.Signal) {
+	if pid > 1 {
+		_ = unix.Kill(pid, sig)
+	}
+}
+
+func pids(list []task) []int {
+	out := make([]int, 0, len(list))
+	for _, t := range list {
+		out = append(out, t.pid)
+	}
+	return out
+}
+
+// inode of a namespace, as /proc/PID/ns/NAME says.
+func inode(pid, name string) (uint64, error) {
+	link, err := os.Readlink("/proc/" + pid + "/ns/" + name)
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(link, "[")
+	return strconv.ParseUint(strings.TrimSuffix(rest, "]"), 10, 64)
+}

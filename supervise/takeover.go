@@ -1,0 +1,167 @@
+package supervise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TakeOver ends the domain without the guard: the guard first (SIGKILL works on a stopped process),
+// and only once it is seen dead, so that it cannot start anything behind our back, the rest (E4). env
+// is what every process of the domain has in its environment; it is all there is to go by in
+// subreaper mode (E5). The error is why nothing could be proven before ctx ended.
+func (l *Link) TakeOver(ctx context.Context, env []string) (Proof, error) {
+	if l.guardPID != 1 { // SIGKILL does not reach PID 1 from within; its gates keep the clock themselves
+		if err := l.killGuard(ctx); err != nil {
+			return Proof{How: "the guard did not die"}, err
+		}
+	}
+	l.mu.Lock()
+	d, init := l.domain, l.initFD
+	l.mu.Unlock()
+	switch d.Mode {
+	case "":
+		return Proof{Proven: true, How: "nothing had been prepared, so nothing ran"}, nil
+	case ModePIDNS:
+		return endNamespace(ctx, init)
+	case ModeCgroup2, ModeCgroup1:
+		return endCgroup(ctx, &cgroup{dir: d.Cgroup, v1: d.Mode == ModeCgroup1})
+	case ModePID1:
+		return l.endContainer(ctx)
+	}
+	return endByEnvironment(ctx, env)
+}
+
+// killGuard also waits until everything that the guard had said is read: the last namespace that it
+// made was announced before anything ran in it.
+func (l *Link) killGuard(ctx context.Context) error {
+	if err := killFD(ctx, l.guard); err != nil {
+		return fmt.Errorf("guard %d: %w", l.guardPID, err)
+	}
+	select {
+	case <-l.gone:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("guard %d is dead but its end of the link is held open: %w", l.guardPID, ctx.Err())
+	}
+}
+
+// killFD kills by pidfd and waits until it is readable: the process is dead, and for a namespace's
+// init so is everything in it.
+func killFD(ctx context.Context, pidfd *os.File) error {
+	fd := int(pidfd.Fd())
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("cannot be killed: %w", err)
+	}
+	for ctx.Err() == nil {
+		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		n, err := unix.Poll(poll, int(tick/time.Millisecond))
+		if n > 0 {
+			return nil
+		}
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("cannot be watched: %w", err)
+		}
+	}
+	return fmt.Errorf("was killed but is not dead yet: %w", ctx.Err())
+}
+
+func endNamespace(ctx context.Context, init *os.File) (Proof, error) {
+	if init == nil {
+		return Proof{How: "the namespace's init was announced without a pidfd"}, errors.New("kernel without pidfd: the end of the namespace cannot be seen")
+	}
+	if err := killFD(ctx, init); err != nil {
+		return Proof{How: "the namespace's init was killed"}, fmt.Errorf("init of the kill domain %w", err)
+	}
+	return Proof{Proven: true, How: "the PID namespace's init is dead, and with it all in the namespace"}, nil
+}
+
+// until repeats step until done says yes or ctx ends.
+func until(ctx context.Context, step func(), done func() bool) bool {
+	t := time.NewTicker(tick)
+	defer t.Stop()
+	for {
+		step()
+		if done() {
+			return true
+		}
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+func endCgroup(ctx context.Context, c *cgroup) (Proof, error) {
+	if !until(ctx, c.killGroup, c.vacant) {
+		return Proof{How: "the cgroup was killed"}, fmt.Errorf("%s is not empty yet: %w", c.dir, ctx.Err())
+	}
+	how := "the cgroup is empty"
+	if err := c.close(); err != nil {
+		how += " (and could not be removed: " + err.Error() + ")"
+	}
+	return Proof{Proven: true, How: how}, nil
+}
+
+// endContainer kills all but PID 1 and our own tree.
+func (l *Link) endContainer(ctx context.Context) (Proof, error) {
+	members := func() []task {
+		list, err := tasks()
+		if err != nil {
+			return []task{{pid: unreadable}}
+		}
+		return outside(list, l.guardPID, os.Getpid())
+	}
+	if !until(ctx, func() { sweep(members) }, func() bool { return len(members()) == 0 }) {
+		return Proof{How: "everything in the container was killed"}, fmt.Errorf("processes %v are not dead yet: %w", pids(members()), ctx.Err())
+	}
+	return Proof{Proven: true, How: "no process is left in the container but guard and agent"}, nil
+}
+
+// endByEnvironment kills what carries this run's variables. Orphans went to init and may have dropped
+// them: so this proves nothing, and says so.
+func endByEnvironment(ctx context.Context, env []string) (Proof, error) {
+	how := "the guard is dead, and without a namespace or cgroup nothing can be proven"
+	if len(env) == 0 {
+		return Proof{How: how}, errors.New("no variables given to find the processes by")
+	}
+	members := func() []task { return carriers(env) }
+	if !until(ctx, func() { sweep(members) }, func() bool { return len(members()) == 0 }) {
+		return Proof{How: how}, fmt.Errorf("processes %v are not dead yet: %w", pids(members()), ctx.Err())
+	}
+	return Proof{How: how + "; every process with our variables was killed"}, nil
+}
+
+// carriers finds the living processes outside our own tree whose environment holds all of env.
+func carriers(env []string) []task {
+	list, err := tasks()
+	if err != nil {
+		return nil // nothing is proven here anyway
+	}
+	var found []task
+	for _, t := range outside(list, 1, os.Getpid()) {
+		b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(t.pid), "environ"))
+		if err == nil && holdsAll(string(b), env) {
+			found = append(found, t)
+		}
+	}
+	return found
+}
+
+func holdsAll(environ string, env []string) bool {
+	environ = "\x00" + environ + "\x00"
+	for _, kv := range env {
+		if !strings.Contains(environ, "\x00"+kv+"\x00") {
+			return false
+		}
+	}
+	return true
+}
