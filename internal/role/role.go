@@ -11,8 +11,6 @@ import (
 
 	"github.com/interlock-run/interlock/internal/worker"
 	"github.com/interlock-run/interlock/mountcheck/probe"
-	"github.com/interlock-run/interlock/internal/worker"
-	"github.com/interlock-run/interlock/mountcheck/probe"
 	"github.com/interlock-run/interlock/supervise"
 )
 
@@ -36,10 +34,6 @@ func of(argv []string) func() int {
 		return probe.Main
 	case argv[0] == supervise.RoleWorker:
 		return worker.Main
-	case argv[0] == supervise.RoleProbe:
-		return probe.Main
-	case argv[0] == supervise.RoleWorker:
-		return worker.Main
 	case argv[0] != supervise.RoleAgent && len(argv) > 1 && argv[1] == "run":
 		return supervise.Guard
 	}
@@ -51,6 +45,7 @@ func of(argv []string) func() int {
 func guarded(run func() int) (code int) {
 	defer func() {
 		if r := recover(); r != nil {
+			_, _ = os.Stderr.WriteString("interlock: internal error in role " + os.Args[0] + "\n")
 			code = 70
 		}
 	}()
