@@ -94,6 +94,7 @@ func (t *Tenure) provenEmpty() bool {
 	}
 	empty, how := t.o.ProvenEmpty(r.BootID, *r.Domain)
 	if !empty || t.o.Timing.Settle > 0 || r.SettleMS > 0 {
+		t.o.Log("the old kill domain is not proven empty", "cause", how)
 		return false
 	}
 	t.mu.Lock()

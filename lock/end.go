@@ -21,14 +21,15 @@ func (t *Tenure) halt() {
 // own key (E2). Call it only when everything in the kill domain is proven dead, and with Drained only
 // when the storage is drained too. started tells whether anything that can write was ever started in this
 // tenure. Before the first acknowledged `running` write the record is left as it is and only the key goes.
-// Ambiguous replies are repeated until ctx ends; ErrLost means that the key was gone before.
-func (t *Tenure) Release(ctx context.Context, phase Phase, started bool) error {
+// Ambiguous replies are repeated until ctx ends; ErrLost means that the key was gone before. It returns
+// the phase that the record now says; empty where it was left as it was.
+func (t *Tenure) Release(ctx context.Context, phase Phase, started bool) (Phase, error) {
 	t.halt()
 	t.mu.Lock()
 	running := t.state.running
 	t.mu.Unlock()
 	if !running {
-		return t.leave(ctx)
+		return "", t.leave(ctx)
 	}
 	r := t.record(phase)
 	if phase == Dead { // whose late writes are possible: ours, and those taken over (E7)
@@ -43,9 +44,9 @@ func (t *Tenure) Release(ctx context.Context, phase Phase, started bool) error {
 	}
 	data, err := r.Encode()
 	if err != nil {
-		return err
+		return "", err
 	}
-	return t.release(ctx, data)
+	return r.Phase, t.release(ctx, data)
 }
 
 func (t *Tenure) release(ctx context.Context, data []byte) error {

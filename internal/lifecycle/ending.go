@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -176,11 +177,12 @@ func (r *Runner) release() {
 	r.beside(func(context.Context) message {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(tm.Tries)*tm.TryTimeout)
 		defer cancel()
-		if err := t.Release(ctx, phase, started); err != nil {
+		said, err := t.Release(ctx, phase, started)
+		if err != nil {
 			r.log.Warn("the lock was not released by us", "cause", err)
 			return message{event: Failed}
 		}
-		r.log.Info("released", "token", t.Token(), "phase", string(phase))
+		r.log.Info("released", "token", t.Token(), "record", cmp.Or(string(said), "left as it was"))
 		return message{event: Done}
 	})
 }
