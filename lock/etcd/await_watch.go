@@ -11,7 +11,8 @@ import (
 // missed. nil means: look again.
 func (w *waiting) watch(ctx context.Context, s sight, shaken <-chan struct{}) error {
 	d, from := w.p.d, s.revision+1
-	ahead := d.follow(ctx, s.client, string(s.ahead[len(s.ahead)-1].Key), from, clientv3.WithFilterPut())
+	// The key ahead is put again when it is granted: then we are next in line (place.tell).
+	ahead := d.follow(ctx, s.client, string(s.ahead[len(s.ahead)-1].Key), from)
 	defer ahead.stop()
 	var record <-chan event
 	if s.next() {

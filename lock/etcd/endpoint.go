@@ -65,7 +65,9 @@ func failFast(ctx context.Context, method string, req, reply any, cc *grpc.Clien
 
 func (e *endpoint) conn() *grpc.ClientConn { return e.client.ActiveConnection() }
 
-func (e *endpoint) ready() bool { return e.conn().GetState() == connectivity.Ready }
+func (e *endpoint) ready() bool {
+	return e.link.usable() && e.conn().GetState() == connectivity.Ready
+}
 
 // follow calls changed after each change of the connection's state, until ctx ends.
 func (e *endpoint) follow(ctx context.Context, changed func()) {

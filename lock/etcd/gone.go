@@ -15,10 +15,27 @@ func (p *place) watchOwn() {
 	p.mu.Unlock()
 	p.d.spawn(func() {
 		defer cancel()
-		for ctx.Err() == nil && !p.goneRound(ctx) {
-			rest(ctx, retryPause)
+		for told := false; ctx.Err() == nil; rest(ctx, retryPause) {
+			told = told || p.tell(ctx)
+			if p.goneRound(ctx) {
+				return
+			}
 		}
 	})
+}
+
+// tell puts our own key again as it is, for the one who watches it: it is next in line from now on, and
+// would otherwise not learn so before we go. It reports whether that need not be tried again.
+func (p *place) tell(ctx context.Context) bool {
+	same := clientv3.OpPut(p.key, "", clientv3.WithIgnoreValue(), clientv3.WithIgnoreLease())
+	err := p.d.do(ctx, func(ctx context.Context, e *endpoint) error {
+		_, err := e.client.Txn(ctx).If(p.mine()).Then(same).Commit()
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		p.d.s.Log("could not tell the next in line that it is", "cause", err)
+	}
+	return err == nil || noSpace(err)
 }
 
 // goneRound looks at the key and then watches it, until a reason to look again. It reports whether the
@@ -27,7 +44,9 @@ func (p *place) goneRound(ctx context.Context) bool {
 	shaken := p.d.conns.shakes()
 	s, err := p.own(ctx)
 	if err != nil {
-		p.d.s.Log("cannot look at the own lock key", "cause", err)
+		if ctx.Err() == nil {
+			p.d.s.Log("cannot look at the own lock key", "cause", err)
+		}
 		return false
 	}
 	if s.there {

@@ -23,7 +23,9 @@ func (d *driver) Join(ctx context.Context) (lock.Place, error) {
 		return nil, err
 	}
 	if err := p.put(ctx, value); err != nil {
-		p.revoke(ctx)
+		if !p.revoke(ctx) {
+			d.spawn(p.revokeLater)
+		}
 		return nil, err
 	}
 	d.hint.Do(func() { d.logDefect(ctx) })
@@ -94,14 +96,27 @@ func orTaken(cause error) error {
 	return cause
 }
 
+// revokeLater goes on trying until the lease has expired by itself: our own next key would have to wait
+// for the one left behind.
+func (p *place) revokeLater() {
+	ctx, cancel := context.WithTimeout(p.d.ctx, p.ttl)
+	defer cancel()
+	for ctx.Err() == nil && !p.revoke(ctx) {
+		rest(ctx, 4*retryPause)
+	}
+}
+
 // revoke ends the lease, and with it a key that landed late or is still there. Best effort: what is left
-// expires. It is tried even when the caller's time is over, within the bound of one try.
-func (p *place) revoke(ctx context.Context) {
+// expires. It is tried even when the caller's time is over, within the bound of one try. It reports
+// whether the lease is gone.
+func (p *place) revoke(ctx context.Context) bool {
 	err := p.d.do(context.WithoutCancel(ctx), func(ctx context.Context, e *endpoint) error {
 		_, err := e.client.Revoke(ctx, p.lease)
 		return err
 	})
-	if err != nil && !leaseUnknown(err) {
-		p.d.s.Log("could not revoke an etcd lease; it expires by itself", "lease", fmt.Sprintf("%x", int64(p.lease)), "cause", err)
+	if err == nil || leaseUnknown(err) {
+		return true
 	}
+	p.d.s.Log("could not revoke an etcd lease; it expires by itself", "lease", fmt.Sprintf("%x", int64(p.lease)), "cause", err)
+	return false
 }

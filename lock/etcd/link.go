@@ -14,6 +14,7 @@ type link struct {
 
 	mu   sync.Mutex
 	conn net.Conn
+	dead bool // dropped, though gRPC may not have noticed yet
 	err  error
 }
 
@@ -30,7 +31,7 @@ func (l *link) dial(ctx context.Context, addr string) (net.Conn, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.conn = conn
+	l.conn, l.dead = conn, false
 	return conn, nil
 }
 
@@ -49,7 +50,7 @@ func (l *link) note(err error) {
 func (l *link) drop(why error) {
 	l.mu.Lock()
 	conn := l.conn
-	l.conn, l.err = nil, why
+	l.conn, l.err, l.dead = nil, why, true
 	l.mu.Unlock()
 	if conn != nil {
 		// A connection that cannot even be closed is given up all the same.
@@ -62,6 +63,12 @@ func (l *link) up() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.err = nil
+}
+
+func (l *link) usable() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.dead
 }
 
 func (l *link) reason() error {

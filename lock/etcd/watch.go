@@ -23,12 +23,12 @@ type event struct {
 
 // follow watches key from a revision on. The watch goes through one server; a change of the server shows
 // in conns.shakes, because a watch through one that hangs is silent.
-func (d *driver) follow(ctx context.Context, c *clientv3.Client, key string, from int64, what clientv3.OpOption) *watch {
+func (d *driver) follow(ctx context.Context, c *clientv3.Client, key string, from int64, what ...clientv3.OpOption) *watch {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	w := &watch{events: make(chan event), cancel: cancel}
 	go func() {
 		defer close(w.events) // joined by stop
-		for resp := range c.Watch(ctx, key, clientv3.WithRev(from), what) {
+		for resp := range c.Watch(ctx, key, append(what, clientv3.WithRev(from))...) {
 			if !w.pass(ctx, resp, d.s.Clock()) {
 				return
 			}
