@@ -4,7 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -95,10 +95,10 @@ func cgroupMount(line string, v1 bool) (root, at string, ok bool) {
 // inMount maps a path of the hierarchy to a directory of a mount that may show only a part of it.
 func inMount(own, root, at string) (string, bool) {
 	if root == "/" {
-		return filepath.Join(at, own), true
+		return path.Join(at, own), true
 	}
 	if own == root || strings.HasPrefix(own, root+"/") {
-		return filepath.Join(at, strings.TrimPrefix(own, root)), true
+		return path.Join(at, strings.TrimPrefix(own, root)), true
 	}
 	return "", false
 }
@@ -112,7 +112,7 @@ func isCgroup(dir string, v1 bool) bool {
 	if v1 && st.Type != unix.CGROUP_SUPER_MAGIC || !v1 && st.Type != unix.CGROUP2_SUPER_MAGIC {
 		return false
 	}
-	members, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	members, err := os.ReadFile(path.Join(dir, "cgroup.procs"))
 	return err == nil && hasLine(string(members), strconv.Itoa(os.Getpid()))
 }
 
@@ -133,7 +133,7 @@ func makeCgroup(v1 bool, b brood) (*cgroup, error) {
 	}
 	// The number alone could be that of another PID namespace's guard.
 	name := "interlock-" + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatInt(int64(clock.Now().Boot), 36)
-	dir := filepath.Join(parent, name)
+	dir := path.Join(parent, name)
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -151,8 +151,8 @@ func (c *cgroup) usable() error {
 		needed[1] = "freezer.state"
 	}
 	for _, name := range needed {
-		if err := unix.Access(filepath.Join(c.dir, name), unix.W_OK); err != nil {
-			return &fs.PathError{Op: "access", Path: filepath.Join(c.dir, name), Err: err}
+		if err := unix.Access(path.Join(c.dir, name), unix.W_OK); err != nil {
+			return &fs.PathError{Op: "access", Path: path.Join(c.dir, name), Err: err}
 		}
 	}
 	if !c.vacant() {
@@ -162,7 +162,7 @@ func (c *cgroup) usable() error {
 }
 
 func (c *cgroup) admit(pid int) error {
-	return os.WriteFile(filepath.Join(c.dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0)
+	return os.WriteFile(path.Join(c.dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0)
 }
 
 // kill: an error leaves somebody alive, and then vacant says no and kill is repeated.
@@ -173,10 +173,10 @@ func (c *cgroup) kill() {
 
 func (c *cgroup) killGroup() {
 	if !c.v1 {
-		_ = os.WriteFile(filepath.Join(c.dir, "cgroup.kill"), []byte("1"), 0)
+		_ = os.WriteFile(path.Join(c.dir, "cgroup.kill"), []byte("1"), 0)
 		return
 	}
-	state := filepath.Join(c.dir, "freezer.state")
+	state := path.Join(c.dir, "freezer.state")
 	_ = os.WriteFile(state, []byte("FROZEN"), 0)
 	for range freezeLooks {
 		if s, err := readWord(state); err != nil || s == "FROZEN" {
@@ -198,27 +198,37 @@ func (c *cgroup) vacant() bool {
 	if c.v1 {
 		return len(c.list()) == 0
 	}
-	b, err := os.ReadFile(filepath.Join(c.dir, "cgroup.events"))
+	b, err := os.ReadFile(path.Join(c.dir, "cgroup.events"))
 	return err == nil && hasLine(string(b), "populated 0")
 }
 
 func (c *cgroup) empty() bool { return c.vacant() && c.brood.empty() }
 
-// list walks the group and those made below it; what cannot be read counts as somebody.
+// groups are our own group and those that a payload made below it, outermost first.
+func (c *cgroup) groups() ([]string, error) {
+	var dirs []string
+	err := fs.WalkDir(os.DirFS(c.dir), ".", func(name string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			dirs = append(dirs, path.Join(c.dir, name))
+		}
+		return err
+	})
+	return dirs, err
+}
+
+// list is who is in the groups; what cannot be read counts as somebody.
 func (c *cgroup) list() []int {
 	var found []int
-	err := filepath.WalkDir(c.dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.IsDir() {
-			return err
-		}
-		b, err := os.ReadFile(filepath.Join(path, "cgroup.procs"))
+	dirs, err := c.groups()
+	for _, dir := range dirs {
+		b, rerr := os.ReadFile(path.Join(dir, "cgroup.procs"))
+		err = errors.Join(err, rerr)
 		for _, line := range strings.Fields(string(b)) {
 			if pid, err := strconv.Atoi(line); err == nil {
 				found = append(found, pid)
 			}
 		}
-		return err
-	})
+	}
 	if err != nil {
 		found = append(found, unreadable)
 	}
@@ -230,15 +240,9 @@ const unreadable = 0
 
 func (c *cgroup) alive() []int { return append(c.list(), c.brood.alive()...) }
 
-// close removes the group and what a payload made below it, innermost first.
+// close removes the groups, innermost first.
 func (c *cgroup) close() error {
-	var dirs []string
-	err := filepath.WalkDir(c.dir, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() {
-			dirs = append(dirs, path)
-		}
-		return err
-	})
+	dirs, err := c.groups()
 	for i := len(dirs) - 1; i >= 0; i-- {
 		err = errors.Join(err, os.Remove(dirs[i]))
 	}

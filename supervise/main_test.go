@@ -321,7 +321,10 @@ func (g *guarded) prepare(isolate string, grace time.Duration) Domain {
 	return r.Event.Domain
 }
 
-func (g *guarded) lease(left time.Duration) { g.t.Helper(); g.order(command{Op: "lease", Tenure: 1, Left: left}) }
+func (g *guarded) lease(left time.Duration) {
+	g.t.Helper()
+	g.order(command{Op: "lease", Tenure: 1, Left: left})
+}
 
 // begin is prepare, a lease, and a payload that has started.
 func (g *guarded) begin(isolate string, grace, left time.Duration, argv ...string) Event {

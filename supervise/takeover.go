@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -148,7 +147,7 @@ func carriers(env []string) []task {
 	}
 	var found []task
 	for _, t := range outside(list, 1, os.Getpid()) {
-		b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(t.pid), "environ"))
+		b, err := os.ReadFile("/proc/" + strconv.Itoa(t.pid) + "/environ")
 		if err == nil && holdsAll(string(b), env) {
 			found = append(found, t)
 		}

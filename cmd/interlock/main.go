@@ -10,6 +10,7 @@ import (
 
 	// Roles of this binary other than the program itself start before anything else is initialised.
 	_ "github.com/interlock-run/interlock/internal/role"
+	_ "github.com/interlock-run/interlock/internal/role/late"
 )
 
 func main() {

@@ -2,19 +2,19 @@
 //
 // Promise: a process whose argv names a role runs that role and nothing else; grpc, etcd, protobuf or
 // an object store client have not been initialised by then (its test fails otherwise). Non-promise:
-// it does nothing for other processes. Blank-imported by cmd/interlock alone: in a test binary, "run"
-// as first argument would make a guard.
+// it does nothing for other processes; the worker's imports are heavier, so its role is in role/late.
+// Blank-imported by cmd/interlock alone: in a test binary, "run" as first argument would make a guard.
 package role
 
 import (
 	"os"
 
-	"github.com/interlock-run/interlock/internal/worker"
 	"github.com/interlock-run/interlock/mountcheck/probe"
 	"github.com/interlock-run/interlock/supervise"
 )
 
-// The one init of the product with a side effect: roles must start before other packages are ready.
+// With that of role/late the one init of the product with a side effect: roles must start before other
+// packages are ready.
 func init() {
 	if run := of(os.Args); run != nil {
 		os.Exit(guarded(run))
@@ -32,8 +32,6 @@ func of(argv []string) func() int {
 		return supervise.Gate
 	case argv[0] == supervise.RoleProbe:
 		return probe.Main
-	case argv[0] == supervise.RoleWorker:
-		return worker.Main
 	case argv[0] != supervise.RoleAgent && len(argv) > 1 && argv[1] == "run":
 		return supervise.Guard
 	}
