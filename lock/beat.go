@@ -223,6 +223,8 @@ func (t *Tenure) acknowledged(sent clock.Stamp, phase Phase) {
 	t.checkTerm()
 	t.mu.Lock()
 	t.state.lastAck, t.state.tries = sent, 0
+	close(t.state.acked)
+	t.state.acked = make(chan struct{})
 	extend := phase == Running && t.state.lost == nil
 	if extend {
 		t.state.running, t.state.lease = true, l

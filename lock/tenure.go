@@ -63,6 +63,7 @@ type state struct {
 	lost     error
 	pulse    clock.Stamp
 	lastAck  clock.Stamp
+	acked    chan struct{} // closed and replaced at each acknowledged write
 	tries    int // since the last acknowledged write
 	domain   *Domain
 	waitLeft time.Duration
@@ -87,7 +88,7 @@ func newTenure(place Place, token fence.Token, v Version, o Options) *Tenure {
 	return &Tenure{
 		o: o, place: place, token: token, version: v,
 		ended: make(chan struct{}), beatNow: make(chan struct{}, 1),
-		state: state{pulse: now},
+		state: state{pulse: now, acked: make(chan struct{})},
 	}
 }
 
@@ -129,6 +130,29 @@ func (t *Tenure) SetDomain(d *Domain) {
 	t.mu.Lock()
 	t.state.domain = d
 	t.mu.Unlock()
+}
+
+// WithdrawDomain takes the domain off the record and waits until a heartbeat that was sent afterwards is
+// acknowledged.
+func (t *Tenure) WithdrawDomain(ctx context.Context) error {
+	t.SetDomain(nil)
+	from := t.o.Clock()
+	for {
+		t.mu.Lock()
+		acked, last := t.state.acked, t.state.lastAck
+		t.mu.Unlock()
+		if last.Later(from) {
+			return nil
+		}
+		t.Beat()
+		select {
+		case <-acked:
+		case <-t.ended:
+			return ErrLost
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // Beat asks for a heartbeat at once.

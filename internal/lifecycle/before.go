@@ -56,12 +56,12 @@ func findingText(f mountcheck.Finding) string {
 	return s
 }
 
-// contend queues. The result comes as Granted even when the phase is over, because a lock that was
-// granted meanwhile must be given back.
+// contend queues. Its report is heard in any phase: a lock that was granted after all must be given back,
+// and withdrawing waits for this last word.
 func (r *Runner) contend() {
 	o := &r.plan.Lock.Options
 	o.NeverRan, o.Volumes, o.Log = r.neverRan, r.networkVolumes(), r.debug
-	r.beside(func(ctx context.Context) message {
+	r.besideAlways(func(ctx context.Context) message {
 		t, err := lock.Contend(ctx, r.plan.Lock.Driver, *o, r.plan.Lock.Wait, r.seen.queuedBehind(r.log))
 		if err == nil {
 			return message{event: Granted, tenure: t}

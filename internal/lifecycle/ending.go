@@ -95,15 +95,27 @@ func (r *Runner) drain() {
 		r.beside(func(context.Context) message { return message{event: Done} })
 		return
 	}
-	var hook func(context.Context) error
-	if h := r.plan.Hooks.PostStop; len(h.Exec) > 0 && r.domain.payload.id != 0 {
-		hook = r.command(h.Exec, h.Timeout)
-	}
 	r.next(func(ctx context.Context) (func(), message) {
-		if hook != nil {
-			if err := hook(ctx); err != nil && ctx.Err() == nil {
-				r.log.Warn("hook failed", "hook", "post_stop", "command", r.plan.Hooks.PostStop.Exec[0], "cause", err)
+		if r.plan.Lock.Options.ProvenEmpty != nil {
+			// What starts now lives in a new domain; the empty old one on record must not speak for it.
+			if err := r.hold.tenure.WithdrawDomain(ctx); err != nil {
+				return nil, message{event: Failed}
 			}
+		}
+		return r.postStop, message{}
+	})
+}
+
+func (r *Runner) postStop() {
+	h := r.plan.Hooks.PostStop
+	if len(h.Exec) == 0 || r.domain.payload.id == 0 {
+		r.sync()
+		return
+	}
+	wait := r.command(h.Exec, h.Timeout)
+	r.next(func(ctx context.Context) (func(), message) {
+		if err := wait(ctx); err != nil && ctx.Err() == nil {
+			r.log.Warn("hook failed", "hook", "post_stop", "command", h.Exec[0], "cause", err)
 		}
 		return r.sync, message{}
 	})

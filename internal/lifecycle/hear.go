@@ -31,6 +31,7 @@ func (r *Runner) prepare() error {
 				return exit.Withf(exit.Config, "isolate: %s", e.Text)
 			case e.Kind == supervise.Ready:
 				r.domain.info = e.Domain
+				r.log.Info("kill domain", "mode", e.Domain.Mode, "why", e.Domain.Why, "cannot_catch", e.Domain.Misses)
 				return nil
 			}
 			r.hearGuard(e, open)

@@ -123,7 +123,7 @@ func (r *Runner) tickPeriod() time.Duration {
 
 // handle is one report: its verdict, then its cell.
 func (r *Runner) handle(m message) {
-	if m.step != 0 && m.step != r.step.number && m.event != Granted {
+	if m.step != 0 && m.step != r.step.number {
 		return // of a phase that is over
 	}
 	if m.then != nil {
@@ -192,15 +192,24 @@ func entry(p Phase) func(*Runner) {
 	}[p]
 }
 
-// beside runs a step's waiting part; what it returns is posted as the step's report.
+// beside runs a step's waiting part; what it returns is posted as the step's report, and heard only while
+// the step is the present one.
 func (r *Runner) beside(work func(ctx context.Context) message) {
-	ctx, number := r.step.ctx, r.step.number
+	number := r.step.number
+	r.besideAlways(func(ctx context.Context) message {
+		m := work(ctx)
+		m.step = number
+		return m
+	})
+}
+
+// besideAlways is beside with a report that is heard in any phase.
+func (r *Runner) besideAlways(work func(ctx context.Context) message) {
+	ctx := r.step.ctx
 	r.steps.Add(1)
 	go func() {
 		defer r.steps.Done()
-		m := work(ctx)
-		m.step = number
-		r.post(m)
+		r.post(work(ctx))
 	}()
 }
 

@@ -92,7 +92,7 @@ func (d *driver) diagnoseRights(ctx context.Context) lock.Diagnosis {
 		probe := d.prefix() + "doctor"
 		_, err := e.client.Txn(ctx).
 			If(clientv3.Compare(clientv3.CreateRevision(probe), "<", 0)).
-			Then(clientv3.OpPut(probe, ""), clientv3.OpDelete(probe), clientv3.OpPut(d.record(), "")).
+			Then(clientv3.OpPut(probe, ""), clientv3.OpPut(d.record(), "")).
 			Else(clientv3.OpGet(d.prefix(), clientv3.WithPrefix(), clientv3.WithCountOnly()), clientv3.OpGet(d.record(), clientv3.WithCountOnly())).
 			Commit()
 		return err

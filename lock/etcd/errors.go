@@ -144,5 +144,8 @@ func (c *conns) suspect(err error) string {
 	case !c.tls && (errors.Is(err, io.EOF) || errors.As(err, &dial)):
 		return " (the connection was closed at once: does the server want TLS, --lock-ca?)"
 	}
-	return " (is it up? with TLS: check --lock-ca, --lock-cert and --lock-key)"
+	if c.tls {
+		return " (is it up, and does it speak TLS here? check --lock-ca, --lock-cert and --lock-key)"
+	}
+	return " (is it up?)"
 }

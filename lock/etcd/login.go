@@ -26,13 +26,16 @@ func newLogin(user, password string) *login {
 }
 
 // GetRequestMetadata is gRPC's way to ask for credentials.
-func (l *login) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+func (l *login) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
 	token, _ := l.current()
-	if token == "" {
+	if token == "" || ctx.Value(bare{}) != nil {
 		return nil, nil
 	}
 	return map[string]string{rpctypes.TokenFieldNameGRPC: token}, nil
 }
+
+// bare marks the context of a request without token: etcd refuses even to authenticate who shows an old one.
+type bare struct{}
 
 // RequireTransportSecurity leaves that choice to whoever set up the service, as etcd's own client does.
 func (l *login) RequireTransportSecurity() bool { return false }
@@ -62,7 +65,7 @@ func (l *login) renew(ctx context.Context, c *clientv3.Client, refused string) e
 	if token, asked := l.current(); asked && token != refused {
 		return nil
 	}
-	resp, err := c.Authenticate(ctx, l.user, l.password)
+	resp, err := c.Authenticate(context.WithValue(ctx, bare{}, true), l.user, l.password)
 	token := ""
 	switch {
 	case err == nil:

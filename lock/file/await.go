@@ -18,17 +18,11 @@ func (p *place) Await(ctx context.Context, saw func(lock.Version, clock.Stamp)) 
 	if err := p.acquire(ctx); err != nil {
 		return err
 	}
-	type grant struct {
-		now snapshot
-		err error
-	}
-	got, late := do(ctx, p.lane, func() grant {
+	// The lock is ours now: the grant is carried through, whatever became of the caller's context.
+	got := p.bounded(context.WithoutCancel(ctx), "count the token in it", func() answer {
 		now, err := p.grant()
-		return grant{now, err}
+		return answer{now: now, err: err}
 	})
-	if late != nil {
-		return late
-	}
 	if got.err == nil && got.now.Version != 0 {
 		saw(versionOf(got.now.Version), p.d.set.Clock())
 	}
@@ -37,17 +31,10 @@ func (p *place) Await(ctx context.Context, saw func(lock.Version, clock.Stamp)) 
 
 // acquire gets the kernel's lock, at once or by waiting.
 func (p *place) acquire(ctx context.Context) error {
-	type attempt struct {
-		locked bool
-		err    error
-	}
-	got, late := do(ctx, p.lane, func() attempt {
+	got := p.bounded(context.WithoutCancel(ctx), "lock it", func() answer {
 		locked, err := p.try()
-		return attempt{locked, err}
+		return answer{locked: locked, err: err}
 	})
-	if late != nil {
-		return late
-	}
 	if got.err != nil || got.locked {
 		return got.err
 	}

@@ -28,15 +28,15 @@ func pathOf(u *url.URL) (string, error) {
 // checkPath refuses early what can never become a lock file.
 func checkPath(path string) error {
 	dir := filepath.Dir(path)
+	if err := checkFilesystem(path, dir); err != nil { // first: what is refused is not touched further
+		return err
+	}
 	var st unix.Stat_t
 	if err := unix.Stat(dir, &st); err != nil {
 		return classify(path, "look at its directory "+dir, err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return unusable(path, dir+" is no directory: expected one; name another path")
-	}
-	if err := checkFilesystem(path, dir); err != nil {
-		return err
 	}
 	err := unix.Stat(path, &st)
 	if errors.Is(err, unix.ENOENT) {

@@ -22,7 +22,7 @@ func fresh(t *testing.T) locktest.Lock {
 	path := filepath.Join(t.TempDir(), "lock")
 	return locktest.Lock{
 		Open: func(ctx context.Context, s lock.Settings) (lock.Driver, error) {
-			return Open(ctx, &url.URL{Scheme: "file", Path: path}, s)
+			return Open(ctx, fileURL(path), s)
 		},
 		RemoveKey: func(t *testing.T, _ lock.Place) { must(t, os.Remove(path)) },
 		Corrupt:   func(t *testing.T) { scribble(t, path) },
@@ -46,3 +46,5 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+func fileURL(path string) *url.URL { return &url.URL{Scheme: "file", Path: path} }

@@ -14,6 +14,7 @@ import (
 // An answer is what file work came to.
 type answer struct {
 	now    snapshot
+	locked bool
 	result lock.Result
 	err    error
 }

@@ -122,3 +122,5 @@ func mntr(t testing.TB, server *testkit.ZKServer, name string) int64 {
 	t.Fatalf("mntr has no %s", name)
 	return 0
 }
+
+func settingsACL() []gozk.ACL { return gozk.WorldACL(gozk.PermAll) }
