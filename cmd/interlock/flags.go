@@ -42,13 +42,26 @@ func (s *setting) Apply(set *flag.FlagSet) error {
 }
 func (s *setting) Names() []string { return []string{s.field.Flag} }
 func (s *setting) IsSet() bool     { return len(s.texts) > 0 }
-func (s *setting) String() string  { return cli.FlagStringer(s) }
 
-// What follows is what cli's help asks a flag.
+// String is the flag's line in the help: name and value, a tab, what it means.
+func (s *setting) String() string {
+	f := s.field
+	line := "--" + f.Flag
+	if !f.Switch() {
+		line += " " + f.Kind()
+	}
+	line += "\t" + f.Help
+	if text := f.DefaultText(); text != "" {
+		line += " (default: " + text + ")"
+	}
+	return line + " [$" + f.Variable() + "]"
+}
+
+// What follows is what cli's help and completion ask a flag.
 func (s *setting) TakesValue() bool       { return !s.field.Switch() }
-func (s *setting) GetUsage() string       { return "`" + s.field.Kind() + "`: " + s.field.Help }
+func (s *setting) GetUsage() string       { return s.field.Help }
 func (s *setting) GetCategory() string    { return s.group }
-func (s *setting) GetValue() string       { return s.GetDefaultText() }
+func (s *setting) GetValue() string       { return s.field.DefaultText() }
 func (s *setting) GetEnvVars() []string   { return []string{s.field.Variable()} }
 func (s *setting) IsVisible() bool        { return true }
 func (s *setting) GetDefaultText() string { return s.field.DefaultText() }
@@ -74,12 +87,13 @@ func loadConfigWith(c *cli.Context, require ...string) (config.Config, []string,
 
 // resolveConfig also tells where each value came from.
 func resolveConfig(c *cli.Context, require ...string) (config.Resolved, error) {
-	in, err := inputs(c)
-	if err != nil {
-		return config.Resolved{Config: config.Defaults()}, exit.With(exit.Config, err)
-	}
+	in, fileErr := inputs(c)
 	in.Require = require
 	r, err := config.Resolve(in)
+	if fileErr != nil {
+		// Without the file, what else is missing is not worth telling.
+		err = fileErr
+	}
 	return r, exit.With(exit.Config, err)
 }
 

@@ -50,6 +50,9 @@ func TestRules(t *testing.T) {
 		{"init of the roles", "internal/role/a.go", "func init() {}\n", ""},
 		{"method called init", "lock/a.go", "type T struct{}\nfunc (T) init() {}\n", ""},
 		{"sleep", "lock/a_test.go", "import \"time\"\nfunc f() { time.Sleep(1) }\n", "line 4 sleeps"},
+		{"sleep in a loop", "lock/a_test.go", "import \"time\"\nfunc f() { for { f(); time.Sleep(1) } }\n", "line 4 sleeps"},
+		{"sleep for ever", "lock/a_test.go", "import \"time\"\nfunc f() { for { time.Sleep(1) } }\n", ""},
+		{"init of a test", "lock/a_test.go", "func init() {}\n", ""},
 		{"sleep outside tests", "lock/a.go", "import \"time\"\nfunc f() { time.Sleep(1) }\n", ""},
 	}
 	for _, c := range cases {

@@ -45,6 +45,7 @@ func TestFileForm(t *testing.T) {
 		{"mount without path", "mounts: [{fstype: nfs4}]\n", []string{"test.yaml:1 mounts[0]: path is missing"}},
 		{"mount's unknown key", "mounts:\n- path: /srv\n  sorce: x\n", []string{`test.yaml:3 mounts[0]: unknown key "sorce": did you mean source?`}},
 		{"mount's key twice", "mounts:\n- path: /srv\n  path: /x\n", []string{"test.yaml:3 path: this key stands in line 2 already"}},
+		{"dots in a path", "data: /srv/../x\n", []string{`found "/srv/../x": expected an absolute path without ..`}},
 		{"NUL", "data: \"/a\\0b\"\n", []string{"test.yaml:1 data: found"}},
 		{"newline in a path", "data: \"/a\\nb\"\n", []string{"test.yaml:1 data: found"}},
 		{"variable is not expanded", "fence: {node: $HOME}\n", nil},

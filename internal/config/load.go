@@ -20,11 +20,17 @@ type Inputs struct {
 type Value struct {
 	Key    string `json:"key"`
 	Value  any    `json:"value"`
-	Source string `json:"source"` // default…, FILE:LINE, INTERLOCK_VARIABLE or --flag
+	Source string `json:"source"`         // default, FILE:LINE, INTERLOCK_VARIABLE or --flag
+	Note   string `json:"note,omitempty"` // what an empty or zero default comes to
 }
 
-// Text is the value on one line.
-func (v Value) Text() string { return text(v.Value) }
+// Text is the value on one line, or what stands for it where it is left to the run.
+func (v Value) Text() string {
+	if v.Note != "" {
+		return "(" + v.Note + ")"
+	}
+	return text(v.Value)
+}
 
 // Resolved is a configuration with its story.
 type Resolved struct {
@@ -101,11 +107,14 @@ func (l *loader) assigned(f Field, source string, ok bool) {
 func (l *loader) values() []Value {
 	list := make([]Value, 0, len(l.fields))
 	for _, f := range l.fields {
-		source := l.origin[f.Key]
-		if source == "" {
-			source = "default"
+		v := Value{Key: f.Key, Value: plain(f.at(&l.cfg)), Source: l.origin[f.Key]}
+		if v.Source == "" {
+			v.Source = "default"
+			if slices.Contains([]string{"", "0s", "[]"}, text(v.Value)) {
+				v.Note = f.Unset
+			}
 		}
-		list = append(list, Value{Key: f.Key, Value: plain(f.at(&l.cfg)), Source: source})
+		list = append(list, v)
 	}
 	return list
 }
