@@ -122,22 +122,21 @@ func (c *cleaner) enter(name string) error {
 // we came from is checked, not believed.
 func (c *cleaner) leave() error {
 	left, above := c.path[len(c.path)-1], c.path[len(c.path)-2]
-	where := c.at("")
 	f, err := openAt(int(c.cur.Fd()), "..")
 	if err != nil {
-		return failed("open the parent of", where, err)
+		return failed("open the parent of", c.at(""), err)
 	}
 	old := c.cur
 	c.cur, c.path = f, c.path[:len(c.path)-1]
 	if err := old.Close(); err != nil {
-		return failed("close", where, err)
+		return failed("close", c.at(left.name), err)
 	}
 	e, err := lookAt(int(f.Fd()), "")
 	if err != nil {
-		return failed("stat the parent of", where, err)
+		return failed("stat the parent of", c.at(left.name), err)
 	}
 	if !e.same(above.self) {
-		return fmt.Errorf("%w: %q was moved while it was cleaned: end whatever works in the data directory", ErrRefused, where)
+		return fmt.Errorf("%w: %q was moved while it was cleaned: end whatever works in the data directory", ErrRefused, c.at(left.name))
 	}
 	if c.dry {
 		return nil
@@ -159,11 +158,11 @@ func (c *cleaner) unlink(name string, flags int) error {
 
 // at is the path of an entry of the current directory, for messages.
 func (c *cleaner) at(name string) string {
-	p := c.data
+	parts := []string{c.data}
 	for _, l := range c.path {
-		p = filepath.Join(p, l.name)
+		parts = append(parts, l.name)
 	}
-	return filepath.Join(p, name)
+	return filepath.Join(append(parts, name)...)
 }
 
 // batch bounds how many names are held at once.

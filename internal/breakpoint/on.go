@@ -5,20 +5,29 @@ package breakpoint
 
 import (
 	"os"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 )
 
 // On tells that this build has break points.
 const On = true
 
-// Variable names the point and what happens there: POINT=kill or POINT=stop.
+// Variable names the point, which passage of it, and what happens there: POINT[#N]=kill or =stop.
 const Variable = "BREAKPOINT"
+
+// passed counts passages of the one point that the variable names.
+var passed atomic.Int64
 
 // At ends the process by SIGKILL, or stops it, when the variable names this point.
 func At(point string) {
-	name, action, _ := strings.Cut(os.Getenv(Variable), "=")
+	where, action, _ := strings.Cut(os.Getenv(Variable), "=")
+	name, count, _ := strings.Cut(where, "#")
 	if name != point {
+		return
+	}
+	if n := passed.Add(1); count != "" && strconv.FormatInt(n, 10) != count {
 		return
 	}
 	sig := syscall.SIGKILL

@@ -45,7 +45,7 @@ func (r Request) check() error {
 	}
 	for _, p := range paths {
 		if !filepath.IsAbs(p) || filepath.Clean(p) != p {
-			return fmt.Errorf("%w: %s: path %q: expected an absolute one without . and ..", errRequest, r.Op, p)
+			return fmt.Errorf("%w: %s: path %q: expected an absolute, clean one", errRequest, r.Op, p)
 		}
 	}
 	switch {
@@ -80,12 +80,22 @@ func (r Request) carryOut() (Response, error) {
 	case OpBegin:
 		return Response{}, restore.Begin(r.target(), *r.Want)
 	case OpCommit:
-		look, err := restore.Commit(r.target())
-		return Response{Look: &look}, err
+		return r.commit()
 	case OpDrain:
 		return drain(r.Paths)
 	}
 	return Response{}, fmt.Errorf("%w: operation %q: expected claim, readclaim, inspect, begin, commit or drain", errRequest, r.Op)
+}
+
+// commit syncs the mounts that the agent named too, before the record says clean.
+func (r Request) commit() (Response, error) {
+	if len(r.Paths) > 0 {
+		if answer, err := drain(r.Paths); err != nil {
+			return answer, err
+		}
+	}
+	look, err := restore.Commit(r.target())
+	return Response{Look: &look}, err
 }
 
 func (r Request) target() restore.Target {

@@ -27,7 +27,7 @@ const (
 	OpReadClaim = "readclaim" // read the claim in StateDir
 	OpInspect   = "inspect"   // look at Data and decide; changes nothing
 	OpBegin     = "begin"     // carry out Want as far as the start of the script
-	OpCommit    = "commit"    // sync Data and record the restore as clean
+	OpCommit    = "commit"    // sync Data, and Paths, and record the restore as clean
 	OpDrain     = "drain"     // syncfs of each of Paths
 )
 
