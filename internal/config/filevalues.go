@@ -10,15 +10,14 @@ import (
 // assignNode sets a field from a node of the file.
 func (l *loader) assignNode(f Field, node *yaml.Node) {
 	where := l.at(node, f.Key)
-	source := fmt.Sprintf("%s:%d", l.in.FileName, node.Line)
-	target := f.at(&l.cfg)
-	if mounts, is := target.(*[]Mount); is {
-		list, ok := l.mountNodes(where, node)
-		*mounts = list
-		l.assigned(f, source, ok)
-		return
-	}
-	l.assigned(f, source, l.setNode(where, node, target, f.verify))
+	l.keep(f, fmt.Sprintf("%s:%d", l.in.FileName, node.Line), func(target any) bool {
+		if mounts, is := target.(*[]Mount); is {
+			list, ok := l.mountNodes(where, node)
+			*mounts = list
+			return ok
+		}
+		return l.setNode(where, node, target, f.verify)
+	})
 }
 
 // setNode sets what target points to from a scalar or a list of scalars.

@@ -88,18 +88,25 @@ func (l *loader) isSet(key string) bool { return l.origin[key] != "" }
 
 // assign sets a field from the texts of a flag or a variable.
 func (l *loader) assign(f Field, source string, texts []string) {
-	target := f.at(&l.cfg)
-	if mounts, is := target.(*[]Mount); is {
-		list, ok := l.parseMounts(source, texts)
-		*mounts = list
-		l.assigned(f, source, ok)
-		return
-	}
-	last := texts[len(texts)-1]
-	l.assigned(f, source, l.accept(source, last, target, setScalar(target, last), f.verify))
+	l.keep(f, source, func(target any) bool {
+		if mounts, is := target.(*[]Mount); is {
+			list, ok := l.parseMounts(source, texts)
+			*mounts = list
+			return ok
+		}
+		last := texts[len(texts)-1]
+		return l.accept(source, last, target, setScalar(target, last), f.verify)
+	})
 }
 
-func (l *loader) assigned(f Field, source string, ok bool) {
+// keep lets set change a field of a copy, and takes the copy over if it was sound: a value that was
+// refused is never seen by anyone, not even by who writes down that it was refused.
+func (l *loader) keep(f Field, source string, set func(target any) bool) {
+	next := l.cfg
+	ok := set(f.at(&next))
+	if ok {
+		l.cfg = next
+	}
 	l.origin[f.Key] = source
 	l.bad[f.Key] = l.bad[f.Key] || !ok
 }

@@ -251,3 +251,15 @@ func TestUnknownVariables(t *testing.T) {
 		t.Errorf("%d warnings, the first of %d bytes", len(warnings), len(warnings[0]))
 	}
 }
+
+// TestRefusedIsNotKept: what was refused does not reach who handles the error.
+func TestRefusedIsNotKept(t *testing.T) {
+	in := inputs("--reason-file", "relative", "--log-level", "loud", "--mount", "/a", "--mount", "b", "--hold", "-1s")
+	in.File = []byte("restore: {exec: [a, [b]]}\n")
+	got, _, err := config.Load(in)
+	want := config.Defaults()
+	want.Health.ReasonFile, want.Holder, want.Fence.Node = "", "host:42", "host"
+	if err == nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("error %v\ngot  %+v\nwant %+v", err, got, want)
+	}
+}

@@ -18,7 +18,7 @@ func (l *loader) fillDefaults() {
 			l.cfg.Fence.Node = l.in.Hostname
 		}
 	}
-	if !l.isSet("health.reason_file") && !l.in.TerminationLogExists {
+	if (!l.isSet("health.reason_file") || l.bad["health.reason_file"]) && !l.in.TerminationLogExists {
 		l.cfg.Health.ReasonFile = ""
 	}
 }
