@@ -193,6 +193,9 @@ func inode(path string) uint64 {
 // extend passes an acknowledged heartbeat on to the guard, through the loop, so that a hung decision
 // extends nothing.
 func (r *Runner) extend(l lock.Lease) {
+	if r.hold.lease == (lock.Lease{}) {
+		r.log.Info("the lease runs", "hold_off_ended", r.hold.tenure.Status().HoldOffWhy)
+	}
 	r.hold.lease = l
 	if r.domain.gone {
 		return
