@@ -42,7 +42,7 @@ func (p *place) Await(ctx context.Context, saw func(lock.Version, clock.Stamp)) 
 			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, lock.ErrCredentials), errors.Is(err, lock.ErrConfig):
+		case errors.Is(err, lock.ErrCredentials), errors.Is(err, lock.ErrConfig), errors.Is(err, errClosed):
 			return err
 		case err != nil:
 			p.d.s.Log("waiting for the lock: etcd does not answer, trying again", "cause", err)

@@ -3,15 +3,23 @@ package etcd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/interlock-run/interlock/lock"
 )
+
+var errClosed = fmt.Errorf("%w: etcd: the connection was closed by ourselves", lock.ErrUnreachable)
 
 // do makes one call: on one server, with one request, within the bound of a try. WithRequireLeader makes
 // a member that lost its quorum say so at once.
 func (d *driver) do(ctx context.Context, call func(context.Context, *endpoint) error) error {
+	if d.ctx.Err() != nil {
+		return errClosed
+	}
 	try, cancel := context.WithTimeout(ctx, d.bound)
 	defer cancel()
 	e, err := d.conns.pick(try)

@@ -49,7 +49,8 @@ func (d *driver) explain(ctx context.Context, e *endpoint, err error) error {
 		return fmt.Errorf("%w: %s: %s may not use lock %q: give a role `etcdctl role grant-permission ROLE readwrite --prefix %s` and that role to the user: %w",
 			lock.ErrCredentials, where, d.who(), d.name, d.name, err)
 	case codes.Unauthenticated:
-		return fmt.Errorf("%w: %s did not accept a fresh token of %s: %w", lock.ErrCredentials, where, d.who(), err)
+		// User and password are right, so this may pass: clocks of the servers, or tokens of a second.
+		return fmt.Errorf("%w: %s did not accept a fresh token of %s: %w", lock.ErrUnreachable, where, d.who(), err)
 	}
 	return d.explainKnown(ctx, e, where, err)
 }
