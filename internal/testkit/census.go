@@ -34,11 +34,14 @@ func takeCensus() (census, error) {
 // leftovers removes nothing but processes: those are killed, by pid, after
 // they were reported.
 func leftovers(before census) error {
-	return errors.Join(leftProcesses(), leftMounts(), leftSince("cgroup", before.cgroups, emptyCgroups),
+	return errors.Join(EndLeftProcesses(), leftMounts(), leftSince("cgroup", before.cgroups, emptyCgroups),
 		leftSince("network namespace", before.netns, netNamespaces))
 }
 
-func leftProcesses() error {
+// EndLeftProcesses gives what runs below this process a moment to end, kills
+// the rest and names it in the error. For a subreaper that waits for nothing
+// else any more.
+func EndLeftProcesses() error {
 	var left []task
 	_, ok := Poll(settleLimit, func() (bool, string) {
 		reapOrphans()
@@ -74,7 +77,7 @@ func reapOrphans() {
 func leftMounts() error {
 	var left []string
 	_, ok := Poll(settleLimit, func() (bool, string) {
-		left = mountsBelow(proc.dir)
+		left = MountsBelow(proc.dir)
 		return len(left) == 0, ""
 	})
 	if ok {
@@ -83,7 +86,8 @@ func leftMounts() error {
 	return fmt.Errorf("tests left mounts behind: %s", strings.Join(left, " "))
 }
 
-func mountsBelow(dir string) []string {
+// MountsBelow lists the mountpoints inside a folder.
+func MountsBelow(dir string) []string {
 	raw, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return []string{err.Error()}

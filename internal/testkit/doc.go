@@ -11,5 +11,5 @@
 // again when another program took the port), and mounts or cgroups of test
 // processes that run at the same time cannot always be told from ours.
 //
-// Imported by _test files only, and it imports nothing of the product.
+// Imported by _test files and the test runner only, and it imports nothing of the product.
 package testkit

@@ -117,7 +117,7 @@ func TestLeftMountFailsTheRun(t *testing.T) {
 	if code := p.Wait(t, 30*time.Second); code != 1 {
 		t.Errorf("exit %d, want 1", code)
 	}
-	found := mountsBelow(os.TempDir())
+	found := MountsBelow(os.TempDir())
 	for _, m := range found {
 		must(t, syscall.Unmount(m, 0))
 	}

@@ -1,0 +1,60 @@
+# Targets: build run test test-FAMILY test-all check bench clean.
+# Families: core zk etcd supervise run (internal/testrun/family.go).
+
+GO := $(or $(shell command -v go),$(wildcard /usr/local/go/bin/go),go)
+export PATH := $(patsubst %/,%,$(dir $(GO))):$(PATH)
+
+# A machine may lack HOME, or have one that cannot be written: then Go's
+# caches lie in .cache/ here.
+writable = $(shell d='$(1)'; [ -n "$$d" ] && mkdir -p "$$d" 2>/dev/null && [ -w "$$d" ] && echo "$$d")
+export GOCACHE := $(or $(call writable,$(shell $(GO) env GOCACHE 2>/dev/null)),$(CURDIR)/.cache/go-build)
+export GOMODCACHE := $(or $(call writable,$(shell $(GO) env GOMODCACHE 2>/dev/null)),$(CURDIR)/.cache/mod)
+export GOPATH := $(or $(shell $(GO) env GOPATH 2>/dev/null),$(CURDIR)/.cache/go)
+
+VERSION := $(or $(shell git describe --tags --always --dirty 2>/dev/null),unknown)
+LDFLAGS := -s -w -X main.buildVersion=$(VERSION)
+tool = $(firstword $(shell command -v $(1)) $(wildcard $(GOPATH)/bin/$(1)))
+
+.PHONY: build run test test-all check bench clean FORCE
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/interlock ./cmd/interlock
+
+run: build
+	@PATH="$(CURDIR)/bin:$$PATH" examples/demo/demo.sh
+
+# A built runner, not `go run`: that adds a line after the closing one.
+bin/testrun: FORCE
+	@$(GO) build -o $@ ./internal/testrun
+
+test: bin/testrun
+	@bin/testrun
+
+test-all: bin/testrun
+	@INTERLOCK_TEST_LONG=1 bin/testrun
+
+test-%: bin/testrun
+	@bin/testrun $*
+
+check:
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+		[ -z "$$unformatted" ] || { echo "gofmt: not formatted:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) mod verify
+ifneq ($(call tool,staticcheck),)
+	$(call tool,staticcheck) ./...
+else
+	@echo "NOT CHECKED: staticcheck is not installed"
+endif
+ifneq ($(call tool,govulncheck),)
+	$(call tool,govulncheck) ./...
+else
+	@echo "NOT CHECKED: govulncheck is not installed"
+endif
+
+bench: build
+	@$(GO) build -o bin/bench ./internal/bench
+	@bin/bench -interlock bin/interlock
+
+clean:
+	rm -rf bin .cache

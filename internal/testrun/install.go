@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+)
+
+//go:embed install.sh
+var installScript string
+
+// need is one Debian package and a file or command that shows it is there.
+// What came from elsewhere is as good.
+type need struct{ tool, pkg, shows string }
+
+func needs() []need {
+	return []need{
+		{"zookeeper", "openjdk-17-jre-headless", "java"},
+		{"zookeeper", "libzookeeper-java", "/usr/share/java/zookeeper.jar"},
+		{"zookeeper", "libslf4j-java", "/usr/share/java/slf4j-simple.jar"},
+		{"zookeeper", "libnetty-java", "/usr/share/java/netty-codec.jar"},
+		{"etcd", "etcd-server", "etcd"},
+		{"etcd", "etcd-client", "etcdctl"},
+		{"system", "util-linux", "unshare"},
+		{"system", "e2fsprogs", "mkfs.ext4"},
+		{"system", "procps", "ps"},
+		{"system", "iproute2", "ip"},
+	}
+}
+
+// missing lists the packages that the families need and the machine lacks.
+func missing(chosen []family) []string {
+	var pkgs []string
+	for _, n := range needs() {
+		wanted := slices.ContainsFunc(chosen, func(f family) bool { return slices.Contains(f.tools, n.tool) })
+		if wanted && !n.present() {
+			pkgs = append(pkgs, n.pkg)
+		}
+	}
+	return pkgs
+}
+
+func (n need) present() bool {
+	if strings.HasPrefix(n.shows, "/") {
+		_, err := os.Stat(n.shows)
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	if _, err := exec.LookPath(n.shows); err == nil {
+		return true
+	}
+	// Ordinary users often lack this folder in their PATH.
+	_, err := os.Stat("/usr/sbin/" + n.shows)
+	return err == nil
+}
+
+// install gets what is missing from Debian. A failure is said here and shows
+// again as skips: the tests themselves decide what they cannot do without.
+func (s *session) install(ctx context.Context, chosen []family) {
+	pkgs := missing(chosen)
+	if len(pkgs) == 0 {
+		return
+	}
+	fmt.Println("installing:", strings.Join(pkgs, " "))
+	if err := apt(ctx, pkgs); err != nil {
+		fmt.Printf("NOT INSTALLED: %s: %v\n", strings.Join(pkgs, " "), err)
+	}
+}
+
+func apt(ctx context.Context, pkgs []string) error {
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return errors.New("no apt-get here: install them by hand")
+	}
+	args := append([]string{"sh", "-c", installScript, "install.sh"}, pkgs...)
+	if os.Geteuid() != 0 {
+		if _, err := exec.LookPath("sudo"); err != nil {
+			return errors.New("neither root nor sudo: install them by hand")
+		}
+		args = append([]string{"sudo"}, args...)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	// TERM, so that the script can put policy-rc.d back.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = time.Minute
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return cmd.Run()
+}
