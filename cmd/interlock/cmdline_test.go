@@ -175,7 +175,7 @@ func TestConfigFile(t *testing.T) {
 		{"--config", big, "--config", big},
 	} {
 		code, _, stderr := try(nil, append([]string{"check-config"}, args...)...)
-		if code != exit.Config || strings.Count(stderr, "\n") != 1 {
+		if code != exit.Config || strings.Count(stderr, "\n") != 1 || strings.Contains(stderr, "missing") {
 			t.Errorf("%q: code %d, stderr %q", args, code, stderr)
 		}
 	}

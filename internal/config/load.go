@@ -68,7 +68,7 @@ type loader struct {
 	cfg      Config
 	fields   []Field
 	origin   map[string]string // by key: where the effective value came from
-	bad      map[string]bool   // by key: some source had a value that was refused
+	bad      map[string]bool   // by key: the last source that gave the value was refused
 	problems []Problem
 	warnings []string
 }
@@ -108,7 +108,7 @@ func (l *loader) keep(f Field, source string, set func(target any) bool) {
 		l.cfg = next
 	}
 	l.origin[f.Key] = source
-	l.bad[f.Key] = l.bad[f.Key] || !ok
+	l.bad[f.Key] = !ok
 }
 
 func (l *loader) values() []Value {

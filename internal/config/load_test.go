@@ -179,9 +179,12 @@ func TestTiming(t *testing.T) {
 	expectProblems(t, in, "timing (test.yaml:2 timing.hold, --grace): hold 10s is too short")
 	in.Flags["tries"] = []string{"x"}
 	expectProblems(t, in, "--tries")
+	in.File = []byte("timing: {tries: y}\n")
+	in.Flags["tries"] = []string{"4"}
+	expectProblems(t, in, "test.yaml:1 timing.tries", "timing (--tries, --grace): hold 20s")
 	expectProblems(t, config.Inputs{Hostname: "h", CheckTiming: in.CheckTiming}, "timing (defaults): hold 20s")
-	if len(asked) != 2 {
-		t.Errorf("asked %d times, want 2", len(asked))
+	if len(asked) != 3 {
+		t.Errorf("asked %d times, want 3", len(asked))
 	}
 }
 

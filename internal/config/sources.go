@@ -106,7 +106,6 @@ func (l *loader) readFlags() {
 		where := "--" + f.Flag
 		if len(texts) > 1 && !f.Repeatable() {
 			l.problem(where, fmt.Sprintf("given %d times: expected once", len(texts)))
-			l.bad[f.Key] = true
 		}
 		l.assign(f, where, texts)
 	}
