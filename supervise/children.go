@@ -170,7 +170,10 @@ func (g *guard) settle(id uint32, c *child) {
 	if !c.shut || g.children[id] != c {
 		return
 	}
-	if c.fail == nil && !c.went { // killed, or its parent died, while it waited
+	if c.fail == nil && !c.went {
+		if c.exit == nil {
+			return // the init may still say why there was no fork
+		}
 		c.fail = &failure{stage: "gate", errno: syscall.ESRCH, text: "the process ended before it could be let go"}
 	}
 	switch {

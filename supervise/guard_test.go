@@ -2,7 +2,6 @@ package supervise
 
 import (
 	"os"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -38,20 +37,5 @@ func TestOrderlyRun(t *testing.T) {
 		g.order(command{Op: "exit", Code: 41})
 		g.wantCode(41)
 		g.wantNobody()
-	})
-}
-
-func TestKillNineOfAgent(t *testing.T) {
-	eachMode(t, func(t *testing.T, isolate string) {
-		g := startGuard(t, options{})
-		g.begin(isolate, time.Second, time.Minute, self(t), "payload-under-test", "daemon")
-		eventually(t, "daemon is there", func() bool { return g.payloadProcesses() >= 3 })
-		if err := syscall.Kill(g.agent, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-		g.wantCode(70)
-		if left := g.survivors(); len(left) != 0 {
-			t.Fatalf("guard exited before %v were dead", left)
-		}
 	})
 }
