@@ -65,8 +65,7 @@ func (d *Dir) Replace(name string, data []byte) error {
 	}
 	// A name of its own: what another host may be writing at this moment is never what we rename.
 	temp := tempPrefix(name) + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
-	point(name, "create")
-	err := d.writeTemp(temp, data)
+	err := d.writeTemp(temp, name, data)
 	if err == nil {
 		point(name, "rename")
 		err = Retry(func() error { return unix.Renameat(int(d.f.Fd()), temp, int(d.f.Fd()), name) })
@@ -82,13 +81,15 @@ func (d *Dir) Replace(name string, data []byte) error {
 	return nil
 }
 
-func (d *Dir) writeTemp(temp string, data []byte) error {
+func (d *Dir) writeTemp(temp, name string, data []byte) error {
 	fd, err := openat(int(d.f.Fd()), temp, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
 	}
 	f := os.NewFile(uintptr(fd), temp)
+	point(name, "create")
 	_, err = f.Write(data)
+	point(name, "written")
 	if err == nil {
 		err = Retry(f.Sync)
 	}
