@@ -64,7 +64,7 @@ type state struct {
 	pulse    clock.Stamp
 	lastAck  clock.Stamp
 	acked    chan struct{} // closed and replaced at each acknowledged write
-	tries    int // since the last acknowledged write
+	tries    int           // since the last acknowledged write
 	domain   *Domain
 	waitLeft time.Duration
 }
