@@ -14,7 +14,7 @@ import (
 // who looks again and again wants Watch.
 func Look(ctx context.Context, c Config) []Finding {
 	v := newEnv(c)
-	defer v.starter.close()
+	defer v.close()
 	p, err := v.prepare(ctx)
 	if err != nil {
 		return []Finding{finding(c.Data, Wrong, err.Error())}

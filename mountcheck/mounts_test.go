@@ -102,7 +102,7 @@ func want(t testing.TB, w *Watcher, path string, kind Kind, before ...Kind) Find
 	}
 }
 
-// quiet checks that no further finding comes while several probes pass.
+// quietFor checks that no further finding comes while several probes pass.
 func quietFor(t testing.TB, w *Watcher, d time.Duration) {
 	t.Helper()
 	select {

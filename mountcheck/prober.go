@@ -16,6 +16,13 @@ type env struct {
 	nonce   string // makes the names of our probe files differ from those of another holder
 }
 
+// close ends the starter; what it could not end is logged.
+func (v *env) close() {
+	if err := v.starter.close(); err != nil {
+		v.cfg.Log("%v", err)
+	}
+}
+
 // prober owns the one helper of a mount. One goroutine uses it.
 type prober struct {
 	env    *env
@@ -27,7 +34,7 @@ type prober struct {
 // ask sends a request. The finding is OK when the helper gave an answer, whatever that says.
 func (p *prober) ask(ctx context.Context, req probe.Request) (probe.Reply, Finding) {
 	for try := 0; ; try++ {
-		if f := p.ready(); f.Kind != OK {
+		if f := p.ready(ctx); f.Kind != OK {
 			return probe.Reply{}, f
 		}
 		r, err := p.helper.call(ctx, req, p.env.cfg.Timeout)
@@ -50,7 +57,7 @@ func (p *prober) ask(ctx context.Context, req probe.Request) (probe.Reply, Findi
 }
 
 // ready makes sure that there is a helper: never a second one before the first has been reaped.
-func (p *prober) ready() Finding {
+func (p *prober) ready(ctx context.Context) Finding {
 	if p.helper != nil && p.stuck == "" && p.helper.ended() {
 		p.stuck = "nothing"
 	}
@@ -64,7 +71,7 @@ func (p *prober) ready() Finding {
 	if p.helper != nil {
 		return finding(p.mount, OK, "")
 	}
-	h, err := p.env.starter.start(p.mount)
+	h, err := p.env.starter.start(ctx, p.mount, p.env.cfg.Timeout)
 	if err != nil {
 		return finding(p.mount, Unknown, fmt.Sprintf("cannot start a probe helper: %v", err))
 	}

@@ -174,7 +174,9 @@ func (t *target) verdictLocked(now time.Time) Finding {
 		return s.table
 	}
 	if left := t.patienceLocked(now); left > 0 {
-		return finding(s.life.Path, Unknown, fmt.Sprintf("%s: %s; counts if it lasts %s more", s.life.Kind, s.life.Detail, left.Round(time.Millisecond)))
+		f := s.life
+		f.Kind, f.Detail = Unknown, fmt.Sprintf("%s: %s; counts if it lasts %s more", f.Kind, f.Detail, left.Round(time.Millisecond))
+		return f
 	}
 	f := s.life
 	if f.Kind == OK {

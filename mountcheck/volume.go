@@ -38,7 +38,7 @@ func InitVolume(path, id string) (string, error) {
 
 func writeVolume(m Mount, id string, keep bool) (string, error) {
 	v := newEnv(Config{})
-	defer v.starter.close()
+	defer v.close()
 	p := prober{env: v, mount: m.Point}
 	r, f := p.ask(context.Background(), probe.Request{Op: probe.OpInit, Path: m.Point, Want: m.ident(), Text: id, Option: keep})
 	if err := p.end(); err != nil {

@@ -34,7 +34,7 @@ func Watch(ctx context.Context, c Config) (*Watcher, error) {
 	v := newEnv(c)
 	p, err := v.prepare(ctx)
 	if err != nil {
-		v.starter.close()
+		v.close()
 		ev.close()
 		return nil, err
 	}
@@ -109,8 +109,7 @@ func (w *Watcher) Close() error {
 		w.events.end()
 		w.loops.Wait()
 		w.events.close()
-		w.plan.env.starter.close()
-		w.err = errors.Join(w.left...)
+		w.err = errors.Join(append(w.left, w.plan.env.starter.close())...)
 	})
 	return w.err
 }

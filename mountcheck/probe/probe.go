@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,7 +44,17 @@ func Main() (status int) {
 	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
 		return exitInternal
 	}
+	setName()
 	return serve(Socket)
+}
+
+// setName lets ps and the kernel's messages about hung tasks tell what this is: the file that was run is
+// /proc/self/exe.
+func setName() {
+	if name, err := unix.BytePtrFromString(Name); err == nil {
+		// Only cosmetics fail with this.
+		_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0, 0, 0)
+	}
 }
 
 func serve(socket int) int {

@@ -1,0 +1,237 @@
+package mountcheck
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/mountcheck/probe"
+)
+
+// children are the pids of this process's children: only probe helpers, in these tests.
+func children(t testing.TB) (pids []int) {
+	t.Helper()
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		raw, err := os.ReadFile("/proc/self/task/" + task.Name() + "/children")
+		if err != nil {
+			continue // the thread is gone
+		}
+		for _, s := range strings.Fields(string(raw)) {
+			pid, err := strconv.Atoi(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// eventually polls a condition with a bounded ticker.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(deadline); time.Now().Before(end); <-tick.C {
+		if ok() {
+			return
+		}
+	}
+	t.Fatalf("not within %s: %s", deadline, what)
+}
+
+func TestEveryErrnoHasItsKind(t *testing.T) {
+	for e, k := range map[unix.Errno]Kind{
+		unix.ESTALE: Stale, unix.ENOTCONN: Disconnected, unix.EACCES: Denied, unix.EPERM: Denied, unix.EROFS: ReadOnly,
+		unix.EIO: Erroring, unix.EUCLEAN: Erroring, unix.EDQUOT: Full, unix.ENOSPC: Full, unix.ETIMEDOUT: Erroring,
+		unix.ENODEV: Erroring, unix.EHOSTDOWN: Disconnected,
+	} {
+		t.Run(unix.ErrnoName(e), func(t *testing.T) {
+			f := newFaultyFS(t)
+			w := watch(t, Config{Expect: []Expect{{Path: f.dir}}})
+			want(t, w, f.dir, OK)
+			f.set(int64(e))
+			got := want(t, w, f.dir, k)
+			if !strings.Contains(got.Detail, unix.ErrnoName(e)) || got.Do == "" {
+				t.Errorf("got %+v", got)
+			}
+			f.set(modeOK)
+			want(t, w, f.dir, OK)
+		})
+	}
+	if k := kindOf(errnoERESTARTSYS); k != Disconnected {
+		t.Errorf("512 is %s", k)
+	}
+	if text := errnoText(errnoERESTARTSYS); !strings.Contains(text, "512") {
+		t.Errorf("512 reads %q", text)
+	}
+}
+
+func TestADeadDaemonIsDisconnected(t *testing.T) {
+	f := newFaultyFS(t)
+	w := watch(t, Config{Expect: []Expect{{Path: f.dir}}})
+	want(t, w, f.dir, OK)
+	f.die()
+	want(t, w, f.dir, Disconnected)
+}
+
+// A request that the daemon has taken makes its caller unkillable: there is never a second one.
+func TestOneHelperOnAHungMount(t *testing.T) {
+	f := newFaultyFS(t)
+	w := watch(t, Config{Expect: []Expect{{Path: f.dir}}, Period: 5 * time.Millisecond, Timeout: 20 * time.Millisecond})
+	want(t, w, f.dir, OK)
+	before := children(t)
+	f.set(modeHang)
+	got := want(t, w, f.dir, Hung)
+	if !strings.Contains(got.Detail, "statfs") {
+		t.Errorf("the stage is not named: %+v", got)
+	}
+	looks := w.plan.targets[0].looked()
+	eventually(t, "200 probes of the hung mount", func() bool {
+		if now := children(t); len(now) > 1 || len(now) == 1 && now[0] != before[0] {
+			t.Fatalf("helpers %v, before %v", now, before)
+		}
+		return w.plan.targets[0].looked() > looks+200
+	})
+	f.set(modeOK)
+	want(t, w, f.dir, OK)
+	if now := children(t); len(now) != 1 || now[0] == before[0] {
+		t.Errorf("helpers %v, before %v", now, before)
+	}
+}
+
+func (t *target) looked() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.state.looks
+}
+
+// A helper that can be killed is reaped and replaced each time: the count stays flat too.
+func TestAKillableHungHelperIsReplaced(t *testing.T) {
+	dir := tmpfs(t, "stopped")
+	w := watch(t, Config{Expect: []Expect{{Path: dir}}, Period: 2 * time.Millisecond, Timeout: 10 * time.Millisecond})
+	want(t, w, dir, OK, Hung)
+	seen := map[int]bool{}
+	eventually(t, "200 stopped helpers", func() bool {
+		now := children(t)
+		if len(now) > 1 {
+			t.Fatalf("two helpers at once: %v", now)
+		}
+		for _, pid := range now {
+			if running(pid) {
+				seen[pid] = true
+				_ = unix.Kill(pid, unix.SIGSTOP)
+			}
+		}
+		return len(seen) > 200
+	})
+}
+
+// running tells that a child is past its exec: one stopped before would hold our own fork.
+func running(pid int) bool {
+	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+	return err == nil && strings.HasPrefix(string(raw), probe.Name)
+}
+
+func TestAStoppedHelperIsHungAndRecovers(t *testing.T) {
+	dir := tmpfs(t, "stopped")
+	w := watch(t, Config{Expect: []Expect{{Path: dir}}, Timeout: 200 * time.Millisecond})
+	want(t, w, dir, OK)
+	if err := unix.Kill(children(t)[0], unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	want(t, w, dir, Hung)
+	want(t, w, dir, OK)
+}
+
+// Some orchestrators signal every process of the tree.
+func TestAHelperOutlivesSignalsToAllButNotItsDeath(t *testing.T) {
+	dir := tmpfs(t, "signals")
+	w := watch(t, Config{Expect: []Expect{{Path: dir}}})
+	want(t, w, dir, OK)
+	pid := children(t)[0]
+	for _, s := range []unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP} {
+		if err := unix.Kill(pid, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	looks := w.plan.targets[0].looked()
+	eventually(t, "two more probes", func() bool { return w.plan.targets[0].looked() > looks+2 })
+	if now := children(t); len(now) != 1 || now[0] != pid {
+		t.Fatalf("helpers %v, before %d", now, pid)
+	}
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a new helper", func() bool { now := children(t); return len(now) == 1 && now[0] != pid })
+	quietFor(t, w, 200*time.Millisecond)
+}
+
+func TestPatienceWithErrors(t *testing.T) {
+	f := newFaultyFS(t)
+	w := watch(t, Config{Expect: []Expect{{Path: f.dir, FailAfter: 400 * time.Millisecond}}})
+	want(t, w, f.dir, OK)
+	began := time.Now()
+	f.set(int64(unix.EIO))
+	if got := want(t, w, f.dir, Unknown); got.Kind.Fatal() || !strings.Contains(got.Detail, "EIO") {
+		t.Errorf("got %+v", got)
+	}
+	f.set(int64(unix.ENOTCONN))
+	want(t, w, f.dir, Disconnected)
+	if d := time.Since(began); d < 400*time.Millisecond {
+		t.Errorf("counted after %s", d)
+	}
+	f.set(modeOK)
+	want(t, w, f.dir, OK)
+}
+
+// The patience ends even while the helper is held by the kernel and no probe comes back.
+func TestPatienceWithAHang(t *testing.T) {
+	f := newFaultyFS(t)
+	w := watch(t, Config{Expect: []Expect{{Path: f.dir, FailAfter: 300 * time.Millisecond}}, Period: time.Hour, Timeout: 50 * time.Millisecond})
+	want(t, w, f.dir, OK)
+	f.set(modeHang)
+	w.plan.targets[0].kick <- struct{}{}
+	want(t, w, f.dir, Unknown)
+	want(t, w, f.dir, Hung)
+	f.set(modeOK)
+}
+
+func TestLookAtAHungMountEnds(t *testing.T) {
+	f := newFaultyFS(t)
+	f.set(modeHang)
+	began := time.Now()
+	got := one(t, Config{Expect: []Expect{{Path: f.dir}}, Timeout: 100 * time.Millisecond})
+	if got.Kind != Hung || time.Since(began) > 5*time.Second {
+		t.Fatalf("got %+v after %s", got, time.Since(began))
+	}
+	f.set(modeOK)
+	eventually(t, "the helper's end", func() bool { return len(children(t)) == 0 })
+}
+
+func TestCloseNamesAHelperThatTheKernelHolds(t *testing.T) {
+	f := newFaultyFS(t)
+	w, err := Watch(t.Context(), quick(t, Config{Expect: []Expect{{Path: f.dir}}, Timeout: 50 * time.Millisecond}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, w, f.dir, OK)
+	f.set(modeHang)
+	want(t, w, f.dir, Hung)
+	if err := w.Close(); err == nil || !strings.Contains(err.Error(), "left to the kernel") {
+		t.Errorf("got %v", err)
+	}
+	if _, open := <-w.Findings(); open {
+		t.Error("findings still open")
+	}
+	f.set(modeOK)
+	eventually(t, "the helper's end", func() bool { return len(children(t)) == 0 })
+}
