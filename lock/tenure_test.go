@@ -57,7 +57,7 @@ func TestHoldOffByRecord(t *testing.T) {
 			}, func(sv *service, ct *contender) {
 				start := ct.t.observed
 				<-ct.leased
-				if got := ct.when(0).HolderSince(start); got < c.want || got > c.want+50*time.Millisecond {
+				if got := ct.when(0).HolderSince(start); got < c.want || got > c.want+5*time.Millisecond {
 					t.Errorf("first lease %v after the read, want %v", got, c.want)
 				}
 				for _, r := range sv.written()[:len(sv.written())-1] {
@@ -90,7 +90,7 @@ func TestHoldOffWithoutRecord(t *testing.T) {
 			}, func(sv *service, ct *contender) {
 				start := ct.t.observed
 				<-ct.leased
-				if got := ct.when(0).HolderSince(start); got < c.want || got > c.want+50*time.Millisecond {
+				if got := ct.when(0).HolderSince(start); got < c.want || got > c.want+5*time.Millisecond {
 					t.Errorf("first lease %v after the read, want %v", got, c.want)
 				}
 				if first := sv.written()[0]; c.want > 0 && (len(first.Owes) != 1 || !first.Owes[0].Unknown) {
