@@ -1,6 +1,9 @@
 package supervise
 
 import (
+	"os"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -11,6 +14,26 @@ func send(t *testing.T, pid int, sig syscall.Signal) {
 	if err := syscall.Kill(pid, sig); err != nil {
 		t.Fatalf("signal %v to %d: %v", sig, pid, err)
 	}
+}
+
+// stop returns when every thread has stopped: kill(2) itself does not wait for that.
+func stop(t *testing.T, pid int) {
+	t.Helper()
+	send(t, pid, syscall.SIGSTOP)
+	dir := "/proc/" + strconv.Itoa(pid) + "/task/"
+	eventually(t, "every thread is stopped", func() bool {
+		threads, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, thread := range threads {
+			b, err := os.ReadFile(dir + thread.Name() + "/stat")
+			if _, state, ok := strings.Cut(string(b), ") "); err != nil || !ok || state[0] != 'T' {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 // daemonised starts a payload whose daemon left session, process group and parent.
@@ -37,7 +60,7 @@ func TestKillNineOfAgent(t *testing.T) {
 func TestKillNineOfGuardAndAgentAtOnce(t *testing.T) {
 	needRoot(t)
 	g := daemonised(t, IsolatePIDNS, time.Second, time.Minute)
-	send(t, g.agent, syscall.SIGSTOP) // so that it cannot help between the two kills
+	stop(t, g.agent) // so that it cannot help between the two kills
 	send(t, g.pid, syscall.SIGKILL)
 	send(t, g.agent, syscall.SIGKILL)
 	g.exit()
@@ -57,7 +80,7 @@ func TestKillNineOfGuardThenTakeOver(t *testing.T) {
 func TestStoppedGuardPastTheDeadline(t *testing.T) {
 	eachMode(t, func(t *testing.T, isolate string) {
 		g := daemonised(t, isolate, 0, 700*time.Millisecond)
-		send(t, g.pid, syscall.SIGSTOP)
+		stop(t, g.pid)
 		sleepUntilPast(t, 700*time.Millisecond)
 		if g.payloadProcesses() == 0 {
 			t.Fatal("the payload is dead although its guard was stopped: the test shows nothing")
@@ -89,7 +112,7 @@ func checkTakeOver(t *testing.T, g *guarded, isolate string) {
 func TestStoppedAgentPastTheDeadline(t *testing.T) {
 	eachMode(t, func(t *testing.T, isolate string) {
 		g := daemonised(t, isolate, 300*time.Millisecond, time.Second)
-		send(t, g.agent, syscall.SIGSTOP)
+		stop(t, g.agent)
 		sleepUntilPast(t, 1500*time.Millisecond)
 		if left := g.survivors(); len(left) != 0 {
 			t.Fatalf("%v outlived the deadline", left)
@@ -113,7 +136,7 @@ func TestStoppedAgentPastTheDeadline(t *testing.T) {
 func TestAgentThatNeverComesBack(t *testing.T) {
 	needRoot(t)
 	g := daemonised(t, IsolatePIDNS, 0, 500*time.Millisecond)
-	send(t, g.agent, syscall.SIGSTOP)
+	stop(t, g.agent)
 	begin := time.Now()
 	g.wantCode(76)
 	if d := time.Since(begin); d < 5*time.Second {

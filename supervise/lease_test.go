@@ -88,7 +88,9 @@ func TestStoppedGuardFollowsNoLateOrder(t *testing.T) {
 	g := startGuard(t, options{})
 	g.prepare(IsolatePIDNS, 300*time.Millisecond)
 	g.lease(600 * time.Millisecond)
-	send(t, g.pid, syscall.SIGSTOP)
+	g.order(command{Op: "start", Spec: Spec{ID: 9, Tenure: 1, Argv: []string{"true"}}})
+	g.event(Exited) // so the lease has been read
+	stop(t, g.pid)
 	g.order(command{Op: "lease", Tenure: 1, Left: time.Minute}) // sent in time, read too late
 	g.order(command{Op: "start", Spec: Spec{ID: 1, Tenure: 1, Payload: true, Argv: []string{"sleep", "1000"}}})
 	sleepUntilPast(t, 400*time.Millisecond) // T_term has passed, T_kill has not
@@ -112,7 +114,7 @@ func TestSecondLookAfterTheFork(t *testing.T) {
 	g := startGuard(t, options{})
 	d := g.prepare(IsolatePIDNS, 10*time.Second)
 	g.lease(10*time.Second + 500*time.Millisecond)
-	send(t, d.InitPID, syscall.SIGSTOP) // it will fork only later
+	stop(t, d.InitPID) // it will fork only later
 	g.order(command{Op: "start", Spec: Spec{ID: 1, Tenure: 1, Payload: true, Argv: []string{"sh", "-c", "touch /tmp/went-" + g.mark}}})
 	if e := g.event(Deadline); e.Stage != StageTerm {
 		t.Fatalf("deadline: %+v", e)

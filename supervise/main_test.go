@@ -132,6 +132,7 @@ type guarded struct {
 
 // options of starting a guard.
 type options struct {
+	exe   string     // of the guard, instead of this test's own
 	wrap  []string   // command in front: setpriv, unshare
 	argv  []string   // after "guard-under-test"
 	files []*os.File // from 3 on
@@ -180,9 +181,9 @@ func startGuard(t *testing.T, o options) *guarded {
 
 func (g *guarded) launch(o options, socket string) {
 	g.t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		g.t.Fatal(err)
+	exe := o.exe
+	if exe == "" {
+		exe = self(g.t)
 	}
 	argv := append(append(append([]string{}, o.wrap...), exe, "run", "guard-under-test"), o.argv...)
 	stderr, err := os.Create(g.stderr)

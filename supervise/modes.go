@@ -64,7 +64,7 @@ func (g *guard) try(mode string) (choice, error) {
 		return g.tryNamespace()
 	case ModePID1:
 		if os.Getpid() != 1 {
-			return c, errors.New("the guard is not PID 1")
+			return c, errNotPID1
 		}
 		return c, ownProc()
 	case ModeCgroup2, ModeCgroup1:
@@ -76,6 +76,8 @@ func (g *guard) try(mode string) (choice, error) {
 	}
 	return c, nil
 }
+
+var errNotPID1 = errors.New("not PID 1")
 
 // ownProc checks that /proc shows our own PID namespace: counting processes in another's proves nothing.
 func ownProc() error {
