@@ -20,6 +20,7 @@ func verbs() []*cli.Command {
 		mountCommand(),
 		statusCommand(),
 		readyCommand(),
+		doctorCommand(),
 		checkConfigCommand(),
 		versionCommand(),
 		helpCommand(),
