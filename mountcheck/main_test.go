@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 	if os.Args[0] == probe.Name {
 		os.Exit(probe.Main())
 	}
+	if dir := os.Getenv(watchOnly); dir != "" {
+		os.Exit(watchAndWait(dir))
+	}
 	if os.Getenv(inNamespace) == "" {
 		if status, ok := rerun(); ok {
 			os.Exit(status)
