@@ -23,7 +23,7 @@ func DescribeModes() []Diagnosis {
 		if os.Getpid() != 1 {
 			return "", errNotPID1
 		}
-		return "PID 1 of its namespace", ownProc()
+		return "PID 1 of its namespace", ownView()
 	})}
 	for _, mode := range []string{ModeCgroup2, ModeCgroup1} {
 		list = append(list, describe(mode, func() (string, error) { return tryCgroup(mode == ModeCgroup1) }))

@@ -14,7 +14,8 @@ type ending struct {
 	killing     bool
 	owesEmpty   bool
 	owesDead    bool
-	dead        bool // Dead was said
+	dead        bool      // Dead was said
+	since       time.Time // of the present kill
 	nextStuck   time.Time
 	agentGone   time.Time
 	lingerUntil time.Time // after the deadline's kill: how long an agent is waited for
@@ -37,7 +38,8 @@ func (g *guard) onKill(tenure uint64, final bool) {
 
 func (g *guard) beginKill() {
 	if !g.end.killing {
-		g.end.killing, g.end.nextStuck = true, time.Now().Add(time.Second)
+		now := time.Now()
+		g.end.killing, g.end.since, g.end.nextStuck = true, now, now.Add(time.Second)
 	}
 	if g.choice.killer != nil {
 		g.choice.killer.kill()
@@ -56,7 +58,7 @@ func (g *guard) progress() {
 		return
 	}
 	g.end.killing = false
-	if g.end.owesEmpty || g.lease.stage == killed {
+	if g.end.owesEmpty || g.lease.stage == killed && !g.end.dead {
 		g.out.put(Event{Kind: Empty, Tenure: g.lease.tenure})
 	}
 	if g.end.owesDead {
@@ -67,6 +69,14 @@ func (g *guard) progress() {
 	if g.lease.stage == killed && g.end.lingerUntil.IsZero() {
 		g.end.lingerUntil = time.Now().Add(g.patience())
 	}
+}
+
+// pause is until the next look; what has not died within a second is looked at less often.
+func (e *ending) pause(now time.Time) time.Duration {
+	if e.killing && now.Sub(e.since) > time.Second {
+		return 10 * tick
+	}
+	return tick
 }
 
 // isEmpty: the killer's proof, and every exit told.
@@ -89,6 +99,10 @@ func (g *guard) patience() time.Duration { return 2*(g.set.Grace+g.set.KillBudge
 // lastWords is how long an agent whose end is closed may take to exit.
 const lastWords = 2 * time.Second
 
+// abandon is when a killed agent that does not die (uninterruptible sleep) is left behind: it will
+// never run an instruction of ours again.
+const abandon = 10 * time.Second
+
 // judge decides whether this process may end, and how.
 func (g *guard) judge(now time.Time) (code int, done bool) {
 	if !g.end.lingerUntil.IsZero() && now.After(g.end.lingerUntil) && !g.agent.gone() {
@@ -103,13 +117,11 @@ func (g *guard) judge(now time.Time) (code int, done bool) {
 		g.beginKill()
 		return 0, false
 	}
-	if !g.agent.reaped {
-		if g.end.hung || now.After(g.end.agentGone.Add(lastWords)) {
-			signalPID(g.agent.pid, unix.SIGKILL)
-		}
-		return 0, false
+	late := now.Sub(g.end.agentGone)
+	if !g.agent.reaped && (g.end.hung || late > lastWords) {
+		signalPID(g.agent.pid, unix.SIGKILL)
 	}
-	if g.end.killing {
+	if g.end.killing || !g.agent.reaped && late < abandon {
 		return 0, false
 	}
 	return g.verdict(), true
@@ -119,6 +131,10 @@ func (g *guard) judge(now time.Time) (code int, done bool) {
 func (g *guard) verdict() int {
 	status := g.agent.status
 	switch {
+	case !g.agent.reaped:
+		g.explain("internal: the agent was killed and does not die; everything else is dead")
+	case g.end.hung && g.end.dead:
+		g.explain("internal: the run had ended but the agent did not exit")
 	case g.end.hung:
 		g.explain("lease lost: the agent did not come back after the kill at the deadline")
 		return exitLost

@@ -166,7 +166,7 @@ func (g *guard) turn() (code int, done bool) {
 	}
 	var again <-chan time.Time
 	if g.busy() {
-		again = time.After(tick)
+		again = time.After(g.end.pause(time.Now()))
 	}
 	select {
 	case m, ok := <-g.in.orders:
@@ -218,16 +218,23 @@ func (g *guard) watchDeadline() {
 	after := g.lease.advance(now)
 	if before == armed && after > armed {
 		g.signalPayload(unix.SIGTERM)
-		g.out.put(Event{Kind: Deadline, Tenure: g.lease.tenure, Stage: StageTerm})
+		g.tellDeadline(StageTerm)
 	}
 	if before < killed && after == killed {
 		g.beginKill()
-		g.out.put(Event{Kind: Deadline, Tenure: g.lease.tenure, Stage: StageKill})
+		g.tellDeadline(StageKill)
 	}
 	if next, ok := g.lease.next(); ok {
 		if err := g.alarm.set(now, next); err != nil {
 			panic(err) // a deadline that cannot be armed is none: kill and exit 70
 		}
+	}
+}
+
+// tellDeadline: after Dead there is nothing left that it could end but the wait for the agent.
+func (g *guard) tellDeadline(stage string) {
+	if !g.end.dead {
+		g.out.put(Event{Kind: Deadline, Tenure: g.lease.tenure, Stage: stage})
 	}
 }
 

@@ -31,6 +31,9 @@ func init() {
 		role = testWorker
 	case len(os.Args) > 2 && os.Args[1] == "run" && os.Args[2] == "guard-under-test":
 		role = Guard
+		if os.Getenv("PANIC_ON") != "" {
+			role = guardWithFuse
+		}
 	case len(os.Args) > 1 && os.Args[1] == "payload-under-test":
 		role = testPayload
 	}

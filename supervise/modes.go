@@ -59,6 +59,9 @@ func because(isolate string, failed []string) string {
 func (g *guard) try(mode string) (choice, error) {
 	all := brood{agent: g.agent, whole: os.Getpid() == 1 && mode == ModePID1}
 	c := choice{killer: all, starter: local{g.nursery}}
+	if err := ownView(); err != nil {
+		return c, err
+	}
 	switch mode {
 	case ModePIDNS:
 		return g.tryNamespace()
@@ -66,7 +69,6 @@ func (g *guard) try(mode string) (choice, error) {
 		if os.Getpid() != 1 {
 			return c, errNotPID1
 		}
-		return c, ownProc()
 	case ModeCgroup2, ModeCgroup1:
 		group, err := makeCgroup(mode == ModeCgroup1, all)
 		if err != nil {
@@ -78,18 +80,6 @@ func (g *guard) try(mode string) (choice, error) {
 }
 
 var errNotPID1 = errors.New("not PID 1")
-
-// ownProc checks that /proc shows our own PID namespace: counting processes in another's proves nothing.
-func ownProc() error {
-	self, err := os.Readlink("/proc/self")
-	if err != nil {
-		return err
-	}
-	if self != "1" {
-		return errors.New("/proc shows another PID namespace: mount the container's own")
-	}
-	return nil
-}
 
 // tryNamespace makes the first namespace: nothing else tells whether it will work.
 func (g *guard) tryNamespace() (choice, error) {

@@ -85,7 +85,7 @@ func TestInheritance(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer five.Close()
-		script := `ls /proc/$$/fd | tr '\n' ' '; grep SigIgn /proc/$$/status; echo five >&5; cat; printf '%s|' "$@"`
+		script := `ls /proc/$$/fd; grep SigIgn /proc/$$/status; echo five >&5; cat; printf '%s|' "$@"`
 		in := filepath.Join(t.TempDir(), "in")
 		if err := os.WriteFile(in, []byte("from stdin\n"), 0o600); err != nil {
 			t.Fatal(err)

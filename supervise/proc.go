@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -16,8 +17,24 @@ type task struct {
 
 func (t task) dead() bool { return t.state == 'Z' || t.state == 'X' }
 
+// ownView checks that /proc shows our own PID namespace: the numbers of another one's would be
+// signalled to the wrong processes, and counting them proves nothing.
+func ownView() error {
+	self, err := os.Readlink("/proc/self")
+	if err != nil {
+		return err
+	}
+	if self != strconv.Itoa(os.Getpid()) {
+		return errors.New("/proc shows another PID namespace: mount this one's own")
+	}
+	return nil
+}
+
 // tasks reads the process table. A process that goes away meanwhile is left out: it is gone.
 func tasks() ([]task, error) {
+	if err := ownView(); err != nil {
+		return nil, err
+	}
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return nil, err
