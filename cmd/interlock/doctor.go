@@ -72,9 +72,9 @@ func printCheckups(out io.Writer, all []checkup) error {
 	for _, l := range all {
 		do := ""
 		if l.Do != "" {
-			do = "-> " + l.Do
+			do = " -> " + l.Do
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", l.Level, l.Topic, l.What, do)
+		fmt.Fprintf(w, "%s\t%s\t%s%s\n", l.Level, l.Topic, l.What, do)
 	}
 	return w.Flush()
 }

@@ -1,0 +1,107 @@
+package scene
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A Line is one moment of a payload's life.
+type Line struct {
+	At    time.Duration // CLOCK_BOOTTIME
+	Token uint64
+	PID   int
+	Event string // begin, tick, signal-N, end
+}
+
+// Lines reads the trace; none if it does not exist yet.
+func (s *Scene) Lines(t testing.TB) []Line {
+	t.Helper()
+	f, err := os.Open(s.Trace)
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var lines []Line
+	for sc := bufio.NewScanner(f); sc.Scan(); {
+		l, err := parse(sc.Text())
+		if err != nil {
+			t.Fatalf("trace line %d: %v", len(lines)+1, err)
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+func parse(text string) (Line, error) {
+	f := strings.Fields(text)
+	if len(f) != 4 {
+		return Line{}, fmt.Errorf("%q has %d fields: expected 4", text, len(f))
+	}
+	at, err1 := strconv.ParseInt(f[0], 10, 64)
+	token, err2 := strconv.ParseUint(f[1], 10, 64)
+	pid, err3 := strconv.Atoi(f[2])
+	if err1 != nil || err2 != nil || err3 != nil {
+		return Line{}, fmt.Errorf("%q does not parse", text)
+	}
+	return Line{time.Duration(at), token, pid, f[3]}, nil
+}
+
+// Judge fails the test if payloads of two tokens lived at once, if a token went back, or if a moment of an
+// older one lies after the begin of a younger. It gives the tokens in order.
+func (s *Scene) Judge(t testing.TB) []uint64 {
+	t.Helper()
+	type life struct{ first, last time.Duration }
+	lives := map[uint64]*life{}
+	var order []uint64
+	for _, l := range s.Lines(t) {
+		have, known := lives[l.Token]
+		if !known {
+			have = &life{first: l.At}
+			lives[l.Token] = have
+			order = append(order, l.Token)
+		}
+		have.first, have.last = min(have.first, l.At), max(have.last, l.At)
+	}
+	for i := 1; i < len(order); i++ {
+		older, younger := order[i-1], order[i]
+		if younger <= older {
+			t.Errorf("token %d began after token %d", younger, older)
+		}
+		if lives[older].last >= lives[younger].first {
+			t.Errorf("OVERLAP: token %d still lived %v after token %d had begun", older, lives[older].last-lives[younger].first, younger)
+		}
+	}
+	return order
+}
+
+// Last is the last moment of any payload of this token.
+func (s *Scene) Last(t testing.TB, token uint64) time.Duration {
+	t.Helper()
+	var last time.Duration
+	for _, l := range s.Lines(t) {
+		if l.Token == token {
+			last = max(last, l.At)
+		}
+	}
+	return last
+}
+
+// Count counts events of a kind.
+func (s *Scene) Count(t testing.TB, event string) int {
+	t.Helper()
+	n := 0
+	for _, l := range s.Lines(t) {
+		if l.Event == event {
+			n++
+		}
+	}
+	return n
+}
