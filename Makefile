@@ -40,6 +40,7 @@ check:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 		[ -z "$$unformatted" ] || { echo "gofmt: not formatted:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags bench ./internal/bench
 	$(GO) mod verify
 ifneq ($(call tool,staticcheck),)
 	$(call tool,staticcheck) ./...
@@ -52,9 +53,11 @@ else
 	@echo "NOT CHECKED: govulncheck is not installed"
 endif
 
-bench: build
-	@$(GO) build -o bin/bench ./internal/bench
-	@bin/bench -interlock bin/interlock
+# BENCH_N is the number of rounds: below 30 no percentiles.
+bench: build bin/testrun
+	@bin/testrun install bench zookeeper etcd system
+	@INTERLOCK_BIN=$(CURDIR)/bin/interlock CGO_ENABLED=0 \
+		$(GO) test -tags bench -count=1 -timeout 45m -v -run '^TestBench' ./internal/bench
 
 clean:
 	rm -rf bin .cache

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,26 +17,54 @@ import (
 // to go away by itself.
 const settleLimit = 3 * time.Second
 
-// census is what a test process could leave behind, before the first test.
-type census struct {
+// Census is what tests could leave on the machine, as it was before the first.
+type Census struct {
 	cgroups map[string]bool
 	netns   map[string]bool
 }
 
-func takeCensus() (census, error) {
+// TakeCensus looks now.
+func TakeCensus() (Census, error) {
 	groups, err := interlockCgroups()
 	if err != nil {
-		return census{}, err
+		return Census{}, err
 	}
 	names, err := netNamespaces()
-	return census{cgroups: groups, netns: names}, err
+	return Census{cgroups: groups, netns: names}, err
 }
 
-// leftovers removes nothing but processes: those are killed, by pid, after
-// they were reported.
-func leftovers(before census) error {
-	return errors.Join(EndLeftProcesses(), leftMounts(), leftSince("cgroup", before.cgroups, emptyCgroups),
+// Left is an error that names every cgroup of interlock without processes and
+// every network namespace that came since, whoever made them.
+func (before Census) Left() error {
+	return errors.Join(leftSince("cgroup", before.cgroups, emptyCgroups),
 		leftSince("network namespace", before.netns, netNamespaces))
+}
+
+// leftovers is Left for one test process. Tests of other packages may run on
+// the machine: of the cgroups only those count whose name has the number of a
+// process that we started. The runner looks at all, at its own end.
+func leftovers(before Census) error {
+	ours := func() (map[string]bool, error) {
+		all, err := emptyCgroups()
+		for path := range all {
+			if !startedHere(path) {
+				delete(all, path)
+			}
+		}
+		return all, err
+	}
+	return errors.Join(EndLeftProcesses(), leftMounts(), leftSince("cgroup", before.cgroups, ours),
+		leftSince("network namespace", before.netns, netNamespaces))
+}
+
+// startedHere reads the guard's number from interlock-PID-TIME.
+func startedHere(cgroup string) bool {
+	part := strings.SplitN(filepath.Base(cgroup), "-", 3)
+	if len(part) < 2 {
+		return false
+	}
+	pid, err := strconv.Atoi(part[1])
+	return err == nil && proc.spawner.made(pid)
 }
 
 // EndLeftProcesses gives what runs below this process a moment to end, kills

@@ -45,7 +45,7 @@ func runMain(m *testing.M) (int, error) {
 	if err := ownTempDir(); err != nil {
 		return 1, err
 	}
-	before, err := takeCensus()
+	before, err := TakeCensus()
 	if err != nil {
 		return 1, err
 	}

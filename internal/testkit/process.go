@@ -12,9 +12,10 @@ import (
 // Process is a command under test. Its one waiter is the kit's: use Exited,
 // Wait and ExitCode, never cmd.Wait.
 type Process struct {
-	cmd  *exec.Cmd
-	dir  string
-	done chan struct{}
+	cmd   *exec.Cmd
+	dir   string
+	done  chan struct{}
+	begun time.Duration
 }
 
 // Start runs a command; it is killed with all below it when the test ends,
@@ -46,6 +47,7 @@ func StartCmd(t testing.TB, cmd *exec.Cmd) *Process {
 		defer f.Close()
 		s.to(f)
 	}
+	p.begun = Monotonic()
 	must(t, proc.spawner.start(cmd))
 	go func() {
 		defer close(p.done)
@@ -78,6 +80,9 @@ func (p *Process) killTree() error {
 
 // Pid is the process number.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Begun is Monotonic right before the process was made.
+func (p *Process) Begun() time.Duration { return p.begun }
 
 // Exited is closed once the process has been reaped.
 func (p *Process) Exited() <-chan struct{} { return p.done }

@@ -74,6 +74,9 @@ func TestHelper(t *testing.T) {
 		must(t, exec.Command("sh", "-c", "setsid sh -c 'sleep 1002 & exec sleep 1002' >/dev/null 2>&1 &").Run())
 	case "leak-mount":
 		must(t, syscall.Mount("tmpfs", mountpoint(t), "tmpfs", 0, ""))
+	case "leak-cgroup":
+		p := Start(t, "true")
+		must(t, os.Mkdir(fmt.Sprintf("%s/interlock-%d-x", os.Getenv("TESTKIT_CGROUP"), p.Pid()), 0o755))
 	case "skip":
 		Skip(t, "floppy", "no\tdrive\n")
 	case "hold":
@@ -156,5 +159,33 @@ func TestSkipIsRecorded(t *testing.T) {
 	must(t, err)
 	if want := "skip\tfloppy\tno drive \tTestHelper\n"; string(raw) != want {
 		t.Errorf("log %q, want %q", raw, want)
+	}
+}
+
+func TestLeftCgroupFailsTheRun(t *testing.T) {
+	RequireRoot(t)
+	top := ""
+	for _, dir := range []string{"/sys/fs/cgroup/unified", "/sys/fs/cgroup"} {
+		if _, err := os.Stat(dir + "/cgroup.procs"); err == nil {
+			top = dir
+			break
+		}
+	}
+	if top == "" {
+		Skip(t, "cgroup2", "no cgroup v2 hierarchy is mounted")
+	}
+	cmd := helper(t, "leak-cgroup")
+	cmd.Env = append(cmd.Env, "TESTKIT_CGROUP="+top)
+	p := StartCmd(t, cmd)
+	if code := p.Wait(t, 30*time.Second); code != 1 {
+		t.Errorf("exit %d, want 1", code)
+	}
+	left, err := filepath.Glob(top + "/interlock-*-x")
+	must(t, err)
+	for _, path := range left {
+		must(t, os.Remove(path))
+	}
+	if len(left) != 1 {
+		t.Errorf("cgroups %v, want one", left)
 	}
 }

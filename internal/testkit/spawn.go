@@ -13,6 +13,9 @@ import (
 type spawner struct {
 	once sync.Once
 	jobs chan spawnJob
+
+	mu   sync.Mutex
+	pids map[int]bool // all ever made
 }
 
 type spawnJob struct {
@@ -37,6 +40,26 @@ func (s *spawner) start(cmd *exec.Cmd) error {
 func (s *spawner) serve() {
 	runtime.LockOSThread()
 	for job := range s.jobs {
-		job.done <- job.cmd.Start()
+		err := job.cmd.Start()
+		if err == nil {
+			s.note(job.cmd.Process.Pid)
+		}
+		job.done <- err
 	}
+}
+
+func (s *spawner) note(pid int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pids == nil {
+		s.pids = map[int]bool{}
+	}
+	s.pids[pid] = true
+}
+
+// made tells whether a process with this number was started here.
+func (s *spawner) made(pid int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pids[pid]
 }

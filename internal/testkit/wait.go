@@ -3,6 +3,8 @@ package testkit
 import (
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const tick = 10 * time.Millisecond
@@ -54,4 +56,13 @@ func Recv[T any](t testing.TB, limit time.Duration, what string, c <-chan T) T {
 	}
 	var none T
 	return none
+}
+
+// Monotonic is CLOCK_MONOTONIC, which other processes can read as well.
+func Monotonic() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		panic("the kernel has no CLOCK_MONOTONIC: " + err.Error())
+	}
+	return time.Duration(ts.Nano())
 }

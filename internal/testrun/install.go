@@ -32,6 +32,9 @@ func needs() []need {
 		{"system", "e2fsprogs", "mkfs.ext4"},
 		{"system", "procps", "ps"},
 		{"system", "iproute2", "ip"},
+		{"bench", "tini", "tini"},
+		{"bench", "dumb-init", "dumb-init"},
+		{"bench", "s6", "s6-supervise"},
 	}
 }
 
@@ -62,7 +65,7 @@ func (n need) present() bool {
 
 // install gets what is missing from Debian. A failure is said here and shows
 // again as skips: the tests themselves decide what they cannot do without.
-func (s *session) install(ctx context.Context, chosen []family) {
+func install(ctx context.Context, chosen []family) {
 	pkgs := missing(chosen)
 	if len(pkgs) == 0 {
 		return

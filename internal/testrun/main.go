@@ -8,7 +8,8 @@
 // Not promised: that missing servers can be installed; then the tests that
 // need them are skipped and the table says so.
 //
-// Called by the Makefile: testrun [FAMILY…]. INTERLOCK_TEST_LONG=1 asks the
+// Called by the Makefile: testrun [FAMILY…], or testrun install TOOL… for
+// what the measurements need. INTERLOCK_TEST_LONG=1 asks the
 // tests for their long form and gives them time for it.
 package main
 
@@ -29,7 +30,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	failed, err := run(ctx, os.Args[1:])
+	failed, err := dispatch(ctx, os.Args[1:])
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "testrun:", err)
@@ -37,6 +38,14 @@ func main() {
 	if err != nil || failed > 0 {
 		os.Exit(1)
 	}
+}
+
+func dispatch(ctx context.Context, args []string) (int, error) {
+	if len(args) > 1 && args[0] == "install" {
+		install(ctx, []family{{tools: args[1:]}})
+		return 0, nil
+	}
+	return run(ctx, args)
 }
 
 // run returns the number of failures that it has reported.
@@ -49,16 +58,21 @@ func run(ctx context.Context, names []string) (int, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return 0, fmt.Errorf("cannot become a subreaper: %w", err)
 	}
+	before, err := testkit.TakeCensus()
+	if err != nil {
+		return 0, err
+	}
 	s, err := newSession()
 	if err != nil {
 		return 0, err
 	}
-	s.install(ctx, chosen)
+	install(ctx, chosen)
 	s.build(ctx)
 	results := s.families(ctx, chosen)
 	s.problem(ctx.Err())
 	s.problem(s.readSkipLog())
 	s.problem(s.clean())
+	s.problem(before.Left())
 	return s.report(os.Stdout, results), nil
 }
 
