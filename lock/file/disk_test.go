@@ -7,9 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
+	"strings"
+	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -19,76 +21,105 @@ import (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// smallDisk mounts an ext4 of its own, 8 MiB.
-func smallDisk(t *testing.T) string {
+// ownMounts tells that the test runs in a mount namespace of its own, so that nothing that it mounts is
+// seen outside or outlives it, however it ends. Where it does not yet, it runs the test again in one.
+func ownMounts(t *testing.T) bool {
 	t.Helper()
-	dir := t.TempDir()
-	image, at := filepath.Join(dir, "image"), filepath.Join(dir, "disk")
+	const inside = "FILE_TEST_OWN_MOUNTS"
+	if os.Getenv(inside) != "" {
+		return true
+	}
+	testkit.RequireRoot(t)
+	runtime.LockOSThread() // the parent of Pdeathsig is a thread
+	defer runtime.UnlockOSThread()
+	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=60s")
+	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("in its own mount namespace: %v\n%s", err, out)
+	}
+	if strings.Contains(string(out), "--- SKIP") {
+		t.Skipf("%s", out)
+	}
+	return false
+}
+
+// smallDisk mounts an ext4 of its own, 8 MiB.
+func smallDisk(t *testing.T) (image, at string) {
+	t.Helper()
+	image = filepath.Join(t.TempDir(), "image")
 	must(t, os.WriteFile(image, nil, 0o600))
 	must(t, os.Truncate(image, 8<<20))
-	must(t, os.Mkdir(at, 0o700))
-	for _, argv := range [][]string{{"mkfs.ext4", "-q", image}, {"mount", "-o", "loop", image, at}} {
-		if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
-			testkit.Skip(t, "loop mount", fmt.Sprintf("%v: %v: %s", argv, err, out))
-		}
-	}
+	run(t, "mkfs.ext4", "-q", image)
+	return image, mountImage(t, image)
+}
+
+func mountImage(t *testing.T, image string) string {
+	t.Helper()
+	at := t.TempDir()
+	run(t, "mount", "-o", "loop", image, at)
 	t.Cleanup(func() { must(t, unix.Unmount(at, 0)) })
 	return at
 }
 
-// freeze stops all writes to a filesystem, as a disk does that hangs, until thaw.
-func freeze(t *testing.T, dir string) (thaw func()) {
+// run skips where the machine does not let us make disks.
+func run(t *testing.T, argv ...string) {
 	t.Helper()
-	const fifreeze, fithaw = 0xC0045877, 0xC0045878
-	d, err := os.Open(dir)
-	must(t, err)
-	must(t, unix.IoctlSetInt(int(d.Fd()), fifreeze, 0))
-	frozen := true
-	thaw = func() {
-		if frozen {
-			frozen = false
-			must(t, errors.Join(unix.IoctlSetInt(int(d.Fd()), fithaw, 0), d.Close()))
-		}
+	if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
+		testkit.Skip(t, "loop mount", fmt.Sprintf("%v: %v: %s", argv, err, out))
 	}
-	t.Cleanup(thaw)
-	return thaw
 }
 
-// A disk that hangs costs no more than the try: the write is ambiguous, lands when the disk is back, and
-// is found then. Looking and waiting go on meanwhile.
-func TestHangingDisk(t *testing.T) {
+// afterPowerCut mounts what is on the disk now, and nothing of what is in memory only.
+func afterPowerCut(t *testing.T, image string) snapshot {
+	t.Helper()
+	cut := filepath.Join(t.TempDir(), "image")
+	must(t, os.WriteFile(cut, readFile(t, image), 0o600))
+	return loadFile(t, filepath.Join(mountImage(t, cut), "lock"))
+}
+
+// A granted token and a released record are on the disk when Await and Release return.
+func TestPowerCut(t *testing.T) {
+	if !ownMounts(t) {
+		return
+	}
 	ctx := context.Background()
-	path := filepath.Join(smallDisk(t), "lock")
-	p, err := grantedPlace(path, "a")
-	must(t, err)
-	base, err := p.Write(ctx, []byte("base"), lock.Version{})
-	must(t, err)
-	thaw := freeze(t, filepath.Dir(path))
-	begin := time.Now()
-	r, err := p.Write(ctx, []byte("mine"), base.Version)
-	if took := time.Since(begin); r.Outcome != lock.Ambiguous || !errors.Is(err, lock.ErrUnreachable) || took > 2*p.d.set.Timing.TryTimeout {
-		t.Fatalf("a write to a disk that hangs came to %v (%v) after %v, expected Ambiguous after one try", r.Outcome, err, took)
-	}
-	if _, err := p.d.View(ctx); err != nil {
-		t.Fatalf("view while the disk takes no writes: %v", err)
-	}
-	thaw()
-	r, err = p.Write(ctx, []byte("mine"), base.Version)
-	must(t, err)
-	if r.Outcome != lock.Moved || string(r.Current.Data) != "mine" {
-		t.Fatalf("the next write came to %v with %q, expected Moved with the one that landed", r.Outcome, r.Current.Data)
-	}
-	r, err = p.Release(ctx, []byte("drained"), r.Current.Version)
-	if r.Outcome != lock.Committed {
-		t.Fatalf("release came to %v (%v)", r.Outcome, err)
+	image, dir := smallDisk(t)
+	path := filepath.Join(dir, "lock")
+	for token := int64(1); token <= 3; token++ {
+		p, err := grantedPlace(path, "a")
+		must(t, err)
+		if got := afterPowerCut(t, image); got.Token != token {
+			t.Fatalf("after the grant of token %d the disk has %+v", token, got.state)
+		}
+		got, err := p.Read(ctx)
+		must(t, err)
+		for _, data := range []string{"running", "still running"} {
+			w, err := p.Write(ctx, []byte(data), got.Version)
+			must(t, err)
+			got.Version = w.Version
+		}
+		if now := afterPowerCut(t, image); now.Token != token {
+			t.Fatalf("after heartbeats of token %d the disk has %+v", token, now.state)
+		}
+		drained := fmt.Sprint("drained by ", token)
+		_, err = p.Release(ctx, []byte(drained), got.Version)
+		must(t, err)
+		if now := afterPowerCut(t, image); string(now.data) != drained {
+			t.Fatalf("after the release the disk has record %q, expected %q", now.data, drained)
+		}
 	}
 }
 
 // A full disk costs a holder nothing, as its space was taken when the file was made; a lock that does
 // not exist cannot be made there, and leaves nothing half-made.
 func TestFullDisk(t *testing.T) {
+	if !ownMounts(t) {
+		return
+	}
 	ctx := context.Background()
-	dir := smallDisk(t)
+	_, dir := smallDisk(t)
 	p, err := grantedPlace(filepath.Join(dir, "lock"), "a")
 	must(t, err)
 	fill := make([]byte, 16<<20)
