@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -135,6 +136,40 @@ func TestTheSameMountAgainIsAnotherOne(t *testing.T) {
 			t.Fatalf("got %+v", f)
 		}
 		if m.ID == base.ID && m.Minor == base.Minor {
+			return // the case that only the unique id decides has been met
+		}
+	}
+	t.Log("the kernel never used the id again")
+}
+
+// Where the way to a mountpoint crosses a mount that must not be touched, the helper compares.
+func TestTheSameMountAgainBelowAnother(t *testing.T) {
+	outer := ext4(t)
+	dir := filepath.Join(outer, "inner")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	mount(t, "inner", dir, "tmpfs", 0, "size=1m")
+	v := newEnv(quick(t, Config{}))
+	defer v.close()
+	tg := newTarget(v, Expect{Path: dir})
+	defer func() {
+		if err := tg.prober.end(); err != nil {
+			t.Error(err)
+		}
+	}()
+	tg.examine(t.Context())
+	if f := tg.verdict(time.Now()); f.Kind != OK || tg.state.pinned.Unique == 0 {
+		t.Skipf("no unique mount ids here (before Linux 6.8): %+v", f)
+	}
+	for range 200 {
+		unmount(t, dir, 0)
+		mount(t, "inner", dir, "tmpfs", 0, "size=1m")
+		tg.examine(t.Context())
+		if f := tg.verdict(time.Now()); f.Kind != Replaced {
+			t.Fatalf("got %+v", f)
+		}
+		if m := mustTable(t).holder(dir); m.ID == tg.state.base.ID && m.Minor == tg.state.base.Minor {
 			return // the case that only the unique id decides has been met
 		}
 	}

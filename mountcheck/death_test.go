@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,8 +18,16 @@ import (
 // watchOnly makes the test binary an agent that watches one mount until it is killed.
 const watchOnly = "MOUNTCHECK_TEST_WATCH"
 
+// watchTimeout is that agent's stage timeout.
+const watchTimeout = "MOUNTCHECK_TEST_TIMEOUT"
+
 func watchAndWait(dir string) int {
-	w, err := Watch(context.Background(), Config{Expect: []Expect{{Path: dir}}, Period: 20 * time.Millisecond})
+	timeout, err := time.ParseDuration(os.Getenv(watchTimeout))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	w, err := Watch(context.Background(), Config{Expect: []Expect{{Path: dir}}, Period: 20 * time.Millisecond, Timeout: timeout})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -31,32 +38,47 @@ func watchAndWait(dir string) int {
 	return 0
 }
 
+// startAgent starts one, to be killed by the caller or at the end of the test.
+func startAgent(t *testing.T, dir, timeout string) (*exec.Cmd, *bufio.Scanner) {
+	t.Helper()
+	agent := exec.Command("/proc/self/exe")
+	agent.Env = append(os.Environ(), watchOnly+"="+dir, watchTimeout+"="+timeout)
+	agent.Stderr = os.Stderr
+	out, err := agent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := agent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = agent.Process.Kill()
+		_ = agent.Wait() // it was killed
+	})
+	return agent, bufio.NewScanner(out)
+}
+
 // A helper must not outlive its agent, not even a stopped one, which does not see the socket close.
 func TestNoHelperOutlivesItsAgent(t *testing.T) {
 	dir := tmpfs(t, "orphan")
 	for _, stop := range []bool{false, true} {
-		agent := exec.Command("/proc/self/exe")
-		agent.Env = append(os.Environ(), watchOnly+"="+dir)
-		agent.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-		agent.Stderr = os.Stderr
-		out, err := agent.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
+		agent, out := startAgent(t, dir, "5s")
+		pid := helperPid(t, out)
+		fd := pidfdOf(t, pid)
+		if stop {
+			if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if err := agent.Start(); err != nil {
-			t.Fatal(err)
-		}
-		fd := helperOf(t, bufio.NewScanner(out), stop)
 		if err := agent.Process.Kill(); err != nil {
 			t.Error(err)
 		}
-		_ = agent.Wait() // it was killed
 		waitGone(t, fd)
 	}
 }
 
-// helperOf is a pidfd of the helper that the agent names.
-func helperOf(t *testing.T, out *bufio.Scanner, stop bool) int {
+// helperPid is that of the helper that the agent names with its first verdict.
+func helperPid(t *testing.T, out *bufio.Scanner) int {
 	t.Helper()
 	if !out.Scan() {
 		t.Fatal("the agent said nothing")
@@ -66,6 +88,11 @@ func helperOf(t *testing.T, out *bufio.Scanner, stop bool) int {
 	if kind != string(OK) || err != nil {
 		t.Fatalf("the agent said %q", out.Text())
 	}
+	return pid
+}
+
+func pidfdOf(t *testing.T, pid int) int {
+	t.Helper()
 	environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 	if err != nil || bytes.Contains(environment, []byte(watchOnly)) {
 		t.Errorf("the helper's environment is %q, %v", environment, err)
@@ -73,11 +100,6 @@ func helperOf(t *testing.T, out *bufio.Scanner, stop bool) int {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		t.Fatal(err)
-	}
-	if stop {
-		if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
 	}
 	return fd
 }

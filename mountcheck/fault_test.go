@@ -152,6 +152,40 @@ func TestAStoppedHelperIsHungAndRecovers(t *testing.T) {
 	want(t, w, dir, OK)
 }
 
+// A container that was paused has not seen its mounts hang: the time in which we stood still ourselves
+// does not count.
+func TestAStallOfOurOwnIsNoHang(t *testing.T) {
+	dir := tmpfs(t, "paused")
+	agent, out := startAgent(t, dir, "400ms")
+	helper := helperPid(t, out)
+	for range 5 {
+		for _, pid := range []int{helper, agent.Process.Pid} {
+			if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			after(t, 60*time.Millisecond) // the agent now waits for the stopped helper
+		}
+		after(t, 600*time.Millisecond)
+		for _, pid := range []int{agent.Process.Pid, helper} {
+			if err := unix.Kill(pid, unix.SIGCONT); err != nil {
+				t.Fatal(err)
+			}
+			after(t, 60*time.Millisecond)
+		}
+	}
+	if err := agent.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if out.Scan() {
+		t.Errorf("the agent said %q", out.Text())
+	}
+}
+
+func after(t *testing.T, d time.Duration) {
+	t.Helper()
+	<-time.After(d)
+}
+
 // Some orchestrators signal every process of the tree.
 func TestAHelperOutlivesSignalsToAllButNotItsDeath(t *testing.T) {
 	dir := tmpfs(t, "signals")
