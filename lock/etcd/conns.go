@@ -45,8 +45,13 @@ func (c *conns) pick(ctx context.Context) (*endpoint, error) {
 	defer stagger.Stop()
 	for asked := 1; ; {
 		changed := c.changes()
-		if e := c.ready(); e != nil {
+		e, refused := c.ready(asked)
+		if e != nil {
 			return e, nil
+		}
+		if refused && asked < len(c.all) {
+			asked++
+			continue
 		}
 		c.connect(asked)
 		select {
@@ -59,18 +64,22 @@ func (c *conns) pick(ctx context.Context) (*endpoint, error) {
 	}
 }
 
-// ready makes the first ready server from the current one on the current one.
-func (c *conns) ready() *endpoint {
+// ready makes the first ready one of the servers asked so far, from the current one on, the current one.
+// Of those not asked one may be ready too, but that was left because it failed. It also reports whether
+// all those asked cannot be connected now.
+func (c *conns) ready(asked int) (e *endpoint, refused bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i := range c.all {
+	refused = true
+	for i := range asked {
 		n := (c.current + i) % len(c.all)
 		if c.all[n].ready() {
 			c.current = n
-			return c.all[n]
+			return c.all[n], false
 		}
+		refused = refused && c.all[n].refused()
 	}
-	return nil
+	return nil, refused
 }
 
 func (c *conns) connect(asked int) {

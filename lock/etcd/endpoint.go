@@ -69,6 +69,9 @@ func (e *endpoint) ready() bool {
 	return e.link.usable() && e.conn().GetState() == connectivity.Ready
 }
 
+// refused tells that the last try to connect failed and the next one is not due yet.
+func (e *endpoint) refused() bool { return e.conn().GetState() == connectivity.TransientFailure }
+
 // follow calls changed after each change of the connection's state, until ctx ends.
 func (e *endpoint) follow(ctx context.Context, changed func()) {
 	for {

@@ -118,17 +118,43 @@ func TestCompactionWhileWaiting(t *testing.T) {
 	}
 }
 
+// TestDeletedBeforeTheWatch: what happens between the look at the queue and the watch is not missed.
+func TestDeletedBeforeTheWatch(t *testing.T) {
+	s := testkit.SharedEtcd(t)
+	a := hold(t, open(t, settings(t, 60*time.Second), t.Name(), s.Addr()))
+	px := newProxy(t, s.Addr())
+	next := join(t, open(t, settings(t, 60*time.Second), t.Name(), px.addr()))
+	px.delay(a.key, func() { ctl(t, s, "del", a.key) })
+	if err := testkit.Recv(t, 5*time.Second, "the grant", awaiting(t, next)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// requests is how many reads, writes and keep-alive streams the server has begun.
+func requests(t *testing.T, s *testkit.EtcdServer) (kv, keep float64) {
+	t.Helper()
+	for _, m := range []string{"Range", "Txn"} {
+		kv += s.Metric(t, `grpc_server_started_total{grpc_method="`+m+`",grpc_service="etcdserverpb.KV",grpc_type="unary"}`)
+	}
+	return kv, s.Metric(t, `grpc_server_started_total{grpc_method="LeaseKeepAlive",grpc_service="etcdserverpb.Lease",grpc_type="bidi_stream"}`)
+}
+
 // TestWaiterKeepsLease: a waiter that nobody pulses or keeps alive stays in the queue for longer than its
-// lease.
+// lease, and asks for little.
 func TestWaiterKeepsLease(t *testing.T) {
 	s := testkit.SharedEtcd(t)
 	a := hold(t, open(t, settings(t, 20*time.Second), t.Name(), s.Addr()))
 	next := join(t, open(t, settings(t, 2*time.Second), t.Name(), s.Addr()))
 	granted := awaiting(t, next)
+	kv, keep := requests(t, s)
 	select {
 	case err := <-granted:
 		t.Fatalf("Await returned %v while another holds", err)
 	case <-time.After(3 * next.ttl):
+	}
+	kv2, keep2 := requests(t, s)
+	if kv2-kv > 5 || keep2-keep > 10 || keep2-keep < 6 {
+		t.Errorf("in three lease times a waiter made %v reads and writes and %v keep-alives, expected at most 5, and 6 to 10", kv2-kv, keep2-keep)
 	}
 	if err := a.Leave(bounded(t)); err != nil {
 		t.Fatal(err)

@@ -131,3 +131,15 @@ func ctl(t *testing.T, s *testkit.EtcdServer, args ...string) string {
 	}
 	return out
 }
+
+// seeing runs Await for what it sees.
+func seeing(t *testing.T, p *place, saw chan<- lock.Version) {
+	ctx, cancel := context.WithCancel(bounded(t))
+	var flight sync.WaitGroup
+	flight.Go(func() {
+		if err := p.Await(ctx, func(v lock.Version, _ clock.Stamp) { saw <- v }); err != nil && ctx.Err() == nil {
+			t.Errorf("Await: %v", err)
+		}
+	})
+	t.Cleanup(func() { cancel(); flight.Wait() })
+}

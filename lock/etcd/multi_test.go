@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+
 	"github.com/interlock-run/interlock/internal/testkit"
 	"github.com/interlock-run/interlock/lock"
 )
@@ -33,6 +35,17 @@ func TestHungServerOfTwo(t *testing.T) {
 	}
 	ctl(t, s, "del", p.key)
 	testkit.Recv(t, limit, "Gone, through the other server", done(p.Gone()))
+}
+
+// TestMemberWithoutLeader: a member that answers but lost its quorum is left for the next one.
+func TestMemberWithoutLeader(t *testing.T) {
+	s := testkit.SharedEtcd(t)
+	alone := newRefuser(t, rpctypes.ErrGRPCNoLeader)
+	d := open(t, settings(t, 6*time.Second), t.Name(), alone.ln.Addr().String(), s.Addr())
+	if _, err := d.Join(bounded(t)); !errors.Is(err, lock.ErrUnreachable) {
+		t.Fatalf("Join gave %v, expected ErrUnreachable", err)
+	}
+	write(t, hold(t, d), "one", lock.Version{}, lock.Committed)
 }
 
 // TestHungServerAtStart: a server that takes connections and never answers does not cost a whole try.

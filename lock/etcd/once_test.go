@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
 
@@ -20,6 +21,7 @@ type refuser struct {
 	mu    sync.Mutex
 	err   error
 	calls map[string]int
+	stale bool // a read was asked for that need not be linearizable
 }
 
 func newRefuser(t *testing.T, err error) *refuser {
@@ -34,6 +36,7 @@ func newRefuser(t *testing.T, err error) *refuser {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.calls[method]++
+		r.stale = r.stale || serializable(stream, method)
 		return r.err
 	}))
 	var flight sync.WaitGroup
@@ -44,6 +47,26 @@ func newRefuser(t *testing.T, err error) *refuser {
 	})
 	t.Cleanup(func() { s.Stop(); flight.Wait() })
 	return r
+}
+
+// serializable tells whether a request has a read that a member may answer from what it knows.
+func serializable(stream grpc.ServerStream, method string) bool {
+	var txn pb.TxnRequest
+	var get pb.RangeRequest
+	switch method {
+	case rangeCall:
+		return stream.RecvMsg(&get) != nil || get.Serializable
+	case txnCall:
+		if stream.RecvMsg(&txn) != nil {
+			return true
+		}
+		for _, op := range append(txn.Success, txn.Failure...) {
+			if op.GetRequestRange().GetSerializable() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (r *refuser) count(method string) int {
@@ -77,6 +100,7 @@ func TestOneRequestATry(t *testing.T) {
 				}},
 				"leave":      {txnCall, func(ctx context.Context, p *place) error { return p.Leave(ctx) }},
 				"read":       {rangeCall, func(ctx context.Context, p *place) error { _, err := p.Read(ctx); return err }},
+				"look":       {txnCall, func(ctx context.Context, p *place) error { _, err := p.look(ctx); return err }},
 				"view":       {txnCall, func(ctx context.Context, p *place) error { _, err := p.d.View(ctx); return err }},
 				"keep alive": {keepCall, func(ctx context.Context, p *place) error { return p.KeepAlive(ctx) }},
 				"join":       {grantCall, func(ctx context.Context, p *place) error { _, err := p.d.Join(ctx); return err }},
@@ -89,6 +113,9 @@ func TestOneRequestATry(t *testing.T) {
 				}
 				if n := r.count(c.method); n != 1 {
 					t.Errorf("%s: %d requests, expected 1", name, n)
+				}
+				if r.stale {
+					t.Errorf("%s: the read need not be linearizable (T1)", name)
 				}
 			}
 		})

@@ -14,11 +14,13 @@ type proxy struct {
 	target string
 	flight sync.WaitGroup
 
-	mu     sync.Mutex
-	marker []byte        // a request with these bytes is the last whose connection gets replies
-	heard  chan struct{} // closed when the marker was forwarded
-	open   map[net.Conn]bool
-	frozen chan struct{} // nothing passes until closed; nil: all passes
+	mu      sync.Mutex
+	marker  []byte        // a request with these bytes is the last whose connection gets replies
+	heard   chan struct{} // closed when the marker was forwarded
+	open    map[net.Conn]bool
+	watched []byte
+	before  func()        // called once, before a request with the watched bytes is passed on
+	frozen  chan struct{} // nothing passes until closed; nil: all passes
 }
 
 func newProxy(t *testing.T, target string) *proxy {
@@ -89,6 +91,10 @@ func (p *proxy) copy(dst, src net.Conn, keep func([]byte) bool) {
 func (p *proxy) listen(b []byte, mute chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.before != nil && bytes.Contains(b, p.watched) {
+		p.before()
+		p.before = nil
+	}
 	if p.marker != nil && bytes.Contains(b, p.marker) {
 		p.marker = nil
 		close(mute)
@@ -102,6 +108,13 @@ func (p *proxy) loseReply(marker string) <-chan struct{} {
 	defer p.mu.Unlock()
 	p.marker, p.heard = []byte(marker), make(chan struct{})
 	return p.heard
+}
+
+// delay runs f before the first request with these bytes is passed on.
+func (p *proxy) delay(marker string, f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.watched, p.before = []byte(marker), f
 }
 
 // freeze lets connections be made and nothing pass, like a hung server.
