@@ -3,6 +3,7 @@ package zk
 import (
 	"context"
 	"errors"
+	"time"
 
 	gozk "github.com/go-zookeeper/zk"
 
@@ -138,6 +139,7 @@ func (p *place) touch(ctx context.Context, l *link) (*gozk.Stat, error) {
 type watches struct {
 	name          string // whose key ahead is watched
 	ahead, record <-chan gozk.Event
+	blind         bool // the key ahead may not be read: current servers then keep back its events, too
 }
 
 // watchAhead arms the watch on the key just ahead, unless that key is gone.
@@ -146,7 +148,8 @@ func (p *place) watchAhead(ctx context.Context, l *link, w *watches, name string
 	defer cancel()
 	node := p.d.path + "/" + name
 	data, stat, events, err := getW(ctx, l, node)
-	if errors.Is(err, gozk.ErrNoAuth) && p.d.set.Foreign {
+	w.blind = errors.Is(err, gozk.ErrNoAuth) && p.d.set.Foreign
+	if w.blind {
 		stat, events, err = existsW(ctx, l, node)
 	}
 	if errors.Is(err, gozk.ErrNoNode) || err == nil && stat == nil {
@@ -161,7 +164,14 @@ func (p *place) watchAhead(ctx context.Context, l *link, w *watches, name string
 }
 
 // until waits for the key just ahead to change, and meanwhile, when next in line, watches the record.
+// Behind a foreign key that we may not read there is nothing to do but to look again now and then.
 func (p *place) until(ctx context.Context, l *link, w *watches, next bool, saw sawFunc) error {
+	var again <-chan time.Time
+	if w.blind {
+		t := time.NewTimer(p.d.set.Timing.Heartbeat)
+		defer t.Stop()
+		again = t.C
+	}
 	for {
 		if next && w.record == nil {
 			events, err := p.watchRecord(ctx, l, saw)
@@ -173,6 +183,8 @@ func (p *place) until(ctx context.Context, l *link, w *watches, next bool, saw s
 		select {
 		case <-w.ahead:
 			w.ahead = nil
+			return nil
+		case <-again:
 			return nil
 		case <-w.record:
 			w.record = nil
@@ -230,7 +242,6 @@ func (p *place) watchOwnOn(ctx context.Context, l *link) {
 	stat, events, err := existsW(try, l, p.key)
 	if err != nil {
 		l.wire.cut(err)
-		<-l.done
 		return
 	}
 	if p.check(stat) != nil {
@@ -238,7 +249,7 @@ func (p *place) watchOwnOn(ctx context.Context, l *link) {
 	}
 	select {
 	case <-events:
-	case <-l.done:
+	case <-l.wire.closed:
 	case <-p.s.ended:
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"reflect"
 	"time"
 
 	"github.com/interlock-run/interlock/lock"
@@ -67,22 +68,34 @@ func loadTLS(files lock.TLSFiles, server string) (*tls.Config, error) {
 // tlsError says whose certificate was refused, and by whom.
 func tlsError(err error) error {
 	var theirs *tls.CertificateVerificationError
-	var alert tls.AlertError
 	var plain tls.RecordHeaderError
 	switch {
 	case errors.As(err, &theirs):
 		return fmt.Errorf("%w: the server's certificate is not trusted, check --lock-ca and the host name: %w", lock.ErrConfig, err)
 	case errors.As(err, &plain):
-		return fmt.Errorf("%w: the port does not speak TLS: use the secure client port, or drop --lock-ca, --lock-cert, --lock-key: %w", lock.ErrConfig, err)
-	case errors.As(err, &alert):
-		return fmt.Errorf("%w: the server refused our certificate, check --lock-cert and --lock-key: %w", lock.ErrCredentials, err)
+		return fmt.Errorf("%w: the port does not speak TLS: use the secure client port, or drop --lock-ca, --lock-cert and --lock-key: %w", lock.ErrConfig, err)
+	case alerted(err):
+		return fmt.Errorf("%w: the server refused our side of TLS, check --lock-cert and --lock-key: %w", lock.ErrCredentials, err)
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("closed the connection in the TLS handshake: is this its plain port, or does it want a client certificate (--lock-cert)? %w", err)
 	}
 	return fmt.Errorf("TLS handshake: %w", err)
 }
 
+// alerted tells whether the server ended TLS with an alert, other than one about its own trouble. The
+// alert's type is not exported, its kind is a number (RFC 8446 section 6).
+func alerted(err error) bool {
+	const internalError = 80
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "remote error" {
+		return false
+	}
+	number := reflect.ValueOf(op.Err)
+	return !number.CanUint() || number.Uint() != internalError
+}
+
 // helloError explains why a server that accepted a connection gave no session on it.
 func helloError(err error, secure bool, waited time.Duration) error {
-	var alert tls.AlertError
 	var slow net.Error
 	suspect := "is this its TLS port, which needs --lock-ca"
 	if secure {
@@ -91,7 +104,7 @@ func helloError(err error, secure bool, waited time.Duration) error {
 	switch {
 	case errors.Is(err, errExpired):
 		return err
-	case errors.As(err, &alert):
+	case alerted(err):
 		return tlsError(err)
 	case errors.Is(err, errNotZooKeeper):
 		return fmt.Errorf("%w: is the port right? %s?", err, suspect)

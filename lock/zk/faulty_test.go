@@ -42,6 +42,7 @@ type faulty struct {
 	events int           // watch events that went to the client
 	hit    chan struct{} // one value per hit
 	held   chan struct{} // closed: what was swallowed is let through
+	once   sync.Once
 }
 
 func newFaulty(t testing.TB, target string) *faulty {
@@ -64,7 +65,7 @@ func (f *faulty) arm(code int32, what fault) {
 }
 
 // release lets through what was swallowed.
-func (f *faulty) release() { close(f.held) }
+func (f *faulty) release() { f.once.Do(func() { close(f.held) }) }
 
 func (f *faulty) counts() (dials, events int) {
 	f.mu.Lock()
@@ -73,6 +74,7 @@ func (f *faulty) counts() (dials, events int) {
 }
 
 func (f *faulty) close() {
+	f.release()
 	f.lis.Close()
 	f.mu.Lock()
 	for c := range f.conns {

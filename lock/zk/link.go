@@ -73,6 +73,16 @@ func (l *link) closeSession() {
 	l.wire.cut(errClosed)
 }
 
+// lost tells a link that is no use any more, before the session has taken it back.
+func (l *link) lost() bool {
+	select {
+	case <-l.wire.closed:
+		return true
+	default:
+		return false
+	}
+}
+
 func (l *link) enter() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -132,12 +142,10 @@ func (l *link) because(err error) error {
 	if !errors.Is(err, gozk.ErrConnectionClosed) && !errors.Is(err, gozk.ErrClosing) && !errors.Is(err, gozk.ErrNoServer) {
 		return err
 	}
-	select {
-	case <-l.wire.closed:
+	if l.lost() {
 		return fmt.Errorf("%s: %w: %w", l.server, errLinkGone, l.wire.cause)
-	default:
-		return fmt.Errorf("%s: %w", l.server, errLinkGone)
 	}
+	return fmt.Errorf("%s: %w", l.server, errLinkGone)
 }
 
 // onceProvider makes the library connect once: the second address that it asks for is announced as a

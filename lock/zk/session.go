@@ -38,6 +38,8 @@ type session struct {
 	cause   error
 	trouble error         // the last failed attempts to connect
 	turn    chan struct{} // closed and replaced when cur or trouble changes
+
+	old sync.WaitGroup // links on their way out: the library takes up to a second, nobody waits for it but the end
 }
 
 func (d *driver) newSession(pulse func() error) *session {
@@ -54,6 +56,7 @@ func (d *driver) newSession(pulse func() error) *session {
 // run connects until the session ends.
 func (s *session) run(ctx context.Context) {
 	defer close(s.done)
+	defer s.old.Wait()
 	r := &round{s: s, ring: ring{hosts: s.d.hosts}, since: time.Now()}
 	for s.alive(ctx) {
 		l, last, err := r.connect(ctx)
@@ -99,7 +102,7 @@ func (s *session) withdraw(l *link) {
 	s.trouble = passing{fmt.Errorf("%s: %w", l.server, l.wire.cause)}
 	s.notify()
 	s.mu.Unlock()
-	<-l.done
+	s.old.Go(func() { <-l.done })
 	s.d.set.Log("zk connection lost", "server", l.server, "cause", l.wire.cause)
 }
 
@@ -119,7 +122,7 @@ func (s *session) link(ctx context.Context) (*link, error) {
 		switch {
 		case cause != nil:
 			return nil, cause
-		case l != nil:
+		case l != nil && !l.lost():
 			return l, nil
 		case errors.Is(trouble, lock.ErrConfig) || errors.Is(trouble, lock.ErrCredentials):
 			return nil, trouble
