@@ -131,6 +131,7 @@ type guarded struct {
 	status  syscall.WaitStatus
 	mark    string
 	stderr  string
+	cgroup  string // made by the guard; removed at the latest by cleanup
 }
 
 // options of starting a guard.
@@ -235,6 +236,12 @@ func (g *guarded) cleanup() {
 	for _, pid := range g.survivors() {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
+	if g.cgroup != "" {
+		if _, err := os.Stat(g.cgroup); err == nil {
+			g.t.Log("the guard was killed and left its cgroup")
+			eventually(g.t, "its cgroup can be removed", func() bool { return (&cgroup{dir: g.cgroup}).close() == nil })
+		}
+	}
 	if g.t.Failed() {
 		b, _ := os.ReadFile(g.stderr)
 		g.t.Logf("stderr of the guard's tree:\n%s", b)
@@ -322,6 +329,7 @@ func (g *guarded) prepare(isolate string, grace time.Duration) Domain {
 	if r.Event.Kind == Refused {
 		g.t.Fatal(r.Event.Text)
 	}
+	g.cgroup = r.Event.Domain.Cgroup
 	return r.Event.Domain
 }
 
