@@ -80,6 +80,7 @@ func TestFullFilesystemKeepsTheOldClaim(t *testing.T) {
 ask first
 dd if=/dev/zero of=%[1]s/full bs=4k 2>/dev/null || :
 ask second
+test "$(ls %[1]s/.interlock)" = claim.json
 ask read
 rm %[1]s/full
 ask again
