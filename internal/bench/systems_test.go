@@ -10,8 +10,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/interlock-run/interlock/internal/testkit"
@@ -36,12 +38,26 @@ func newSystems(t *testing.T) systems {
 	t.Helper()
 	s := systems{interlock: testkit.Binary(t), payload: buildPayload(t), dir: testkit.PublicDir(t),
 		etcd: testkit.SharedEtcd(t), zk: testkit.SharedZooKeeper(t)}
+	s.circumstances(t)
 	for _, d := range []string{"data", "locks"} {
 		if err := os.Mkdir(filepath.Join(s.dir, d), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return s
+}
+
+// circumstances are what figures depend on: state and locks are synced to a
+// filesystem, and others may use the machine.
+func (s systems) circumstances(t *testing.T) {
+	t.Helper()
+	kind, err := exec.Command("stat", "-f", "-c", "%T", s.dir).Output()
+	load, lerr := os.ReadFile("/proc/loadavg")
+	if err = errors.Join(err, lerr); err != nil {
+		t.Fatal(err)
+	}
+	fmt.Printf("data on %s; %d processors, load average %s\n", strings.TrimSpace(string(kind)),
+		runtime.NumCPU(), strings.Join(strings.Fields(string(load))[:3], " "))
 }
 
 func (s systems) all() []system {
@@ -107,6 +123,9 @@ func (s systems) prepareOne(url, lock string) error {
 }
 
 func (s systems) lockQueue(url string) (int, error) {
+	if path, is := strings.CutPrefix(url, "file://"); is {
+		return kernelQueue(path)
+	}
 	out, err := exec.Command(s.interlock, "lock", "show", "--json", "--lock", url).Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
@@ -127,4 +146,24 @@ func (s systems) ctlQueue(lock string) (int, error) {
 func sorted(all []system) []system {
 	slices.SortFunc(all, func(a, b system) int { return cmp.Compare(a.name, b.name) })
 	return all
+}
+
+// kernelQueue counts who holds or waits for a file's lock, from /proc/locks:
+// nobody but the kernel knows who waits.
+func kernelQueue(path string) (int, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, err
+	}
+	raw, err := os.ReadFile("/proc/locks")
+	if err != nil {
+		return 0, err
+	}
+	waiting, n := fmt.Sprintf(":%d ", info.Sys().(*syscall.Stat_t).Ino), 1
+	for line := range strings.Lines(string(raw)) {
+		if strings.Contains(line, " -> ") && strings.Contains(line, waiting) {
+			n++
+		}
+	}
+	return n, nil
 }

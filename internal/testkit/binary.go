@@ -23,7 +23,7 @@ type built struct {
 // may run it.
 func Binary(t testing.TB) string {
 	t.Helper()
-	if path := os.Getenv(BinaryVar); path != "" {
+	if path := setting(BinaryVar); path != "" {
 		if _, err := os.Stat(path); err != nil {
 			t.Fatalf("%s: %v", BinaryVar, err)
 		}

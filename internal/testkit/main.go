@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 
@@ -17,7 +18,8 @@ type suite struct {
 	spawner spawner
 
 	mu     sync.Mutex
-	dir    string // set by Main: everything temporary of this process lies below it
+	dir    string            // set by Main: everything temporary of this process lies below it
+	asked  map[string]string // set by Main: what the INTERLOCK_ variables said
 	zk     shared[*ZKServer]
 	etcd   shared[*EtcdServer]
 	binary map[bool]built
@@ -25,10 +27,37 @@ type suite struct {
 
 var proc suite
 
+// Long tells whether the long form of the tests is wanted.
+func Long() bool { return setting("INTERLOCK_TEST_LONG") != "" }
+
+// setting is a variable as it was when the test process began.
+func setting(name string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return proc.asked[name]
+}
+
+// takeSettings removes all INTERLOCK_ variables: for the binary under test
+// they would be settings, or unknown ones that it warns of.
+func takeSettings() error {
+	proc.asked = map[string]string{}
+	var errs []error
+	for _, pair := range os.Environ() {
+		name, value, _ := strings.Cut(pair, "=")
+		if strings.HasPrefix(name, "INTERLOCK_") {
+			proc.asked[name] = value
+			errs = append(errs, os.Unsetenv(name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // Main runs the tests of a package: call it from TestMain. It makes the
 // process a subreaper, so that nothing a test started can slip away, puts
 // all temporary files into one folder, stops the shared servers at the end,
-// and fails if a test left a process, mount, cgroup or network namespace.
+// and fails if a test left a process, mount, cgroup or network namespace. The
+// tests and what they start see no INTERLOCK_ variable of the caller.
 func Main(m *testing.M) {
 	code, err := runMain(m)
 	if err != nil {
@@ -43,6 +72,9 @@ func runMain(m *testing.M) (int, error) {
 		return 1, fmt.Errorf("cannot become a subreaper: %w", err)
 	}
 	if err := ownTempDir(); err != nil {
+		return 1, err
+	}
+	if err := takeSettings(); err != nil {
 		return 1, err
 	}
 	before, err := TakeCensus()

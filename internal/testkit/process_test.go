@@ -77,6 +77,8 @@ func TestHelper(t *testing.T) {
 	case "leak-cgroup":
 		p := Start(t, "true")
 		must(t, os.Mkdir(fmt.Sprintf("%s/interlock-%d-x", os.Getenv("TESTKIT_CGROUP"), p.Pid()), 0o755))
+	case "environment":
+		fmt.Println("left:", os.Getenv("INTERLOCK_LOCK"), "long:", Long())
 	case "skip":
 		Skip(t, "floppy", "no\tdrive\n")
 	case "hold":
@@ -187,5 +189,14 @@ func TestLeftCgroupFailsTheRun(t *testing.T) {
 	}
 	if len(left) != 1 {
 		t.Errorf("cgroups %v, want one", left)
+	}
+}
+
+func TestNoVariableOfTheCallerReachesTests(t *testing.T) {
+	cmd := helper(t, "environment")
+	cmd.Env = append(cmd.Env, "INTERLOCK_LOCK=x", "INTERLOCK_TEST_LONG=1")
+	p := StartCmd(t, cmd)
+	if code := p.Wait(t, 30*time.Second); code != 0 || !strings.Contains(p.Stdout(t), "left:  long: true") {
+		t.Errorf("exit %d, stdout %q", code, p.Stdout(t))
 	}
 }

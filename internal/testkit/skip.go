@@ -27,7 +27,7 @@ func recordRun(t testing.TB, name, version string) { record(t, "run", name, vers
 // mix their lines.
 func record(t testing.TB, verb, name, word string) {
 	t.Helper()
-	path := os.Getenv(SkipLogVar)
+	path := setting(SkipLogVar)
 	if path == "" {
 		return
 	}

@@ -151,7 +151,7 @@ func TestReportClosesWithOneLine(t *testing.T) {
 func TestFamilies(t *testing.T) {
 	for folder, want := range map[string]string{
 		"lock": "core", "lock/zk": "zk", "lock/etcd": "etcd", "lock/file": "core", "lock/zkother": "core",
-		"cmd/interlock": "run", "supervise/kill": "supervise", "internal/role": "supervise", "": "core",
+		"cmd/interlock": "run", "internal/e2e/life": "run", "supervise/kill": "supervise", "internal/role": "supervise", "": "core",
 	} {
 		if got := familyOf(folder); got != want {
 			t.Errorf("%q is in %s, want %s", folder, got, want)
