@@ -62,6 +62,7 @@ type domain struct {
 	procs    procs
 	payload  payload
 	takeover bool // under way
+	suspect  int  // ticks in a row in which the guard seemed silent
 }
 
 // message is one report to the deciding loop.
@@ -101,6 +102,7 @@ func (r *Runner) Run() Verdict {
 		case f, open := <-r.findings():
 			r.hearMount(f, open)
 		case <-tick.C:
+			r.watchGuard()
 		}
 		r.turn()
 	}
@@ -118,7 +120,7 @@ func (r *Runner) Run() Verdict {
 
 // tickPeriod lets a stalled guard be noticed between the kill time and the deadline.
 func (r *Runner) tickPeriod() time.Duration {
-	return min(max(r.plan.Lock.Options.Timing.KillBudget/8, 20*time.Millisecond), 250*time.Millisecond)
+	return min(max(r.plan.Lock.Options.Timing.KillBudget/10, 20*time.Millisecond), 200*time.Millisecond)
 }
 
 // handle is one report: its verdict, then its cell.
@@ -237,12 +239,11 @@ func (r *Runner) decide(code int, reason string) {
 	}
 }
 
-// turn is what every turn of the loop does: prove to the tenure that decisions are made, watch the guard,
-// and show the state to those who look from outside.
+// turn is what every turn of the loop does: prove to the tenure that decisions are made, and show the state
+// to those who look from outside.
 func (r *Runner) turn() {
 	if r.hold.tenure != nil {
 		r.hold.tenure.Pulse()
 	}
-	r.watchGuard()
 	r.show()
 }
