@@ -71,29 +71,24 @@ func (h *helper) call(ctx context.Context, req probe.Request, timeout time.Durat
 // slices is into how many parts a timeout is cut.
 const slices = 8
 
-// receive waits for one packet. The timeout is counted in slices, each at most once: when this process
-// itself was stopped or starved for a while (a paused container), that is no hang of the mount, and the
-// helper gets one more whole timeout.
+// receive waits for one packet. The timeout is counted in slices, each as one however long it took: when
+// this process itself was stopped or starved for a while (a paused container), that is no hang of the
+// mount.
 func (h *helper) receive(ctx context.Context, timeout time.Duration) ([]byte, error) {
 	slice := max(timeout/slices, time.Millisecond)
-	stalled := false
 	for left := timeout; left > 0; left -= slice {
-		began := time.Now()
-		if err := h.sock.SetReadDeadline(began.Add(slice)); err != nil {
+		if err := h.sock.SetReadDeadline(time.Now().Add(slice)); err != nil {
 			return nil, err
 		}
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		n, err := h.sock.Read(h.buf)
-		if err == nil {
+		switch {
+		case err == nil:
 			return h.buf[:n], nil
-		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
+		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, lost(err)
-		}
-		if !stalled && time.Since(began) > slice+timeout/2 {
-			stalled, left = true, timeout+slice
 		}
 	}
 	if err := ctx.Err(); err != nil {
