@@ -93,7 +93,7 @@ func TestDecideEveryCombination(t *testing.T) {
 	}
 }
 
-// variants make a look that must be refused whatever was asked for, if there is a state file.
+// A state file of another place or of a later holder is refused whatever was asked for.
 func TestDecideRefusesAStateThatIsNotOurs(t *testing.T) {
 	for name, change := range map[string]func(*Look){
 		"another data directory": func(l *Look) { l.Rel = "../other" },
