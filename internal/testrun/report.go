@@ -94,7 +94,9 @@ func (s *session) closing(w io.Writer, results []*result, failed []string) {
 	for _, r := range results {
 		_, _, skips := r.counts()
 		for _, sk := range skips {
-			fmt.Fprintln(w, "skipped", sk)
+			if !s.allowed.forbidden(sk) {
+				fmt.Fprintln(w, "skipped", sk)
+			}
 		}
 	}
 	for _, name := range failed {
@@ -121,6 +123,9 @@ func (s *session) serverTable(w io.Writer) {
 		tests[at][f[3]] = true
 	}
 	fmt.Fprintln(w, "\nserver\tversion\ttests\tresult")
+	if len(tests) == 0 {
+		fmt.Fprintln(w, "none\t-\t0\tno test asked for one")
+	}
 	for _, at := range slices.SortedFunc(maps.Keys(tests), row.compare) {
 		at.print(w, len(tests[at]))
 	}
