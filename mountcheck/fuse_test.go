@@ -43,6 +43,14 @@ const (
 
 func newFaultyFS(t testing.TB) *faultyFS {
 	t.Helper()
+	f := newSilentFS(t)
+	f.served.Go(f.serve)
+	return f
+}
+
+// newSilentFS takes no request at all: whoever asks it hangs, but can be killed.
+func newSilentFS(t testing.TB) *faultyFS {
+	t.Helper()
 	needMounts(t)
 	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -52,7 +60,6 @@ func newFaultyFS(t testing.TB) *faultyFS {
 	mount(t, "faulty", f.dir, "fuse", unix.MS_NODEV|unix.MS_NOSUID, fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fd))
 	// Only now: before the mount there is nothing that the runtime's poller could wait for.
 	f.dev = os.NewFile(uintptr(fd), "/dev/fuse")
-	f.served.Go(f.serve)
 	t.Cleanup(f.die)
 	return f
 }

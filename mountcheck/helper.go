@@ -27,10 +27,11 @@ type helper struct {
 	sock  *os.File
 	gone  chan struct{} // closed by the one waiter, when the kernel has let the process go
 	buf   []byte
+	fresh bool // has not answered yet
 }
 
 func newHelper(mount string, proc *os.Process, sock *os.File) *helper {
-	h := &helper{mount: mount, proc: proc, sock: sock, gone: make(chan struct{}), buf: make([]byte, probe.MaxPacket)}
+	h := &helper{mount: mount, proc: proc, sock: sock, gone: make(chan struct{}), buf: make([]byte, probe.MaxPacket), fresh: true}
 	go h.reap()
 	return h
 }
@@ -55,10 +56,11 @@ func (h *helper) call(ctx context.Context, req probe.Request, timeout time.Durat
 	// A cancelled caller must not wait out the stage.
 	defer context.AfterFunc(ctx, func() { _ = h.sock.SetReadDeadline(time.Unix(1, 0)) })()
 	for range maxStages {
-		b, err := h.receive(ctx, timeout)
+		b, err := h.receive(ctx, h.limit(timeout))
 		if err != nil {
 			return last, err
 		}
+		h.fresh = false
 		r, err := probe.DecodeReply(b)
 		if err != nil || r.Done {
 			return r, err
@@ -66,6 +68,14 @@ func (h *helper) call(ctx context.Context, req probe.Request, timeout time.Durat
 		last = r
 	}
 	return last, fmt.Errorf("the probe helper announced more than %d stages: %w", maxStages, errDied)
+}
+
+// limit is the timeout, but time to start for a new helper.
+func (h *helper) limit(timeout time.Duration) time.Duration {
+	if h.fresh {
+		return max(timeout, startTime)
+	}
+	return timeout
 }
 
 // slices is into how many parts a timeout is cut.

@@ -41,7 +41,7 @@ func (p *prober) ask(ctx context.Context, req probe.Request) (probe.Reply, Findi
 		switch {
 		case err == nil:
 			return r, finding(p.mount, OK, "")
-		case errors.Is(err, errHung):
+		case errors.Is(err, errHung) && r.Stage != probe.StageSend:
 			return r, p.discard(r)
 		}
 		p.helper.kill()
@@ -49,9 +49,10 @@ func (p *prober) ask(ctx context.Context, req probe.Request) (probe.Reply, Findi
 		if ctx.Err() != nil {
 			return r, finding(p.mount, Unknown, "the look was ended before there was an answer")
 		}
-		// The helper died under us (signalled, out of memory): one more try with a new one.
+		// The helper died under us (signalled, out of memory) or never took the request (stopped), and so
+		// has not met the mount: one more try with a new one.
 		if try > 0 || !p.helper.wait(p.env.cfg.Timeout) {
-			return r, finding(p.mount, Unknown, fmt.Sprintf("%s: %v", r.Stage, err))
+			return r, finding(p.mount, Unknown, fmt.Sprintf("%s of the probe helper: %v", r.Stage, err))
 		}
 	}
 }
@@ -71,13 +72,16 @@ func (p *prober) ready(ctx context.Context) Finding {
 	if p.helper != nil {
 		return finding(p.mount, OK, "")
 	}
-	h, err := p.env.starter.start(ctx, p.mount, p.env.cfg.Timeout)
+	h, err := p.env.starter.start(ctx, p.mount, max(p.env.cfg.Timeout, startTime))
 	if err != nil {
 		return finding(p.mount, Unknown, fmt.Sprintf("cannot start a probe helper: %v", err))
 	}
 	p.helper = h
 	return finding(p.mount, OK, "")
 }
+
+// startTime is what a new helper has at least until its first answer; a start is not the mount's affair.
+const startTime = 2 * time.Second
 
 // discard throws a hung helper away.
 func (p *prober) discard(r probe.Reply) Finding {
