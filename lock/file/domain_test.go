@@ -2,6 +2,7 @@ package file
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -116,10 +117,17 @@ func testCgroup(t *testing.T) (dir, path string) {
 	return dir, path
 }
 
+func removeIfThere(path string) error {
+	if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 func TestCgroup(t *testing.T) {
 	dir, path := testCgroup(t)
-	t.Cleanup(func() { must(t, os.Remove(dir)) })
 	sub := filepath.Join(dir, "sub")
+	t.Cleanup(func() { must(t, errors.Join(removeIfThere(sub), removeIfThere(dir))) })
 	must(t, os.Mkdir(sub, 0o755))
 	d := here(t)
 	var err error
