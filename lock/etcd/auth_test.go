@@ -3,6 +3,7 @@ package etcd
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -66,7 +67,9 @@ func TestShortTokens(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := testkit.Etcd(t, o)
-			d := open(t, as(settings(t, 20*time.Second), s.App), "/interlock/tokens", s.Addr())
+			set := as(settings(t, 20*time.Second), s.App)
+			set.Timing.TryTimeout = 4 * time.Second // a password hash on a busy machine
+			d := open(t, set, "/interlock/tokens", s.Addr())
 			p := hold(t, d)
 			v := write(t, p, "one", lock.Version{}, lock.Committed).Version
 			first, _ := d.(*driver).login.current()
@@ -90,6 +93,23 @@ func jwtOptions(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return "jwt,pub-key=" + pub + ",priv-key=" + ecKey(t, pair.Key) + ",sign-method=ES256,ttl=1s"
+}
+
+// TestRolesChanged: a token that is older than a change of users or roles does not cost a heartbeat.
+func TestRolesChanged(t *testing.T) {
+	long := strings.Replace(jwtOptions(t), "ttl=1s", "ttl=10m", 1)
+	s := testkit.Etcd(t, testkit.EtcdOptions{Auth: true, Extra: []string{"--auth-token", long}})
+	set := as(settings(t, 20*time.Second), s.App)
+	set.Timing.TryTimeout = 4 * time.Second
+	d := open(t, set, "/interlock/roles", s.Addr())
+	p := hold(t, d)
+	v := write(t, p, "one", lock.Version{}, lock.Committed).Version
+	first, _ := d.(*driver).login.current()
+	ctl(t, s, "role", "add", "other")
+	write(t, p, "two", v, lock.Committed)
+	if now, _ := d.(*driver).login.current(); now == first {
+		t.Error("the first token is still in use: this showed nothing")
+	}
 }
 
 // TestAuthSwitchedOn: authentication that is switched on while we hold costs nothing, if we have a user.
@@ -127,7 +147,11 @@ func TestTLS(t *testing.T) {
 		set.TLS = f
 		return set
 	}
-	p := hold(t, open(t, with(files), "/interlock/tls", s.Addr()))
+	_, port, err := net.SplitHostPort(s.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := hold(t, open(t, with(files), "/interlock/tls", "localhost:"+port))
 	v := write(t, p, "one", lock.Version{}, lock.Committed).Version
 	foreign := testkit.NewPKI(t)
 	stranger := foreign.Issue(t, "app")

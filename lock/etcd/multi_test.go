@@ -90,6 +90,22 @@ func TestRefusedOfTwo(t *testing.T) {
 	}
 }
 
+// TestDiagnoseOneDown: each server has its own line, the rights are tried through one that is up.
+func TestDiagnoseOneDown(t *testing.T) {
+	s := testkit.SharedEtcd(t)
+	d := open(t, settings(t, 20*time.Second), t.Name(), "127.0.0.1:1", s.Addr())
+	mustDiagnose(t, d, fail, "127.0.0.1:1")
+	if hasLeaseDefect(s.Version(t)) { // an old one, which does not tell its quota either
+		mustDiagnose(t, d, warn, "3.4.31")
+		mustDiagnose(t, d, warn, "quota")
+	}
+	mustDiagnose(t, d, ok, "may read and write")
+	mustDiagnose(t, d, ok, "no alarm")
+	if n := keys(t, s, t.Name()); n != 0 {
+		t.Errorf("the diagnosis left %d keys", n)
+	}
+}
+
 // TestForeignAhead: a key of `etcdctl lock` is refused, or waited for where foreign peers are permitted;
 // etcdctl waits for our key.
 func TestForeignAhead(t *testing.T) {

@@ -95,6 +95,7 @@ func (p *place) KeepAlive(ctx context.Context) error {
 		return err
 	})
 	if err == nil && left <= 0 {
+		p.markGone() // keys go with their lease
 		return errLeaseGone
 	}
 	return err

@@ -45,7 +45,11 @@ func (p *place) commit(ctx context.Context, after lock.Version, then ...clientv3
 	case resp.Succeeded:
 		return lock.Result{Outcome: lock.Committed, Version: version(resp.Header.Revision)}, nil
 	}
-	return p.refused(resp.Responses, after), nil
+	r := p.refused(resp.Responses, after)
+	if r.Outcome == lock.KeyGone {
+		p.markGone()
+	}
+	return r, nil
 }
 
 // refused tells which of the two comparisons failed (W3).
