@@ -87,6 +87,9 @@ func (r *Runner) watchClaim(ctx context.Context) message {
 			r.log.Warn("the claim file is damaged while we run", "cause", err)
 			continue
 		}
+		if c.Token < own || c.Lock != r.plan.Lock.Name {
+			r.log.Error("the claim is not ours any more, though nobody may have overwritten it: is it edited by hand, or shared with another lock?", "claim", c.Token, "by", c.Holder, "lock", c.Lock)
+		}
 		if c.Token > own {
 			return message{event: LeaseLost, code: exit.Lost,
 				reason: fmt.Sprintf("fenced off: %s on node %s claimed %s with token %s, ours is %s", c.Holder, c.Node, r.plan.State, c.Token, own)}

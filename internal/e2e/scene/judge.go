@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A Line is one moment of a payload's life.
@@ -52,6 +54,15 @@ func parse(text string) (Line, error) {
 		return Line{}, fmt.Errorf("%q does not parse", text)
 	}
 	return Line{time.Duration(at), token, pid, f[3]}, nil
+}
+
+// Now is the trace's clock.
+func Now() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		panic("the kernel has no CLOCK_BOOTTIME: " + err.Error())
+	}
+	return time.Duration(ts.Nano())
 }
 
 // Judge fails the test if payloads of two tokens lived at once, if a token went back, or if a moment of an
