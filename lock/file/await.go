@@ -15,6 +15,15 @@ func (p *place) Await(ctx context.Context, saw func(lock.Version, clock.Stamp)) 
 		return err
 	}
 	defer p.waits.give()
+	err := p.await(ctx, saw)
+	if errors.Is(err, lock.ErrPlaceLost) { // nobody needs to leave a place that is lost
+		err = errors.Join(err, p.bounded(context.WithoutCancel(ctx), "close it", func() answer { return answer{err: p.end()} }).err)
+	}
+	return err
+}
+
+// await has the caller's turn in waits.
+func (p *place) await(ctx context.Context, saw func(lock.Version, clock.Stamp)) error {
 	if err := p.acquire(ctx); err != nil {
 		return err
 	}

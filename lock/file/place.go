@@ -12,14 +12,6 @@ import (
 	"github.com/interlock-run/interlock/lock"
 )
 
-// Descriptor is what a place of this driver has beyond the contract: its open file description, from
-// Join on. Whoever else holds it (the guard) keeps the lock held when this process dies; the lock is
-// free when the last of them has closed it, or one has released it. The file is a duplicate that is
-// close-on-exec; the caller passes it on and closes it.
-type Descriptor interface {
-	Descriptor() (*os.File, error)
-}
-
 // phases of a place.
 type phase int
 
@@ -89,26 +81,23 @@ func (p *place) Gone() <-chan struct{} { return p.gone }
 // Pulse does nothing: no library keeps this lock, only the life of those who hold the descriptor.
 func (p *place) Pulse() {}
 
-// Descriptor implements the interface of that name.
-func (p *place) Descriptor() (*os.File, error) {
-	type dup struct {
-		fd  int
-		err error
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), p.d.set.Timing.TryTimeout)
-	defer cancel()
-	got, late := do(ctx, p.lane, func() dup {
+var _ lock.Descriptor = (*place)(nil)
+
+// Descriptor gives a duplicate of the open file, close-on-exec, to be passed on: from Join on, whoever
+// else holds it (the guard) keeps the lock held when this process dies. The lock is free when the last of
+// them has closed it, or one has released it; closing the duplicate alone frees nothing. It is nil once
+// the place is left, or when no more files can be opened; the log says so.
+func (p *place) Descriptor() *os.File {
+	got := p.bounded(context.Background(), "duplicate its descriptor", func() answer {
 		if p.phase == ended {
-			return dup{err: p.lost("the place was left")}
+			return answer{err: p.lost("the place was left")}
 		}
 		fd, err := unix.FcntlInt(uintptr(p.store.fd), unix.F_DUPFD_CLOEXEC, 3)
-		return dup{fd, classify(p.d.path, "duplicate its descriptor", err)}
+		return answer{dup: fd, err: classify(p.d.path, "duplicate its descriptor", err)}
 	})
-	if late != nil {
-		return nil, hung(p.d.path, "duplicate its descriptor", late)
-	}
 	if got.err != nil {
-		return nil, got.err
+		p.d.set.Log("lock file: no descriptor to share", "path", p.d.path, "cause", got.err)
+		return nil
 	}
-	return os.NewFile(uintptr(got.fd), p.d.path), nil
+	return os.NewFile(uintptr(got.dup), p.d.path)
 }

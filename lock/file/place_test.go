@@ -76,6 +76,9 @@ func TestReplacedWhileWaiting(t *testing.T) {
 	if err := <-r.result; !errors.Is(err, lock.ErrPlaceLost) {
 		t.Fatalf("Await: %v, expected ErrPlaceLost", err)
 	}
+	if r.place.phase != ended {
+		t.Fatal("a lost place keeps its descriptor")
+	}
 }
 
 // waitsInKernel waits until this many are blocked in the kernel for the lock of the file.

@@ -92,11 +92,7 @@ func shareRole() error {
 	child.Env = append(os.Environ(), roleVar+"=keep")
 	child.Stdin = os.Stdin
 	if os.Getenv("PASS") != "" {
-		f, err := p.Descriptor()
-		if err != nil {
-			return err
-		}
-		child.ExtraFiles = []*os.File{f}
+		child.ExtraFiles = []*os.File{p.Descriptor()}
 	}
 	if err := child.Start(); err != nil {
 		return err

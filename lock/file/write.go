@@ -15,6 +15,7 @@ import (
 type answer struct {
 	now    snapshot
 	locked bool
+	dup    int
 	result lock.Result
 	err    error
 }
