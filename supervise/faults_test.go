@@ -174,36 +174,6 @@ func TestChangedCredentials(t *testing.T) {
 	})
 }
 
-// A task that does not die keeps Empty from being said, and is named, until it is gone.
-func TestStuckTask(t *testing.T) {
-	for _, isolate := range []string{IsolatePIDNS, IsolateNone} {
-		t.Run(isolate, func(t *testing.T) {
-			needRoot(t)
-			g := startGuard(t, options{})
-			started := g.begin(isolate, 0, time.Minute, "sh", "-c", "exec sleep 1000")
-			thaw := freeze(t, started.PID)
-			g.order(command{Op: "kill", Tenure: 1})
-			e := g.event(Stuck)
-			found := false
-			for _, pid := range e.PIDs {
-				found = found || pid == started.PID
-			}
-			if !found {
-				t.Errorf("stuck names %v, expected %d", e.PIDs, started.PID)
-			}
-			g.event(Stuck) // each second
-			for _, r := range g.backlog {
-				if r.Event != nil && r.Event.Kind == Empty {
-					t.Error("empty was said while a task lived")
-				}
-			}
-			thaw()
-			g.event(Exited)
-			g.event(Empty)
-		})
-	}
-}
-
 // A killed namespace is followed by a new one when something is started again, announced first.
 func TestNewNamespaceAfterKill(t *testing.T) {
 	needRoot(t)

@@ -233,9 +233,13 @@ func (g *guarded) cleanup() {
 		_ = syscall.Kill(g.pid, syscall.SIGKILL)
 		<-g.exited
 	}
-	for _, pid := range g.survivors() {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
-	}
+	eventually(g.t, "nothing is left behind", func() bool { // a shell may start the next sleep meanwhile
+		left := g.survivors()
+		for _, pid := range left {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		return len(left) == 0
+	})
 	if g.cgroup != "" {
 		if _, err := os.Stat(g.cgroup); err == nil {
 			g.t.Log("the guard was killed and left its cgroup")

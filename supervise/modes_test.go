@@ -114,14 +114,18 @@ func TestTmpfsIsNoCgroup(t *testing.T) {
 	}
 }
 
+// withoutUnified hides the v2 tree: the guard falls back to the freezer.
+func withoutUnified() []string {
+	return []string{"unshare", "--mount", "sh", "-c", `umount /sys/fs/cgroup/unified && exec "$@"`, "sh"}
+}
+
 func TestCgroupOneIsUsedAndRemoved(t *testing.T) {
 	needRoot(t)
 	if _, err := findCgroup(true); err != nil {
 		t.Skip("no freezer here: ", err)
 	}
 	exe := self(t)
-	// Without the v2 tree in sight the guard falls back to the freezer.
-	g := startGuard(t, options{wrap: []string{"unshare", "--mount", "sh", "-c", `umount /sys/fs/cgroup/unified && exec "$@"`, "sh"}})
+	g := startGuard(t, options{wrap: withoutUnified()})
 	d := g.prepare(IsolateCgroup, 0)
 	if d.Mode != ModeCgroup1 {
 		t.Fatalf("%+v", d)
@@ -144,7 +148,7 @@ func TestCgroupOneTakeOver(t *testing.T) {
 	if _, err := findCgroup(true); err != nil {
 		t.Skip("no freezer here: ", err)
 	}
-	g := startGuard(t, options{wrap: []string{"unshare", "--mount", "sh", "-c", `umount /sys/fs/cgroup/unified && exec "$@"`, "sh"}})
+	g := startGuard(t, options{wrap: withoutUnified()})
 	g.begin(IsolateCgroup, 0, time.Minute, self(t), "payload-under-test", "daemon")
 	eventually(t, "daemon", func() bool { return g.payloadProcesses() >= 3 })
 	stop(t, g.pid)

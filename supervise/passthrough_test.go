@@ -23,38 +23,6 @@ func wantNoFile(t *testing.T, path string) {
 	}
 }
 
-// freeze keeps a process from dying, as uninterruptible sleep does: SIGKILL waits for the thaw.
-func freeze(t *testing.T, pid int) (thaw func()) {
-	t.Helper()
-	dir := filepath.Join("/sys/fs/cgroup/freezer", "supervise-test-"+strconv.Itoa(os.Getpid()))
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		t.Skip("no cgroup v1 freezer to hold a process still: ", err)
-	}
-	write := func(name, text string) {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0); err != nil {
-			t.Error(err)
-		}
-	}
-	done := false
-	thaw = func() {
-		if !done {
-			done = true
-			write("freezer.state", "THAWED")
-		}
-	}
-	t.Cleanup(func() {
-		thaw()
-		eventually(t, "test's freezer can be removed", func() bool { return os.Remove(dir) == nil })
-	})
-	write("cgroup.procs", strconv.Itoa(pid))
-	write("freezer.state", "FROZEN")
-	eventually(t, "frozen", func() bool {
-		s, err := readWord(filepath.Join(dir, "freezer.state"))
-		return err == nil && s == "FROZEN"
-	})
-	return thaw
-}
-
 // output runs a payload to its end and returns what it wrote.
 func (g *guarded) output(isolate string, spec Spec) (string, Event) {
 	g.t.Helper()
