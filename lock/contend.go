@@ -100,10 +100,10 @@ func compete(ctx, patience context.Context, d Driver, place Place, o Options, on
 		}
 		return t, nil
 	}
+	leave(place, o)
 	if errors.Is(err, ErrPlaceLost) {
 		return nil, err
 	}
-	leave(place, o)
 	if errors.Is(err, ErrUnreachable) { // a new place may do better
 		return nil, fmt.Errorf("%w: %w", ErrPlaceLost, err)
 	}

@@ -229,7 +229,7 @@ func TestLostByTime(t *testing.T) {
 		s.mu.Unlock()
 		<-c.lost
 		n := c.count()
-		late := c.t.o.Clock().HolderSince(c.lease(n-1).Term)
+		late := c.t.o.Clock().HolderSince(c.lease(n - 1).Term)
 		if late < 0 || late > 2*time.Second+10*time.Millisecond {
 			t.Errorf("lost %v after T_term: expected at most one try's timeout", late)
 		}

@@ -109,6 +109,8 @@ func (g *guard) onLease(l Lease) {
 	}
 	if why != "" {
 		g.refuse(why)
+	} else { // so that the agent knows which deadline a guard that falls silent still goes by
+		g.out.put(Event{Kind: Leased, Tenure: l.Tenure, Kill: l.Kill})
 	}
 	g.watchDeadline()
 }

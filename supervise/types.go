@@ -70,6 +70,7 @@ const (
 	Stuck                               // PIDs: killed, not dead yet; repeated each second
 	Dead                                // Tenure: proven, and nothing starts in it again
 	Refused                             // Text: an order that the guard did not follow
+	Leased                              // Tenure, Kill: the guard goes by this deadline now
 )
 
 // Event is what the guard tells the agent.
@@ -84,6 +85,7 @@ type Event struct {
 	Signal syscall.Signal
 	PIDs   []int
 	Domain Domain
+	Kill   clock.Stamp
 	Text   string
 }
 

@@ -178,7 +178,7 @@ func (p packer) event(e Event) packer {
 	for _, pid := range e.PIDs {
 		p = p.int(pid)
 	}
-	return p.domain(e.Domain).str(e.Text)
+	return p.domain(e.Domain).stamp(e.Kill).str(e.Text)
 }
 
 func (u *unpacker) event() Event {
@@ -188,6 +188,6 @@ func (u *unpacker) event() Event {
 	for n := u.count(); n > 0 && !u.bad; n-- {
 		e.PIDs = append(e.PIDs, u.int())
 	}
-	e.Domain, e.Text = u.domain(), u.str()
+	e.Domain, e.Kill, e.Text = u.domain(), u.stamp(), u.str()
 	return e
 }

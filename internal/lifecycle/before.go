@@ -20,15 +20,22 @@ import (
 // look checks the mounts read-only before queueing, so that a node without the mount does not win the
 // lock again and again (T7).
 func (r *Runner) look() {
-	w, err := mountcheck.Watch(context.Background(), r.plan.Mounts)
-	if err != nil {
-		r.beside(func(context.Context) message {
-			return message{event: Failed, code: exit.Mount, reason: err.Error()}
-		})
-		return
-	}
-	r.seen.mounts = w
-	r.beside(func(ctx context.Context) message { return r.mountsRight(ctx) })
+	r.besideAlways(func(ctx context.Context) message {
+		// The watch outlives this phase, unless the phase ends before it stands.
+		life, end := context.WithCancel(context.Background())
+		stood := context.AfterFunc(ctx, end)
+		w, err := mountcheck.Watch(life, r.plan.Mounts)
+		if err != nil || !stood() {
+			end()
+			return message{event: Failed, code: exit.Mount, reason: fmt.Sprintf("cannot watch the mounts: %v", err)}
+		}
+		return message{then: func() {
+			r.seen.mounts = w
+			if r.phase == Looking {
+				r.beside(r.mountsRight)
+			}
+		}}
+	})
 }
 
 // mountsRight is one look at all mounts, within the mount budget.
@@ -207,7 +214,7 @@ func (r *Runner) extend(l lock.Lease) {
 
 // recheck looks at the mounts again now that the lease runs.
 func (r *Runner) recheck() {
-	r.beside(func(ctx context.Context) message { return r.mountsRight(ctx) })
+	r.beside(r.mountsRight)
 }
 
 // LockCode maps what the lock package says to an exit code.

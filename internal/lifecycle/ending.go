@@ -58,14 +58,14 @@ func how(p supervise.Proof, err error) string {
 	return p.How
 }
 
-// watchGuard takes over from a guard that is silent: past the kill time, or asked to kill and without an
-// answer (it may be stopped).
+// watchGuard takes over from a guard that is silent: past the kill time that it goes by itself, or asked to
+// kill and without an answer (it may be stopped).
 func (r *Runner) watchGuard() {
 	if r.domain.gone || r.hold.tenure == nil {
 		return
 	}
 	now, t := r.clock(), r.plan.Lock.Options.Timing
-	k := r.hold.lease.Kill
+	k := r.domain.goesBy
 	pastKill := !k.IsZero() && !r.domain.killed && len(r.domain.stuck) == 0 && r.mayRun() && now.Reached(k.Add(t.KillBudget/4))
 	silent := !r.domain.askedAt.IsZero() && now.HolderSince(r.domain.askedAt) > t.KillBudget+t.Margin
 	if !pastKill && !silent {

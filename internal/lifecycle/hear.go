@@ -151,6 +151,8 @@ func (r *Runner) hearKilling(e supervise.Event) {
 		r.domain.askedAt.Boot, r.domain.askedAt.Raw = 0, 0
 		r.domain.stuck = nil
 		r.handle(message{event: Dead})
+	case supervise.Leased:
+		r.domain.goesBy = e.Kill
 	case supervise.Refused:
 		r.log.Warn("the guard refused an order", "why", e.Text)
 	}

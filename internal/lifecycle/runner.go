@@ -55,6 +55,7 @@ type domain struct {
 	info     supervise.Domain
 	gone     bool // guard dead or taken over
 	events   <-chan supervise.Event
+	goesBy   clock.Stamp // the kill time that the guard has accepted last
 	askedAt  clock.Stamp // when the guard was asked to kill; zero: not waiting for an answer
 	killed   bool        // the guard said that its deadline kill began
 	drained  bool

@@ -179,10 +179,10 @@ func TestTLS(t *testing.T) {
 
 // TestNoTLSHere: TLS towards a server without it is said.
 func TestNoTLSHere(t *testing.T) {
-	s := testkit.SharedEtcd(t)
+	s, name := testkit.SharedEtcd(t), fresh(t)
 	set := settings(t, 5*time.Second)
 	set.TLS.CA = testkit.NewPKI(t).CA()
-	_, err := open(t, set, t.Name(), s.Addr()).Join(bounded(t))
+	_, err := open(t, set, name, s.Addr()).Join(bounded(t))
 	if !errors.Is(err, lock.ErrUnreachable) || !contains(fmt.Sprint(err), "--lock-ca") {
 		t.Errorf("Join gave %v, expected ErrUnreachable with --lock-ca", err)
 	}

@@ -120,10 +120,10 @@ func TestCompactionWhileWaiting(t *testing.T) {
 
 // TestDeletedBeforeTheWatch: what happens between the look at the queue and the watch is not missed.
 func TestDeletedBeforeTheWatch(t *testing.T) {
-	s := testkit.SharedEtcd(t)
-	a := hold(t, open(t, settings(t, 60*time.Second), t.Name(), s.Addr()))
+	s, name := testkit.SharedEtcd(t), fresh(t)
+	a := hold(t, open(t, settings(t, 60*time.Second), name, s.Addr()))
 	px := newProxy(t, s.Addr())
-	next := join(t, open(t, settings(t, 60*time.Second), t.Name(), px.addr()))
+	next := join(t, open(t, settings(t, 60*time.Second), name, px.addr()))
 	px.delay(a.key, func() { ctl(t, s, "del", a.key) })
 	if err := testkit.Recv(t, 5*time.Second, "the grant", awaiting(t, next)); err != nil {
 		t.Fatal(err)
@@ -142,9 +142,9 @@ func requests(t *testing.T, s *testkit.EtcdServer) (kv, keep float64) {
 // TestWaiterKeepsLease: a waiter that nobody pulses or keeps alive stays in the queue for longer than its
 // lease, and asks for little.
 func TestWaiterKeepsLease(t *testing.T) {
-	s := testkit.SharedEtcd(t)
-	a := hold(t, open(t, settings(t, 20*time.Second), t.Name(), s.Addr()))
-	next := join(t, open(t, settings(t, 2*time.Second), t.Name(), s.Addr()))
+	s, name := testkit.SharedEtcd(t), fresh(t)
+	a := hold(t, open(t, settings(t, 20*time.Second), name, s.Addr()))
+	next := join(t, open(t, settings(t, 2*time.Second), name, s.Addr()))
 	granted := awaiting(t, next)
 	kv, keep := requests(t, s)
 	select {
@@ -166,9 +166,9 @@ func TestWaiterKeepsLease(t *testing.T) {
 
 // TestDeletedWhileWaiting: a waiter whose key alone was deleted learns so though the one ahead stays.
 func TestDeletedWhileWaiting(t *testing.T) {
-	s := testkit.SharedEtcd(t)
-	hold(t, open(t, settings(t, 20*time.Second), t.Name(), s.Addr()))
-	next := join(t, open(t, settings(t, 2*time.Second), t.Name(), s.Addr()))
+	s, name := testkit.SharedEtcd(t), fresh(t)
+	hold(t, open(t, settings(t, 20*time.Second), name, s.Addr()))
+	next := join(t, open(t, settings(t, 2*time.Second), name, s.Addr()))
 	result := awaiting(t, next)
 	testkit.Wait(t, limit, func() (bool, string) { return next.Ahead() != lock.Waiter{}, "the waiter does not wait" })
 	ctl(t, s, "del", next.key)

@@ -13,8 +13,8 @@ import (
 
 // TestReleaseIsOneRevision: the record is written and the key deleted at the same revision (E2).
 func TestReleaseIsOneRevision(t *testing.T) {
-	s := testkit.SharedEtcd(t)
-	d := open(t, settings(t, 20*time.Second), t.Name(), s.Addr()).(*driver)
+	s, name := testkit.SharedEtcd(t), fresh(t)
+	d := open(t, settings(t, 20*time.Second), name, s.Addr()).(*driver)
 	p := hold(t, d)
 	w := d.follow(bounded(t), d.conns.all[0].client, p.key, p.raw, clientv3.WithFilterPut())
 	defer w.stop()
@@ -26,8 +26,8 @@ func TestReleaseIsOneRevision(t *testing.T) {
 
 // TestKeyTakenByAnother: a key of our name that is not the one we made is no key of ours (W1).
 func TestKeyTakenByAnother(t *testing.T) {
-	s := testkit.SharedEtcd(t)
-	p := hold(t, open(t, settings(t, 20*time.Second), t.Name(), s.Addr()))
+	s, name := testkit.SharedEtcd(t), fresh(t)
+	p := hold(t, open(t, settings(t, 20*time.Second), name, s.Addr()))
 	v := write(t, p, "one", lock.Version{}, lock.Committed).Version
 	ctl(t, s, "del", p.key)
 	testkit.Recv(t, limit, "Gone", done(p.Gone()))
@@ -37,15 +37,15 @@ func TestKeyTakenByAnother(t *testing.T) {
 	if err := p.Leave(bounded(t)); err != nil {
 		t.Fatal(err)
 	}
-	if n := keys(t, s, t.Name()+"/"); n != 1 {
+	if n := keys(t, s, name+"/"); n != 1 {
 		t.Fatal("Leave deleted a key that is not ours")
 	}
 }
 
 // TestWriteAfterTheCallersTime: a try whose time is over sends nothing.
 func TestWriteAfterTheCallersTime(t *testing.T) {
-	s := testkit.SharedEtcd(t)
-	p := hold(t, open(t, settings(t, 20*time.Second), t.Name(), s.Addr()))
+	s, name := testkit.SharedEtcd(t), fresh(t)
+	p := hold(t, open(t, settings(t, 20*time.Second), name, s.Addr()))
 	ctx, cancel := context.WithCancel(bounded(t))
 	cancel()
 	if r, err := p.Write(ctx, []byte("late"), lock.Version{}); r.Outcome != lock.Ambiguous || err == nil {
@@ -59,12 +59,12 @@ func TestWriteAfterTheCallersTime(t *testing.T) {
 // TestNextInLineIsTold: the one behind a newly granted contender watches the record at once, not only when
 // it looks again by itself.
 func TestNextInLineIsTold(t *testing.T) {
-	s := testkit.SharedEtcd(t)
+	s, name := testkit.SharedEtcd(t), fresh(t)
 	set := settings(t, 60*time.Second) // so that no keep-alive comes in between
-	a := hold(t, open(t, set, t.Name(), s.Addr()))
-	b := join(t, open(t, set, t.Name(), s.Addr()))
+	a := hold(t, open(t, set, name, s.Addr()))
+	b := join(t, open(t, set, name, s.Addr()))
 	granted := awaiting(t, b)
-	c := join(t, open(t, set, t.Name(), s.Addr()))
+	c := join(t, open(t, set, name, s.Addr()))
 	saw := make(chan lock.Version, 10)
 	seeing(t, c, saw)
 	testkit.Wait(t, limit, func() (bool, string) { return c.Ahead() != lock.Waiter{}, "c does not wait" })

@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"strings"
 	"sync"
@@ -21,6 +22,9 @@ func timing(hold time.Duration) lock.Timing {
 		KillBudget: 100 * time.Millisecond, Margin: 50 * time.Millisecond, HoldMax: time.Minute,
 	}
 }
+
+// fresh names a lock that no other test uses, nor the same one run again: the server is shared.
+func fresh(t *testing.T) string { return fmt.Sprintf("%s-%x", t.Name(), time.Now().UnixNano()) }
 
 func settings(t *testing.T, hold time.Duration) lock.Settings {
 	return lock.Settings{Timing: timing(hold), Holder: t.Name(), Node: "n1", Clock: clock.Now, Log: quiet(t).log}

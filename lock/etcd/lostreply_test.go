@@ -14,13 +14,13 @@ import (
 // TestLostReplyOfJoin: the key was made though the reply was lost; it is found by its name and queues
 // once.
 func TestLostReplyOfJoin(t *testing.T) {
-	s := testkit.SharedEtcd(t)
+	s, name := testkit.SharedEtcd(t), fresh(t)
 	px := newProxy(t, s.Addr())
 	heard := px.loseReply(mark + "{")
-	d := open(t, settings(t, 5*time.Second), t.Name(), px.addr())
+	d := open(t, settings(t, 5*time.Second), name, px.addr())
 	p := hold(t, d)
 	testkit.Recv(t, limit, "the put", done(heard))
-	if n := keys(t, s, t.Name()+"/"); n != 1 {
+	if n := keys(t, s, name+"/"); n != 1 {
 		t.Fatalf("%d keys in the queue, expected 1", n)
 	}
 	write(t, p, "one", lock.Version{}, lock.Committed)
@@ -28,9 +28,9 @@ func TestLostReplyOfJoin(t *testing.T) {
 
 // TestLostReplyOfWrite: the try is ambiguous, was sent once, and its own content shows in the next try.
 func TestLostReplyOfWrite(t *testing.T) {
-	s := testkit.SharedEtcd(t)
+	s, name := testkit.SharedEtcd(t), fresh(t)
 	px := newProxy(t, s.Addr())
-	p := hold(t, open(t, settings(t, 5*time.Second), t.Name(), px.addr()))
+	p := hold(t, open(t, settings(t, 5*time.Second), name, px.addr()))
 	base := write(t, p, "base", lock.Version{}, lock.Committed).Version
 	px.loseReply("second")
 	r, err := p.Write(bounded(t), []byte("second"), base)
@@ -43,16 +43,16 @@ func TestLostReplyOfWrite(t *testing.T) {
 		t.Fatalf("record is %q, expected the write whose reply was lost", r.Current.Data)
 	}
 	write(t, p, "third", r.Current.Version, lock.Committed)
-	if out := ctl(t, s, "get", "-w", "fields", t.Name()+".interlock"); !strings.Contains(out, "\"Version\" : 3\n") {
+	if out := ctl(t, s, "get", "-w", "fields", name+".interlock"); !strings.Contains(out, "\"Version\" : 3\n") {
 		t.Fatalf("expected three writes of the record in all:\n%s", out)
 	}
 }
 
 // TestLostReplyOfRelease: the lock is free, the record says so, and asking again shows that the key went.
 func TestLostReplyOfRelease(t *testing.T) {
-	s := testkit.SharedEtcd(t)
+	s, name := testkit.SharedEtcd(t), fresh(t)
 	px := newProxy(t, s.Addr())
-	p := hold(t, open(t, settings(t, 5*time.Second), t.Name(), px.addr()))
+	p := hold(t, open(t, settings(t, 5*time.Second), name, px.addr()))
 	base := write(t, p, "base", lock.Version{}, lock.Committed).Version
 	px.loseReply("drained")
 	release(t, p, "drained", base, lock.Ambiguous)
@@ -66,11 +66,11 @@ func TestLostReplyOfRelease(t *testing.T) {
 
 // TestPutThatFailed: a key whose put failed does not stay in the queue.
 func TestPutThatFailed(t *testing.T) {
-	s := testkit.SharedEtcd(t)
+	s, name := testkit.SharedEtcd(t), fresh(t)
 	px := newProxy(t, s.Addr())
 	set := settings(t, 20*time.Second)
 	set.Timing.TryTimeout = 300 * time.Millisecond
-	d := open(t, set, t.Name(), px.addr())
+	d := open(t, set, name, px.addr())
 	heard := px.loseReply(mark + "{")
 	joined := make(chan error, 1)
 	go func() { _, err := d.Join(bounded(t)); joined <- err }()
@@ -81,7 +81,7 @@ func TestPutThatFailed(t *testing.T) {
 	}
 	px.thaw()
 	testkit.Wait(t, limit, func() (bool, string) {
-		return keys(t, s, t.Name()+"/") == 0, "the key of the failed Join is still in the queue"
+		return keys(t, s, name+"/") == 0, "the key of the failed Join is still in the queue"
 	})
 }
 

@@ -14,11 +14,11 @@ import (
 // TestHungServerOfTwo: when the server in use hangs, the lock is kept through the other one, and the time
 // between two acknowledged heartbeats stays under a third of the lease.
 func TestHungServerOfTwo(t *testing.T) {
-	s := testkit.SharedEtcd(t)
+	s, name := testkit.SharedEtcd(t), fresh(t)
 	a, b := newProxy(t, s.Addr()), newProxy(t, s.Addr())
 	set := settings(t, 6*time.Second)
 	set.Timing.TryTimeout = 2 * time.Second // more than a quarter of the lease
-	p := hold(t, open(t, set, t.Name(), a.addr(), b.addr()))
+	p := hold(t, open(t, set, name, a.addr(), b.addr()))
 	v := write(t, p, "one", lock.Version{}, lock.Committed).Version
 	for _, hung := range []*proxy{a, b} {
 		hung.freeze()
@@ -39,9 +39,9 @@ func TestHungServerOfTwo(t *testing.T) {
 
 // TestMemberWithoutLeader: a member that answers but lost its quorum is left for the next one.
 func TestMemberWithoutLeader(t *testing.T) {
-	s := testkit.SharedEtcd(t)
+	s, name := testkit.SharedEtcd(t), fresh(t)
 	alone := newRefuser(t, rpctypes.ErrGRPCNoLeader)
-	d := open(t, settings(t, 6*time.Second), t.Name(), alone.ln.Addr().String(), s.Addr())
+	d := open(t, settings(t, 6*time.Second), name, alone.ln.Addr().String(), s.Addr())
 	if _, err := d.Join(bounded(t)); !errors.Is(err, lock.ErrUnreachable) {
 		t.Fatalf("Join gave %v, expected ErrUnreachable", err)
 	}
@@ -50,11 +50,11 @@ func TestMemberWithoutLeader(t *testing.T) {
 
 // TestHungServerAtStart: a server that takes connections and never answers does not cost a whole try.
 func TestHungServerAtStart(t *testing.T) {
-	s := testkit.SharedEtcd(t)
+	s, name := testkit.SharedEtcd(t), fresh(t)
 	a := newProxy(t, s.Addr())
 	a.freeze()
 	began := time.Now()
-	hold(t, open(t, settings(t, 6*time.Second), t.Name(), a.addr(), "127.0.0.1:1", s.Addr()))
+	hold(t, open(t, settings(t, 6*time.Second), name, a.addr(), "127.0.0.1:1", s.Addr()))
 	if took := time.Since(began); took > time.Second {
 		t.Fatalf("the first server hangs, the second refuses: the lock came after %v", took)
 	}
@@ -63,10 +63,10 @@ func TestHungServerAtStart(t *testing.T) {
 
 // TestHungServerWhileWaiting: a waiter whose server hangs silently learns of the grant through the other.
 func TestHungServerWhileWaiting(t *testing.T) {
-	s := testkit.SharedEtcd(t)
-	holder := hold(t, open(t, settings(t, 20*time.Second), t.Name(), s.Addr()))
+	s, name := testkit.SharedEtcd(t), fresh(t)
+	holder := hold(t, open(t, settings(t, 20*time.Second), name, s.Addr()))
 	a := newProxy(t, s.Addr())
-	next := join(t, open(t, settings(t, 3*time.Second), t.Name(), a.addr(), s.Addr()))
+	next := join(t, open(t, settings(t, 3*time.Second), name, a.addr(), s.Addr()))
 	granted := awaiting(t, next)
 	testkit.Wait(t, limit, func() (bool, string) { return next.Ahead() != lock.Waiter{}, "the waiter does not wait" })
 	a.freeze()
@@ -81,9 +81,9 @@ func TestHungServerWhileWaiting(t *testing.T) {
 
 // TestRefusedOfTwo: a server that is down costs no try.
 func TestRefusedOfTwo(t *testing.T) {
-	s := testkit.SharedEtcd(t)
+	s, name := testkit.SharedEtcd(t), fresh(t)
 	began := time.Now()
-	p := hold(t, open(t, settings(t, 20*time.Second), t.Name(), "127.0.0.1:1", s.Addr()))
+	p := hold(t, open(t, settings(t, 20*time.Second), name, "127.0.0.1:1", s.Addr()))
 	write(t, p, "one", lock.Version{}, lock.Committed)
 	if took := time.Since(began); took > time.Second {
 		t.Fatalf("took %v", took)
@@ -92,8 +92,8 @@ func TestRefusedOfTwo(t *testing.T) {
 
 // TestDiagnoseOneDown: each server has its own line, the rights are tried through one that is up.
 func TestDiagnoseOneDown(t *testing.T) {
-	s := testkit.SharedEtcd(t)
-	d := open(t, settings(t, 20*time.Second), t.Name(), "127.0.0.1:1", s.Addr())
+	s, name := testkit.SharedEtcd(t), fresh(t)
+	d := open(t, settings(t, 20*time.Second), name, "127.0.0.1:1", s.Addr())
 	mustDiagnose(t, d, fail, "127.0.0.1:1")
 	if hasLeaseDefect(s.Version(t)) { // an old one, which does not tell its quota either
 		mustDiagnose(t, d, warn, "3.4.31")
@@ -101,7 +101,7 @@ func TestDiagnoseOneDown(t *testing.T) {
 	}
 	mustDiagnose(t, d, ok, "may read and write")
 	mustDiagnose(t, d, ok, "no alarm")
-	if n := keys(t, s, t.Name()); n != 0 {
+	if n := keys(t, s, name); n != 0 {
 		t.Errorf("the diagnosis left %d keys", n)
 	}
 }
@@ -110,7 +110,7 @@ func TestDiagnoseOneDown(t *testing.T) {
 // etcdctl waits for our key.
 func TestForeignAhead(t *testing.T) {
 	s := testkit.SharedEtcd(t)
-	name := t.Name()
+	name := fresh(t)
 	foreign := etcdctlLock(t, s, name)
 	testkit.Wait(t, limit, func() (bool, string) { return keys(t, s, name+"/") == 1, "etcdctl has no key" })
 	p := join(t, open(t, settings(t, 20*time.Second), name, s.Addr()))

@@ -39,6 +39,7 @@ type faulty struct {
 	todo   fault
 	hits   int
 	dials  int
+	zxids  []int64       // what each new connection said that it had seen
 	events int           // watch events that went to the client
 	hit    chan struct{} // one value per hit
 	held   chan struct{} // closed: what was swallowed is let through
@@ -148,6 +149,11 @@ func (p *pair) requests() {
 		frame, err := readRaw(p.client)
 		if err != nil {
 			return
+		}
+		if first && len(frame) >= 16 {
+			p.f.mu.Lock()
+			p.f.zxids = append(p.f.zxids, int64(binary.BigEndian.Uint64(frame[8:])))
+			p.f.mu.Unlock()
 		}
 		if !first && len(frame) >= 12 {
 			xid, code := int32(binary.BigEndian.Uint32(frame[4:])), int32(binary.BigEndian.Uint32(frame[8:]))

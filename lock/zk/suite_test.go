@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
-	"regexp"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -105,22 +103,6 @@ func watchesOf(t testing.TB, server *testkit.ZKServer, path string) int {
 		}
 	}
 	return n
-}
-
-var metric = regexp.MustCompile(`(?m)^(\w+)\s+(\d+)`)
-
-// mntr reads one number of the server's.
-func mntr(t testing.TB, server *testkit.ZKServer, name string) int64 {
-	t.Helper()
-	for _, m := range metric.FindAllStringSubmatch(server.FourLetter(t, "mntr"), -1) {
-		if m[1] == name {
-			n, err := strconv.ParseInt(m[2], 10, 64)
-			must(t, err)
-			return n
-		}
-	}
-	t.Fatalf("mntr has no %s", name)
-	return 0
 }
 
 func settingsACL() []gozk.ACL { return gozk.WorldACL(gozk.PermAll) }
