@@ -49,6 +49,9 @@ func (w *Watcher) run(t *target) {
 			return
 		case r := <-t.reads:
 			r.reply <- t.read(w.ctx, r)
+		case done := <-t.looks:
+			t.examine(w.ctx)
+			close(done)
 		case <-patience.C:
 		case <-tick.C:
 			t.examine(w.ctx)

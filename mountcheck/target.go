@@ -15,7 +15,8 @@ type target struct {
 	want   Expect // Path is the mountpoint without symbolic links
 	prober prober
 	reads  chan readRequest
-	kick   chan struct{} // examine now
+	kick   chan struct{}      // examine now
+	looks  chan chan struct{} // examine now, and say when done
 
 	mu     sync.Mutex // held for no call that can hang
 	state  state
@@ -43,7 +44,7 @@ type writes struct {
 }
 
 func newTarget(v *env, e Expect) *target {
-	t := &target{want: e, prober: prober{env: v, mount: e.Path}, reads: make(chan readRequest), kick: make(chan struct{}, 1)}
+	t := &target{want: e, prober: prober{env: v, mount: e.Path}, reads: make(chan readRequest), kick: make(chan struct{}, 1), looks: make(chan chan struct{})}
 	t.state.life = finding(e.Path, Unknown, "not looked at yet")
 	return t
 }
@@ -166,6 +167,20 @@ func (t *target) verdict(now time.Time) Finding {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.verdictLocked(now)
+}
+
+// plain is the latest finding without patience: for a start, a bad answer counts at once.
+func (t *target) plain() Finding {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.state.table.Kind != OK {
+		return t.state.table
+	}
+	f := t.state.life
+	if f.Kind == OK {
+		f.Detail = t.state.table.Detail
+	}
+	return f
 }
 
 func (t *target) verdictLocked(now time.Time) Finding {

@@ -67,6 +67,35 @@ func (w *Watcher) State() []Finding {
 	return append(out, w.plan.fixed...)
 }
 
+// Look examines every mount once more through the helpers that are there, and gives what they found, as
+// the function Look does. A mount that has not answered when ctx ends is Hung.
+func (w *Watcher) Look(ctx context.Context) []Finding {
+	out := make([]Finding, len(w.plan.targets), len(w.plan.targets)+len(w.plan.fixed))
+	var wait sync.WaitGroup
+	for i, t := range w.plan.targets {
+		wait.Go(func() { out[i] = w.lookAt(ctx, t) })
+	}
+	wait.Wait()
+	return append(out, w.plan.fixed...)
+}
+
+func (w *Watcher) lookAt(ctx context.Context, t *target) Finding {
+	done := make(chan struct{})
+	select {
+	case t.looks <- done:
+	case <-ctx.Done():
+		return finding(t.want.Path, Hung, "no answer in time")
+	case <-w.ctx.Done():
+		return finding(t.want.Path, Unknown, "the watch has ended")
+	}
+	select {
+	case <-done:
+		return t.plain()
+	case <-ctx.Done():
+		return finding(t.want.Path, Hung, "no answer in time")
+	}
+}
+
 // EnableWrites begins the write probe: in stateDir on its mount, and in the root of every other mount
 // whose options require rw. stateDir must exist by now.
 func (w *Watcher) EnableWrites(stateDir string) {

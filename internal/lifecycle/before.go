@@ -42,7 +42,7 @@ func (r *Runner) look() {
 func (r *Runner) mountsRight(ctx context.Context) message {
 	ctx, cancel := context.WithTimeout(ctx, r.plan.Budgets.Mount)
 	defer cancel()
-	if f, refused := mountcheck.Refusal(mountcheck.Look(ctx, r.plan.Mounts)); refused {
+	if f, refused := mountcheck.Refusal(r.seen.mounts.Look(ctx)); refused {
 		return message{event: Failed, code: findingCode(f), reason: findingText(f)}
 	}
 	return message{event: Done}

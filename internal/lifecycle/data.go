@@ -24,16 +24,22 @@ func (r *Runner) claim() {
 	wait := r.ask(worker.Request{Op: worker.OpClaim, StateDir: r.plan.State, Mount: r.stateMount(), Claim: &fence.Claim{
 		V: fence.ClaimVersion, Token: r.hold.tenure.Token(), Holder: o.Holder, Node: o.Node, BootID: o.BootID,
 		Lock: r.plan.Lock.Name, Since: time.Now().UTC(),
-	}}, r.plan.Budgets.Claim)
-	r.beside(func(ctx context.Context) message {
+	}, Data: r.plan.Data, Token: r.hold.tenure.Token(), When: r.plan.Restore.When, Script: len(r.plan.Restore.Exec) > 0}, r.plan.Budgets.Claim)
+	r.next(func(ctx context.Context) (func(), message) {
 		resp, err := wait(ctx)
 		if err == nil {
 			err = resp.Err()
 		}
-		if err != nil {
-			return message{event: Failed, code: claimCode(err), reason: fmt.Sprintf("cannot claim %s: %v", r.plan.State, err)}
+		if err == nil && r.plan.Data != "" && resp.Decision == nil {
+			err = errors.New("the worker decided nothing about the data")
 		}
-		return message{event: Done}
+		if err != nil {
+			return nil, message{event: Failed, code: claimCode(err), reason: fmt.Sprintf("cannot claim %s: %v", r.plan.State, err)}
+		}
+		return func() {
+			r.seen.decision = resp.Decision
+			r.report(message{event: Done})
+		}, message{}
 	})
 }
 
@@ -62,8 +68,8 @@ func claimCode(err error) int {
 	return exit.Mount
 }
 
-// restore decides by what is there, logs the decision, and runs the script as a transaction: state
-// `restoring`, script, state `clean`. Each step is one message to the loop, because only the loop starts
+// restore follows the decision that the claim's worker made, right after the claim, by what is there. The
+// script runs as a transaction: state `restoring`, script, state `clean`. Each step is one message to the loop, because only the loop starts
 // processes.
 func (r *Runner) restore() {
 	if r.plan.State != "" {
@@ -73,19 +79,18 @@ func (r *Runner) restore() {
 		r.beside(func(context.Context) message { return message{event: Done} })
 		return
 	}
-	r.restoreStep(worker.OpInspect, nil, func(resp worker.Response) {
-		d := *resp.Decision
-		r.seen.restored(d)
-		r.log.Info("restore decision", "action", string(d.Action), "why", d.Reason)
-		switch d.Action {
-		case restore.None:
-			r.report(message{event: Done})
-		case restore.Refuse:
-			r.report(message{event: Failed, code: exit.Restore, reason: d.Reason})
-		default:
-			r.restoreStep(worker.OpBegin, &d, func(worker.Response) { r.restoreScript(&d) })
-		}
-	})
+	d := r.seen.decision
+	r.log.Info("restore decision", "action", string(d.Action), "why", d.Reason)
+	switch d.Action {
+	case restore.None:
+		r.beside(func(context.Context) message { return message{event: Done} })
+	case restore.Refuse:
+		r.beside(func(context.Context) message {
+			return message{event: Failed, code: exit.Restore, reason: d.Reason}
+		})
+	default:
+		r.restoreStep(worker.OpBegin, d, func(worker.Response) { r.restoreScript(d) })
+	}
 }
 
 func (r *Runner) restoreScript(d *restore.Decision) {
@@ -111,9 +116,6 @@ func (r *Runner) restoreStep(op string, d *restore.Decision, then func(worker.Re
 		resp, err := wait(ctx)
 		if err == nil {
 			err = resp.Err()
-		}
-		if err == nil && op == worker.OpInspect && resp.Decision == nil {
-			err = errors.New("the worker decided nothing")
 		}
 		if err != nil {
 			return nil, message{event: Failed, code: exit.Restore, reason: fmt.Sprintf("restore, %s: %v", op, err)}

@@ -121,8 +121,6 @@ func (s *seen) queuedBehind(log *slog.Logger) func(lock.Waiter) {
 	}
 }
 
-func (s *seen) restored(d restore.Decision) { s.decision = &d }
-
 // badMount names a mount that is lost, empty if none is.
 func (s *seen) badMount() string {
 	if s.mounts == nil {

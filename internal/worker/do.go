@@ -66,7 +66,10 @@ func (r Request) check() error {
 func (r Request) carryOut() (Response, error) {
 	switch r.Op {
 	case OpClaim:
-		return Response{}, fence.WriteClaim(r.StateDir, *r.Claim)
+		if err := fence.WriteClaim(r.StateDir, *r.Claim); err != nil || r.Data == "" {
+			return Response{}, err
+		}
+		return r.inspect(), nil
 	case OpReadClaim:
 		c, found, err := fence.ReadClaim(r.StateDir)
 		if err != nil || !found {
@@ -74,9 +77,7 @@ func (r Request) carryOut() (Response, error) {
 		}
 		return Response{Claim: &c}, nil
 	case OpInspect:
-		look := restore.Inspect(r.Data, r.StateDir, r.Token)
-		decision := restore.Decide(look, r.When, r.Script)
-		return Response{Look: &look, Decision: &decision}, nil
+		return r.inspect(), nil
 	case OpBegin:
 		return Response{}, restore.Begin(r.target(), *r.Want)
 	case OpCommit:
@@ -96,6 +97,12 @@ func (r Request) commit() (Response, error) {
 	}
 	look, err := restore.Commit(r.target())
 	return Response{Look: &look}, err
+}
+
+func (r Request) inspect() Response {
+	look := restore.Inspect(r.Data, r.StateDir, r.Token)
+	decision := restore.Decide(look, r.When, r.Script)
+	return Response{Look: &look, Decision: &decision}
 }
 
 func (r Request) target() restore.Target {

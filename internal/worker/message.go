@@ -23,7 +23,7 @@ const MaxRequest = 1 << 20
 
 // Operations.
 const (
-	OpClaim     = "claim"     // write Claim into StateDir
+	OpClaim     = "claim"     // write Claim into StateDir; with Data: then inspect too, one process less at a start
 	OpReadClaim = "readclaim" // read the claim in StateDir
 	OpInspect   = "inspect"   // look at Data and decide; changes nothing
 	OpBegin     = "begin"     // carry out Want as far as the start of the script
