@@ -71,11 +71,6 @@ func inheritedFiles(except int) ([]int, error) {
 	return found, nil
 }
 
-func ownsForeground() bool {
-	group, err := unix.IoctlGetInt(0, unix.TIOCGPGRP)
-	return err == nil && group == unix.Getpgrp()
-}
-
 // layout places std at 0 to 2, the control end at the lowest free number, and, for those that get
 // them, the inherited descriptors at their own numbers. Everything else of ours is close-on-exec.
 func (n *nursery) layout(std [3]uintptr, control uintptr, inherit bool) (files []uintptr, slot int) {

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -120,6 +121,30 @@ func sameSet(a, b []string) bool {
 	slices.Sort(a)
 	slices.Sort(b)
 	return slices.Equal(a, b)
+}
+
+// Signals that were blocked when we started are blocked in the payload, and no others. (Those that end
+// a Go program, TERM among them, are unblocked by its runtime before any code of ours runs.)
+func TestBlockedSignals(t *testing.T) {
+	eachMode(t, func(t *testing.T, isolate string) {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		var old unix.Sigset_t
+		block := unix.Sigset_t{}
+		block.Val[0] = 1<<(uint(unix.SIGUSR2)-1) | 1<<(uint(unix.SIGWINCH)-1)
+		if err := unix.PthreadSigmask(unix.SIG_BLOCK, &block, &old); err != nil {
+			t.Fatal(err)
+		}
+		g := startGuard(t, options{})
+		if err := unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil); err != nil {
+			t.Fatal(err)
+		}
+		send(t, g.pid, syscall.SIGTERM)
+		g.event(SignalReceived)
+		if out, e := g.output(isolate, payloadSpec("grep", "SigBlk", "/proc/self/status")); out != "SigBlk:\t0000000008000800\n" {
+			t.Errorf("%q %+v", out, e)
+		}
+	})
 }
 
 func TestEnvironmentIsScrubbed(t *testing.T) {
