@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net/url"
+	"strings"
 
 	"github.com/interlock-run/interlock/internal/clock"
 	"github.com/interlock-run/interlock/internal/config"
@@ -18,10 +18,7 @@ import (
 
 // openDriver opens the lock service that the URL names.
 func openDriver(ctx context.Context, cfg config.Config, log *slog.Logger) (lock.Driver, error) {
-	u, err := url.Parse(cfg.Lock.URL)
-	if err != nil {
-		return nil, exit.Withf(exit.Config, "lock %q: %w", cfg.Lock.URL, err)
-	}
+	u := lockURL(cfg.Lock.URL)
 	s, err := lockSettings(cfg, log)
 	if err != nil {
 		return nil, err
@@ -59,11 +56,19 @@ func lockSettings(cfg config.Config, log *slog.Logger) (lock.Settings, error) {
 	return s, nil
 }
 
-// lockName is the lock without credentials, as INTERLOCK_LOCK and the claim carry it.
-func lockName(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return raw
+// lockURL takes apart a URL whose form the configuration has checked. net/url knows one host only, and
+// refuses several in brackets.
+func lockURL(raw string) *url.URL {
+	scheme, rest, _ := strings.Cut(raw, "://")
+	hosts, path, found := strings.Cut(rest, "/")
+	if found {
+		path = "/" + path
 	}
-	return fmt.Sprintf("%s://%s%s", u.Scheme, u.Host, u.Path)
+	return &url.URL{Scheme: scheme, Host: hosts, Path: path}
+}
+
+// lockName is the lock as INTERLOCK_LOCK and the claim carry it. A URL has no place for credentials.
+func lockName(raw string) string {
+	u := lockURL(raw)
+	return u.Scheme + "://" + u.Host + u.Path
 }

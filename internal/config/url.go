@@ -26,6 +26,9 @@ func lockURL(v any) string {
 	if scheme == "file" {
 		return fileURL(hosts, name)
 	}
+	if scheme == "etcd" {
+		name = strings.TrimPrefix(name, "/") // etcd://host//a/b: etcd's keys may begin with a slash
+	}
 	return serviceURL(hosts, name)
 }
 
