@@ -10,10 +10,10 @@ import (
 
 // Operation numbers of ZooKeeper's protocol that faults are aimed at.
 const (
-	codeCreate  = 1
-	codeSetData = 5
-	codeMulti   = 14
-	xidEvent    = -1
+	codeCreate   = 1
+	codeChildren = 12
+	codeMulti    = 14
+	xidEvent     = -1
 )
 
 // A fault is what happens to the reply of one request that the server has applied.
