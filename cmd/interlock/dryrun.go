@@ -30,11 +30,7 @@ func dryRun(c *cli.Context, cfg config.Config) error {
 	}
 	fmt.Fprintf(out, "lock     %s: %s\n", plan.Lock.Name, lockLine(ctx, cfg))
 	if bad, refused := mountcheck.Refusal(found); refused {
-		code := exit.Mount
-		if bad.Kind == mountcheck.NoData {
-			code = exit.Restore
-		}
-		return exit.Withf(code, "the run would end here: %s: %s: %s", bad.Path, bad.Detail, bad.Do)
+		return exit.Withf(lifecycle.FindingCode(plan.Mounts, bad), "the run would end here: %s: %s: %s", bad.Path, bad.Detail, bad.Do)
 	}
 	if err := dryRestore(ctx, out.Write, plan); err != nil {
 		return err

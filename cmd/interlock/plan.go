@@ -102,7 +102,7 @@ func stateDir(cfg config.Config, log *slog.Logger) (string, error) {
 	}
 	m, err := mountcheck.Trace(data)
 	if err != nil {
-		return "", exit.Withf(exit.Mount, "cannot tell which mount holds %s: %w: name one by --state-dir", data, err)
+		return "", exit.Withf(exit.Restore, "cannot tell which mount holds %s: %w: check that each directory of the path may be entered", data, err)
 	}
 	named := false
 	for _, e := range cfg.Storage.Mounts {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -43,13 +44,17 @@ func (r *Runner) mountsRight(ctx context.Context) message {
 	ctx, cancel := context.WithTimeout(ctx, r.plan.Budgets.Mount)
 	defer cancel()
 	if f, refused := mountcheck.Refusal(r.seen.mounts.Look(ctx)); refused {
-		return message{event: Failed, code: findingCode(f), reason: findingText(f)}
+		return message{event: Failed, code: FindingCode(r.plan.Mounts, f), reason: findingText(f)}
 	}
 	return message{event: Done}
 }
 
-func findingCode(f mountcheck.Finding) int {
-	if f.Kind == mountcheck.NoData {
+// FindingCode is the exit code of a finding that forbids a start: what is not known of the data directory
+// itself is the restore's, everything else the mount's.
+func FindingCode(c mountcheck.Config, f mountcheck.Finding) int {
+	named := slices.ContainsFunc(c.Expect, func(e mountcheck.Expect) bool { return e.Path == f.Path })
+	unreadable := f.Kind == mountcheck.Denied || f.Kind == mountcheck.Stale || f.Kind == mountcheck.Erroring
+	if f.Kind == mountcheck.NoData || unreadable && f.Path == c.Data && !named {
 		return exit.Restore
 	}
 	return exit.Mount

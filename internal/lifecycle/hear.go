@@ -177,7 +177,7 @@ func (r *Runner) hearMount(f mountcheck.Finding, open bool) {
 	}
 	code := exit.MountLost
 	if r.phase < Launching {
-		code = findingCode(f)
+		code = FindingCode(r.plan.Mounts, f)
 	}
 	r.handle(message{event: MountLost, code: code, reason: findingText(f)})
 }
