@@ -21,11 +21,12 @@ build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/interlock ./cmd/interlock
 
 run: build
+	@CGO_ENABLED=0 $(GO) build -o bin/ledger ./examples/demo/ledger
 	@PATH="$(CURDIR)/bin:$$PATH" examples/demo/demo.sh
 
 # A built runner, not `go run`: that adds a line after the closing one.
 bin/testrun: FORCE
-	@$(GO) build -o $@ ./internal/testrun
+	@CGO_ENABLED=0 $(GO) build -o $@ ./internal/testrun
 
 test: bin/testrun
 	@bin/testrun
