@@ -93,6 +93,7 @@ type Event struct {
 const (
 	StageRefused = "refused"
 	StageExec    = "exec"
+	StageGate    = "gate" // our own gate ended before it had become the command
 )
 
 // Stages of Deadline.

@@ -78,6 +78,9 @@ func (r *Runner) hearStarted(e supervise.Event) {
 	if r.phase == Launching {
 		r.fire(Done, "")
 	}
+	if sig := r.domain.payload.due; sig != 0 {
+		r.sendPayload(sig)
+	}
 }
 
 func (r *Runner) hearStartFailed(e supervise.Event) {
@@ -90,6 +93,8 @@ func (r *Runner) hearStartFailed(e supervise.Event) {
 	switch {
 	case e.Stage == supervise.StageRefused:
 		code, why = exit.Lost, fmt.Sprintf("the guard refused to start %s: %s", r.plan.Payload.Name, e.Text)
+	case e.Stage == supervise.StageGate && r.domain.payload.signal != 0: // whoever told us told our gate too
+		code, why = exit.Signaled(int(r.domain.payload.signal)), fmt.Sprintf("stopped by %v before the payload was started", r.domain.payload.signal)
 	case e.Errno == syscall.ENOENT:
 		code, why = exit.NotFound, fmt.Sprintf("command %s not found: check the path, and PATH if it has no slash", r.plan.Payload.Name)
 	case e.Errno == syscall.EACCES:

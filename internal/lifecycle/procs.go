@@ -35,6 +35,7 @@ type payload struct {
 	pid     int
 	exited  bool
 	signal  syscall.Signal // what told us to stop, 0 for none
+	due     syscall.Signal // to be sent once it has become the command, 0 for none
 	started time.Time
 }
 

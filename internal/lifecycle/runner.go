@@ -93,7 +93,9 @@ func (r *Runner) Run() Verdict {
 	if err := r.prepare(); err != nil {
 		return Verdict{Code: exit.Code(err), Reason: err.Error()}
 	}
-	r.enter(Looking)
+	if r.phase != Finished { // told to stop meanwhile
+		r.enter(Looking)
+	}
 	for r.phase != Finished {
 		select {
 		case m := <-r.inbox:

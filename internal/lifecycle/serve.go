@@ -124,7 +124,12 @@ func (r *Runner) signalPayload() {
 	r.after(r.plan.Stop.Grace)
 }
 
+// sendPayload waits for the start: before it there is only our own gate, which takes a signal for nobody.
 func (r *Runner) sendPayload(sig syscall.Signal) {
+	if r.domain.payload.pid == 0 {
+		r.domain.payload.due = sig
+		return
+	}
 	if err := r.guard.Signal(payloadID, sig); err != nil {
 		r.log.Warn("cannot signal the payload", "signal", sig.String(), "cause", err)
 	}
