@@ -80,10 +80,26 @@ func EndLeftProcesses() error {
 	if ok {
 		return nil
 	}
-	errs := []error{errors.New("tests left processes behind, killed now")}
+	return errors.Join(errors.New("tests left processes behind, killed now"), endAll(left))
+}
+
+// endAll names the processes, kills them and waits until they are dead.
+func endAll(left []task) error {
+	var errs []error
 	for _, p := range left {
 		args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.pid))
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil // ended by itself meanwhile
+		}
 		errs = append(errs, fmt.Errorf("  %v %q", p, strings.ReplaceAll(string(args), "\x00", " ")), err, killTree(p.pid))
+	}
+	word, ok := Poll(settleLimit, func() (bool, string) {
+		reapOrphans()
+		rest := live(descendants(os.Getpid()))
+		return len(rest) == 0, fmt.Sprint(rest)
+	})
+	if !ok {
+		errs = append(errs, fmt.Errorf("  still running: %s", word))
 	}
 	return errors.Join(errs...)
 }

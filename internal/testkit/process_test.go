@@ -110,9 +110,9 @@ func TestLeftProcessesFailTheRun(t *testing.T) {
 		if !strings.Contains(p.Stderr(t), "left processes behind") {
 			t.Errorf("%s: stderr %q", mode, p.Stderr(t))
 		}
-	}
-	if left := Orphans(); len(left) > 0 {
-		t.Errorf("leaked processes not ended: %v", left)
+		if left := Orphans(); len(left) > 0 {
+			t.Errorf("%s: leaked processes not ended: %v", mode, left)
+		}
 	}
 }
 

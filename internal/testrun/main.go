@@ -58,6 +58,9 @@ func run(ctx context.Context, names []string) (int, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return 0, fmt.Errorf("cannot become a subreaper: %w", err)
 	}
+	if err := resetSignals(); err != nil {
+		return 0, err
+	}
 	before, err := testkit.TakeCensus()
 	if err != nil {
 		return 0, err
