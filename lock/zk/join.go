@@ -22,7 +22,7 @@ func (d *driver) Join(ctx context.Context) (lock.Place, error) {
 		switch {
 		case err == nil:
 			return p, nil
-		case ctx.Err() != nil:
+		case errors.Is(ctx.Err(), context.Canceled):
 			return nil, ctx.Err()
 		case errors.Is(err, lock.ErrPlaceLost) && bounded.Err() == nil:
 			d.set.Log("zk join begins anew", "error", err)
