@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"os"
 	"os/user"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -96,23 +98,39 @@ func storagePlan(cfg config.Config, log *slog.Logger) (mountcheck.Config, string
 
 // stateDir is where claim and state file lie; none where there is no data directory and none was named.
 func stateDir(cfg config.Config, log *slog.Logger) (string, error) {
-	data := cfg.Storage.Data
-	if cfg.Storage.StateDir != "" || data == "" {
-		return cfg.Storage.StateDir, nil
+	data, given := cfg.Storage.Data, cfg.Storage.StateDir
+	if data == "" {
+		return given, nil
 	}
 	m, err := mountcheck.Trace(data)
 	if err != nil {
 		return "", exit.Withf(exit.Restore, "cannot tell which mount holds %s: %w: check that each directory of the path may be entered", data, err)
 	}
-	named := false
-	for _, e := range cfg.Storage.Mounts {
-		named = named || e.Path == m.Point
+	named := slices.ContainsFunc(cfg.Storage.Mounts, func(e config.Mount) bool { return e.Path == m.Point })
+	if given != "" {
+		return given, checkStateDir(given, data, m, named)
 	}
-	dir, warning := restore.StateDirFor(data, m.Point, named)
+	// Beside a data directory that is itself a mountpoint is another filesystem, in a container one that
+	// is new at each start: what is known of an unfinished restore would not be there.
+	dir, warning := restore.StateDirFor(data, m.Point, named || m.Point == data)
 	if warning != "" {
 		log.Warn(warning)
 	}
 	return dir, nil
+}
+
+// checkStateDir refuses a state directory that was set by hand in a place where it cannot do its work.
+// That it lies on the mount is compared by mounts, not by text: there may be symbolic links in the path.
+func checkStateDir(dir, data string, m mountcheck.Mount, named bool) error {
+	on, err := mountcheck.Trace(dir)
+	if err != nil {
+		return exit.Withf(exit.Mount, "cannot tell which mount holds the state directory %s: %w: check that each directory of the path may be entered", dir, err)
+	}
+	mounted := named && on.Point != m.Point
+	if dir == filepath.Join(data, restore.StateDirName) {
+		mounted = m.Point == data
+	}
+	return exit.With(exit.Config, restore.CheckStateDir(dir, data, m.Point, mounted))
 }
 
 func bootID() (string, error) {
