@@ -66,7 +66,7 @@ func TestTokenEpochIsTheWayOut(t *testing.T) {
 	putClaim(t, s, claimOf("4711", s.Lock))
 	s.Run(t, "a").Expect(t, limit, 78)
 	b := s.Run(t, "b", scene.Flags("--token-epoch", "1"))
-	b.Serving(t)
+	alive(t, s, b)
 	if code := b.Stop(t); code != 0 {
 		t.Errorf("exit code %d: %s", code, b.ReasonText())
 	}
@@ -77,7 +77,7 @@ func TestHigherClaimWhileRunning(t *testing.T) {
 	t.Parallel()
 	s := scene.New(t)
 	a := s.Run(t, "a", s.Payload(t, "-ignore-term"), scene.Flags("--probe-period", "100ms"))
-	a.Serving(t)
+	alive(t, s, a)
 	putClaim(t, s, claimOf("9", s.Lock))
 	at := scene.Now()
 	wantReason(t, a.Expect(t, limit, 76), "other", "9")
@@ -94,7 +94,7 @@ func TestClaimNamesItsHolder(t *testing.T) {
 	t.Parallel()
 	s := scene.New(t)
 	a := s.Run(t, "a")
-	a.Serving(t)
+	alive(t, s, a)
 	for _, word := range []string{`"token":"1"`, `"holder":"a"`, s.Lock} {
 		if text := read(t, claimFile(s)); !strings.Contains(text, word) {
 			t.Errorf("claim %s has no %s", text, word)

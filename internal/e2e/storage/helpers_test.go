@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -185,4 +186,19 @@ func tree(t testing.TB, dir string) string {
 func lived(t testing.TB, s *scene.Scene, token uint64, since time.Duration) time.Duration {
 	t.Helper()
 	return s.Last(t, token) - since
+}
+
+// alive waits until the job serves and its payload has begun: before that a signal would find no handler.
+func alive(t testing.TB, s *scene.Scene, a *scene.Job) scene.Status {
+	t.Helper()
+	st := a.Serving(t)
+	testkit.Wait(t, limit, func() (bool, string) {
+		for _, l := range s.Lines(t) {
+			if l.Event == "begin" && strconv.FormatUint(l.Token, 10) == st.Lock.Token {
+				return true, ""
+			}
+		}
+		return false, a.Holder + "'s payload has not begun"
+	})
+	return st
 }
