@@ -37,8 +37,6 @@ type faulty struct {
 	conns  map[net.Conn]bool
 	code   int32
 	todo   fault
-	hits   int
-	dials  int
 	zxids  []int64       // what each new connection said that it had seen
 	events int           // watch events that went to the client
 	hit    chan struct{} // one value per hit
@@ -68,10 +66,10 @@ func (f *faulty) arm(code int32, what fault) {
 // release lets through what was swallowed.
 func (f *faulty) release() { f.once.Do(func() { close(f.held) }) }
 
-func (f *faulty) counts() (dials, events int) {
+func (f *faulty) notified() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.dials, f.events
+	return f.events
 }
 
 func (f *faulty) close() {
@@ -109,7 +107,6 @@ func (f *faulty) serve() {
 func (f *faulty) keep(conns ...net.Conn) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.dials++
 	for _, c := range conns {
 		if f.conns == nil {
 			c.Close()
@@ -129,7 +126,6 @@ func (f *faulty) take(match func(code int32, what fault) bool) fault {
 	}
 	what := f.todo
 	f.todo = pass
-	f.hits++
 	return what
 }
 

@@ -93,7 +93,7 @@ func (r *round) start(ctx context.Context, w *wire, h hello, server string) (*li
 		err = fmt.Errorf("%w: the server refused user %q: check --lock-user and --lock-password-file", lock.ErrCredentials, r.s.d.ident.user)
 	}
 	w.cut(err)
-	r.s.old.Go(func() { <-l.done })
+	r.s.all.Go(func() { <-l.done })
 	return nil, err
 }
 

@@ -28,7 +28,6 @@ type session struct {
 	d     *driver
 	pulse func() error // W4; nil where nothing is held
 	stop  context.CancelFunc
-	done  chan struct{} // the loop has ended
 	ended chan struct{} // closed with cause
 	zxid  atomic.Int64  // the last change seen: no server may show us an older state
 
@@ -39,7 +38,9 @@ type session struct {
 	trouble error         // the last failed attempts to connect
 	turn    chan struct{} // closed and replaced when cur or trouble changes
 
-	old sync.WaitGroup // links on their way out: the library takes up to a second, nobody waits for it but the end
+	// all is the loop, and links on their way out: the library takes up to a second for that, and nobody
+	// waits for it but the end.
+	all sync.WaitGroup
 }
 
 func (d *driver) newSession(pulse func() error) *session {
@@ -47,16 +48,14 @@ func (d *driver) newSession(pulse func() error) *session {
 	if pulse == nil {
 		pulse = func() error { return nil }
 	}
-	s := &session{d: d, pulse: pulse, stop: stop, done: make(chan struct{}), ended: make(chan struct{}),
+	s := &session{d: d, pulse: pulse, stop: stop, ended: make(chan struct{}),
 		turn: make(chan struct{})}
-	go s.run(ctx)
+	s.all.Go(func() { s.run(ctx) })
 	return s
 }
 
 // run connects until the session ends.
 func (s *session) run(ctx context.Context) {
-	defer close(s.done)
-	defer s.old.Wait()
 	r := &round{s: s, ring: ring{hosts: s.d.hosts}, since: time.Now()}
 	for s.alive(ctx) {
 		l, last, err := r.connect(ctx)
@@ -102,7 +101,7 @@ func (s *session) withdraw(l *link) {
 	s.trouble = passing{fmt.Errorf("%s: %w", l.server, l.wire.cause)}
 	s.notify()
 	s.mu.Unlock()
-	s.old.Go(func() { <-l.done })
+	s.all.Go(func() { <-l.done })
 	s.d.set.Log("zk connection lost", "server", l.server, "cause", l.wire.cause)
 }
 
@@ -165,7 +164,7 @@ func (s *session) end(cause error, goodbye bool) {
 		l.closeSession()
 	}
 	s.stop()
-	<-s.done
+	s.all.Wait()
 }
 
 // known returns the pinned session, zero before the first connection.

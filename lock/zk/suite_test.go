@@ -2,11 +2,10 @@ package zk
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/binary"
-	"fmt"
 	"net"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,9 +18,8 @@ import (
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
-var counter atomic.Int64 // a path of its own for each test, which share servers
-
-func freshPath() string { return fmt.Sprintf("/test/lock%d", counter.Add(1)) }
+// freshPath is of its own for each test, which share servers.
+func freshPath() string { return "/test/" + rand.Text() }
 
 // TestSuite is the contract, on a real server.
 func TestSuite(t *testing.T) {

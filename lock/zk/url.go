@@ -31,16 +31,13 @@ func ParseURL(raw string) (*url.URL, error) {
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
 		authority, path = rest[:i], rest[i:]
 	}
-	if strings.Contains(authority, "@") {
-		return nil, badURL("zk://…@…", "credentials do not belong into the URL: use --lock-user and --lock-password-file")
-	}
 	u, err := url.Parse("zk://host" + path)
 	if err != nil {
 		var in *url.Error
 		if errors.As(err, &in) {
 			err = in.Err
 		}
-		return nil, badURL(raw, err.Error())
+		return nil, badURL("zk://…"+path, err.Error())
 	}
 	u.Host = authority
 	_, err = checkURL(u)
@@ -53,15 +50,15 @@ func badURL(raw, why string) error {
 
 // checkURL reports everything that is wrong with a URL at once.
 func checkURL(u *url.URL) ([]host, error) {
+	if u.User != nil || strings.Contains(u.Host, "@") { // and never shown
+		return nil, badURL("zk://…@…", "credentials do not belong into the URL: use --lock-user and --lock-password-file")
+	}
 	var errs []error
 	bad := func(format string, args ...any) {
 		errs = append(errs, badURL(u.Scheme+"://"+u.Host+u.Path, fmt.Sprintf(format, args...)))
 	}
 	if u.Scheme != "zk" {
 		bad("scheme is %q, expected zk", u.Scheme)
-	}
-	if u.User != nil {
-		bad("credentials do not belong into the URL: use --lock-user and --lock-password-file")
 	}
 	if u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Opaque != "" {
 		bad("expected nothing after the path")

@@ -76,9 +76,8 @@ func firstLine(err error) error {
 // A URL that was built by hand is checked by Open as well.
 func TestOpenChecksURL(t *testing.T) {
 	for _, u := range []*url.URL{{Scheme: "zk", Host: "h", Path: ""}, {Scheme: "http", Host: "h", Path: "/x"},
-		{Scheme: "zk", Host: "h", Path: "/x", User: url.User("a")}} {
-		if _, err := Open(context.Background(), u, settings()); err == nil {
-			t.Errorf("%v is accepted", u)
-		}
+		{Scheme: "zk", Host: "h", Path: "/x", User: url.User("a")}, {Scheme: "zk", Host: "a:hunter2@h", Path: "/x"}} {
+		_, err := Open(context.Background(), u, settings())
+		judge(t, err, lock.ErrConfig)
 	}
 }
