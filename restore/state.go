@@ -90,7 +90,7 @@ func loadState(d *durable.Dir) (State, bool, error) {
 	return s, true, nil
 }
 
-const wayOut = "look whether the data is whole; if it is, remove the file, else empty the data directory first"
+const wayOut = "look whether the data is whole; if it is, remove the file " + StateFile + " in the state directory, else empty the data directory first"
 
 // storeState puts the state of this target into the state directory, durably.
 func storeState(d *durable.Dir, s State) error {
