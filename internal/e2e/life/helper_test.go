@@ -33,6 +33,11 @@ func help(args []string) int {
 		return 0
 	case "signals":
 		return noteSignals(args[1])
+	case "lines":
+		for i := range 2000 {
+			fmt.Fprintf(os.Stderr, "payload line %d %s\n", i, strings.Repeat("x", i%300))
+		}
+		return 0
 	}
 	return 99
 }
