@@ -6,10 +6,10 @@ export PATH := $(patsubst %/,%,$(dir $(GO))):$(PATH)
 
 # A machine may lack HOME, or have one that cannot be written: then Go's
 # caches lie in .cache/ here.
-writable = $(shell d='$(1)'; [ -n "$$d" ] && mkdir -p "$$d" 2>/dev/null && [ -w "$$d" ] && echo "$$d")
+writable = $(shell d='$(1)'; [ "$${d#/}" != "$$d" ] && mkdir -p "$$d" 2>/dev/null && [ -w "$$d" ] && echo "$$d")
 export GOCACHE := $(or $(call writable,$(shell $(GO) env GOCACHE 2>/dev/null)),$(CURDIR)/.cache/go-build)
 export GOMODCACHE := $(or $(call writable,$(shell $(GO) env GOMODCACHE 2>/dev/null)),$(CURDIR)/.cache/mod)
-export GOPATH := $(or $(shell $(GO) env GOPATH 2>/dev/null),$(CURDIR)/.cache/go)
+export GOPATH := $(or $(call writable,$(shell $(GO) env GOPATH 2>/dev/null)),$(CURDIR)/.cache/go)
 
 VERSION := $(or $(shell git describe --tags --always --dirty 2>/dev/null),unknown)
 LDFLAGS := -s -w -X main.buildVersion=$(VERSION)
