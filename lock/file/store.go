@@ -48,6 +48,9 @@ func (s *store) load() (snapshot, error) {
 	if !bytes.HasPrefix(buf, []byte(head)) {
 		return now, s.bad("it does not begin as a lock file of this format")
 	}
+	if n < fileSize { // made whole: what a cut took away may be the newest state
+		return now, s.bad(fmt.Sprintf("it was cut to %d bytes of %d", n, fileSize))
+	}
 	for i := range slots {
 		from := min(n, headSize+i*slotSize)
 		st, data, ok := decode(buf[from:min(n, from+slotSize)])
