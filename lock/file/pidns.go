@@ -1,6 +1,7 @@
 package file
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -47,7 +48,7 @@ func pidNamespaceEmpty(d Domain) (string, error) {
 func isOutside(pid string, namespace uint64) error {
 	is, err := inode(filepath.Join("/proc", pid, "ns/pid"))
 	switch {
-	case err == nil && is == namespace:
+	case err == nil && is == namespace && !isDead(pid):
 		return fmt.Errorf("process %s is in the earlier holder's PID namespace", pid)
 	case err == nil || hasEnded(err):
 		return nil
@@ -57,6 +58,15 @@ func isOutside(pid string, namespace uint64) error {
 		return nil
 	}
 	return fmt.Errorf("cannot tell the PID namespace of process %s: %w", pid, err)
+}
+
+// isDead tells a zombie without any thread left: nobody has taken its status, but it runs no more. The init
+// of a namespace comes to this only after the kernel has ended all others in it.
+func isDead(pid string) bool {
+	const state, threads = 0, 17 // fields after the name in parentheses
+	text, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
+	f := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	return err == nil && len(f) > threads && f[state] == "Z" && f[threads] == "1"
 }
 
 func hasEnded(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) }
