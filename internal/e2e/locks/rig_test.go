@@ -182,14 +182,17 @@ func stopped(t testing.TB, j *scene.Job) {
 	}
 }
 
-// killBoth kills guard and agent of a job at once, and gives the moment before.
+// killBoth kills guard and agent of a job at once, and gives the moment before. Both are stopped first: the
+// survivor of the moment in between would know what to do.
 func killBoth(t testing.TB, j *scene.Job) time.Duration {
 	t.Helper()
 	agent := j.Agent(t)
 	at := scene.Now()
-	for _, pid := range []int{j.Pid(), agent} {
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
+	for _, sig := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
+		for _, pid := range []int{agent, j.Pid()} {
+			if err := syscall.Kill(pid, sig); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	j.Wait(t, 5*time.Second)
