@@ -13,18 +13,16 @@ import (
 )
 
 // TakeOver ends the domain without the guard: the guard first (SIGKILL works on a stopped process),
-// and only once it is seen dead, so that it cannot start anything behind our back, the rest (E4). env
+// and only once it is seen dead, so that it cannot start anything behind our back, the proof (E4). env
 // is what every process of the domain has in its environment; it is all there is to go by in
 // subreaper mode (E5). The error is why nothing could be proven before ctx ended.
 func (l *Link) TakeOver(ctx context.Context, env []string) (Proof, error) {
 	if l.guardPID != 1 { // SIGKILL does not reach PID 1 from within; its gates keep the clock themselves
-		if err := l.killGuard(ctx); err != nil {
+		if err := l.killGuard(ctx, env); err != nil {
 			return Proof{How: "the guard did not die"}, err
 		}
 	}
-	l.mu.Lock()
-	d, init := l.domain, l.initFD
-	l.mu.Unlock()
+	d, init := l.known()
 	switch d.Mode {
 	case "":
 		return Proof{Proven: true, How: "nothing had been prepared, so nothing ran"}, nil
@@ -38,27 +36,71 @@ func (l *Link) TakeOver(ctx context.Context, env []string) (Proof, error) {
 	return endByEnvironment(ctx, env)
 }
 
+func (l *Link) known() (Domain, *os.File) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.domain, l.initFD
+}
+
 // killGuard also waits until everything that the guard had said is read: the last namespace that it
-// made was announced before anything ran in it.
-func (l *Link) killGuard(ctx context.Context) error {
+// made was announced before anything ran in it. A copy of the guard's end may outlive it, in a child
+// that is held between fork and exec: so it is our own end that is shut, once nothing more can come.
+func (l *Link) killGuard(ctx context.Context, env []string) error {
+	if err := signalFD(l.guard); err != nil {
+		return fmt.Errorf("guard %d: %w", l.guardPID, err)
+	}
+	l.strike(env)
 	if err := killFD(ctx, l.guard); err != nil {
 		return fmt.Errorf("guard %d: %w", l.guardPID, err)
+	}
+	var err error
+	if cerr := l.conn.raw.Control(func(fd uintptr) { err = unix.Shutdown(int(fd), unix.SHUT_RDWR) }); cerr != nil {
+		err = cerr
+	}
+	if err != nil && !errors.Is(err, unix.ENOTCONN) {
+		return fmt.Errorf("guard %d is dead but the link to it cannot be shut: %w", l.guardPID, err)
 	}
 	select {
 	case <-l.gone:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("guard %d is dead but its end of the link is held open: %w", l.guardPID, ctx.Err())
+		return fmt.Errorf("guard %d is dead but what it said has not been read: %w", l.guardPID, ctx.Err())
 	}
+}
+
+// strike kills what is known of the domain without waiting for the guard's death: one that is held by
+// the kernel runs none of our code any more, yet it may take longer to die than the deadline allows.
+// It proves nothing; the proof comes after, and kills again.
+func (l *Link) strike(env []string) {
+	switch d, init := l.known(); d.Mode {
+	case ModePIDNS:
+		if init != nil {
+			_ = signalFD(init)
+		}
+	case ModeCgroup2, ModeCgroup1:
+		(&cgroup{dir: d.Cgroup, v1: d.Mode == ModeCgroup1}).killGroup()
+	case ModeSubreaper:
+		if len(env) > 0 {
+			sweep(func() []task { return carriers(env) })
+		}
+	}
+}
+
+// signalFD kills by pidfd; a process that has gone is what was wanted.
+func signalFD(pidfd *os.File) error {
+	if err := unix.PidfdSendSignal(int(pidfd.Fd()), unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("cannot be killed: %w", err)
+	}
+	return nil
 }
 
 // killFD kills by pidfd and waits until it is readable: the process is dead, and for a namespace's
 // init so is everything in it.
 func killFD(ctx context.Context, pidfd *os.File) error {
-	fd := int(pidfd.Fd())
-	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("cannot be killed: %w", err)
+	if err := signalFD(pidfd); err != nil {
+		return err
 	}
+	fd := int(pidfd.Fd())
 	for ctx.Err() == nil {
 		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		n, err := unix.Poll(poll, int(tick/time.Millisecond))
