@@ -25,7 +25,7 @@ func inherit(r Record, own fence.Token, t Timing) inheritance {
 	writer := Owed{Token: r.Token, Node: r.Node, BootID: r.BootID, Volumes: r.Volumes}
 	switch {
 	case r.Token == own:
-		in.owed = scaled(max(r.wait(), t.Hold) + in.settle)
+		in.owed = Scaled(max(r.wait(), t.Hold) + in.settle)
 		in.owes = append(in.owes, writer)
 		in.why = "the record carries our own token before our first write"
 	case r.Phase == Drained:
@@ -33,14 +33,14 @@ func inherit(r Record, own fence.Token, t Timing) inheritance {
 		in.why = "the previous holder ended and drained"
 		return in
 	case r.Phase == Dead:
-		in.owed = scaled(in.settle)
+		in.owed = Scaled(in.settle)
 		in.owes = append(in.owes, writer)
 		in.why = "the previous holder is proven dead; settle only"
 	case r.Phase == Waiting:
 		in.owed = r.wait() + max(0, t.Settle-r.settle())
 		in.why = "a contender ended in its own hold-off; what it had left"
 	default:
-		in.owed = scaled(r.wait() + in.settle)
+		in.owed = Scaled(r.wait() + in.settle)
 		in.owes = append(in.owes, writer)
 		in.why = "the previous holder may still run"
 	}
@@ -58,7 +58,7 @@ func inheritNothing(t Timing, neverRan bool) inheritance {
 		hold = t.HoldMax
 	}
 	return inheritance{
-		owed: scaled(hold + t.Settle), settle: t.Settle, owes: []Owed{{Unknown: true}},
+		owed: Scaled(hold + t.Settle), settle: t.Settle, owes: []Owed{{Unknown: true}},
 		why: "no record, and no proof that nobody ever ran (`interlock lock init` avoids this wait at a first start)",
 	}
 }

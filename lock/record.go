@@ -93,7 +93,7 @@ func DecodeRecord(data []byte, t Timing) (Record, error) {
 		Holder string `json:"holder"`
 	}
 	if err := json.Unmarshal(data, &v); err != nil {
-		return Record{}, fmt.Errorf("%w: not JSON (%v), %d bytes: see `interlock lock show`, then repair or remove it by hand with no holder running", ErrBadRecord, err, len(data))
+		return Record{}, fmt.Errorf("%w: not JSON (%v), %d bytes: `interlock lock show` prints it; repair or remove it by hand, with no holder running", ErrBadRecord, err, len(data))
 	}
 	if v.V != recordVersion {
 		return Record{}, fmt.Errorf("%w: format v=%d written by %q, this program reads v=%d: run the same release on every node", ErrBadRecord, v.V, v.Holder, recordVersion)
@@ -131,8 +131,8 @@ func (r Record) validate(t Timing) error {
 func (r Record) wait() time.Duration   { return time.Duration(r.WaitMS) * time.Millisecond }
 func (r Record) settle() time.Duration { return time.Duration(r.SettleMS) * time.Millisecond }
 
-// scaled is d on a clock that may run fast by rho while the holder's runs slow by rho, rounded up.
-func scaled(d time.Duration) time.Duration {
+// Scaled is d on a clock that may run fast by rho while the holder's runs slow by rho, rounded up.
+func Scaled(d time.Duration) time.Duration {
 	return time.Duration(math.Ceil(float64(d) * (1 + 2*clock.Rho)))
 }
 

@@ -44,6 +44,7 @@ type lockView struct {
 	// HeartbeatAge is since the record was last written.
 	HeartbeatAge float64 `json:"heartbeat_age_seconds,omitempty"`
 	RecordError  string  `json:"record_error,omitempty"`
+	RecordRaw    string  `json:"record_raw,omitempty"` // where it cannot be understood
 }
 
 type lockWaiter struct {
@@ -92,10 +93,13 @@ func viewOf(name string, v lock.View, t lock.Timing) lockView {
 	view.HeartbeatAge = v.RecordAge.Seconds()
 	r, err := lock.DecodeRecord(v.Record.Data, t)
 	if err != nil {
-		view.RecordError = err.Error()
+		view.RecordError, view.RecordRaw = err.Error(), string(v.Record.Data)
 		return view
 	}
 	view.Record = &r
+	if !r.At.IsZero() { // the writer's own clock says more than what services keep of times
+		view.HeartbeatAge = max(0, time.Since(r.At).Seconds())
+	}
 	return view
 }
 
@@ -118,7 +122,7 @@ func printView(out io.Writer, v lockView) error {
 	}
 	switch {
 	case v.RecordError != "":
-		fmt.Fprintf(w, "record\t%s\n", v.RecordError)
+		fmt.Fprintf(w, "record\t%s\n\t%q\n", v.RecordError, v.RecordRaw)
 	case v.Record == nil:
 		fmt.Fprintln(w, "record\tnone: a first start waits the hold, unless `interlock lock init` made one")
 	default:
@@ -156,6 +160,9 @@ func lockInit(c *cli.Context) error {
 		return exit.With(lifecycle.LockCode(err), err)
 	}
 	if !created {
+		if _, err := lock.DecodeRecord(existing.Data, o.Timing); err != nil {
+			return exit.With(exit.Config, err)
+		}
 		fmt.Fprintf(c.App.Writer, "%s: there is a state record already (%d bytes); it was not changed\n", lockName(cfg.Lock.URL), len(existing.Data))
 		return nil
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/internal/health"
 	"github.com/interlock-run/interlock/internal/lifecycle"
+	"github.com/interlock-run/interlock/lock"
 	"github.com/interlock-run/interlock/supervise"
 )
 
@@ -95,7 +97,11 @@ func follow(cfg config.Config, plan lifecycle.Plan, log *slog.Logger) error {
 	}
 	announce(log, cfg, plan)
 	v := runner.Run()
-	log.Info("ended", "code", v.Code, "reason", v.Reason)
+	level := slog.LevelError // an end of our own making is said at every log level
+	if v.Payload || v.Code == exit.OK {
+		level = slog.LevelInfo
+	}
+	log.Log(context.Background(), level, "ended", "code", v.Code, "reason", v.Reason)
 	return verdictError(v)
 }
 
@@ -124,7 +130,7 @@ func announce(log *slog.Logger, cfg config.Config, p lifecycle.Plan) {
 	t := p.Lock.Options.Timing
 	log.Info("starting", "version", thisBuild().Version, "lock", p.Lock.Name, "holder", p.Lock.Options.Holder, "node", p.Lock.Options.Node,
 		"wait", cfg.Lock.Wait, "data", p.Data, "state_dir", p.State, "restore", p.Restore.When, "hold", t.Hold.String(),
-		"take_over_within", (t.ServerTimeout() + t.Hold + t.Settle).Round(time.Second).String(), "command", p.Payload.Name)
+		"take_over_within", (t.ServerTimeout() + lock.Scaled(t.Hold+t.Settle)).Round(time.Second).String(), "command", p.Payload.Name)
 }
 
 // reasonLimit is what Kubernetes keeps of a termination message.

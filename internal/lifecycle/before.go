@@ -118,15 +118,8 @@ func (r *Runner) stateShared() bool {
 // networkVolumes are the mounts whose late writes a successor may have to wait for.
 func (r *Runner) networkVolumes() []string {
 	var vs []string
-	paths := []string{}
-	if r.plan.Data != "" {
-		paths = append(paths, r.plan.Data)
-	}
-	for _, e := range r.plan.Mounts.Expect {
-		paths = append(paths, e.Path)
-	}
 	known := map[string]bool{}
-	for _, p := range paths {
+	for _, p := range r.protected() {
 		m, err := mountcheck.Trace(p)
 		if err != nil {
 			r.log.Warn("cannot trace a path to its mount; it is recorded as a network volume", "path", p, "cause", err)
@@ -137,9 +130,25 @@ func (r *Runner) networkVolumes() []string {
 		if !known[m.Point] {
 			known[m.Point] = true
 			vs = append(vs, m.Source+" "+m.Point)
+			r.seen.network = append(r.seen.network, p)
 		}
 	}
 	return vs
+}
+
+// protected are the paths that the payload may write to, as far as we were told.
+func (r *Runner) protected() []string {
+	var ps []string
+	if r.plan.Data != "" {
+		ps = append(ps, r.plan.Data)
+	}
+	if r.plan.State != "" {
+		ps = append(ps, filepath.Dir(r.plan.State)) // it need not exist yet itself
+	}
+	for _, e := range r.plan.Mounts.Expect {
+		ps = append(ps, e.Path)
+	}
+	return ps
 }
 
 // adopt takes the granted tenure; its token is the tenure's name towards the guard.

@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 
@@ -117,6 +118,9 @@ func (r *Runner) hearExited(e supervise.Event) {
 	if e.Status.Signaled() {
 		m.reason = fmt.Sprintf("%s was ended by signal %d (%v)", r.plan.Payload.Name, int(e.Status.Signal()), e.Status.Signal())
 	}
+	if r.verdict == nil {
+		r.verdict = &Verdict{Code: m.code, Reason: m.reason, Payload: true}
+	}
 	r.handle(m)
 }
 
@@ -143,11 +147,13 @@ func (r *Runner) hearKilling(e supervise.Event) {
 		}
 		r.handle(message{event: LeaseLost, code: exit.Lost, reason: "lease lost: no heartbeat was acknowledged in time"})
 	case supervise.Stuck:
+		if !slices.Equal(r.domain.stuck, e.PIDs) {
+			r.log.Error("killed, but not dead: the lock is kept and renewed until they are", "pids", e.PIDs)
+		}
 		r.domain.stuck = e.PIDs
 		if !r.domain.askedAt.IsZero() {
 			r.domain.askedAt = r.clock()
 		}
-		r.log.Error("killed, but not dead: the lock is kept and renewed until they are", "pids", e.PIDs)
 	case supervise.Empty:
 		r.domain.askedAt.Boot, r.domain.askedAt.Raw = 0, 0
 		r.domain.stuck = nil

@@ -94,6 +94,7 @@ type Deps struct {
 
 // A Verdict is how the run ended: the exit code, and one line for people.
 type Verdict struct {
-	Code   int
-	Reason string
+	Code    int
+	Reason  string
+	Payload bool // it is the payload's own end, and not ours
 }

@@ -99,6 +99,9 @@ func (r *Runner) watchClaim(ctx context.Context) message {
 
 // stop is the ordinary stop: pre_stop hook, the stop signal, --stop-grace; heartbeats go on.
 func (r *Runner) stop() {
+	if r.plan.State != "" {
+		r.beside(r.watchClaim)
+	}
 	h := r.plan.Hooks.PreStop
 	if len(h.Exec) == 0 || r.domain.payload.pid == 0 {
 		r.signalPayload()

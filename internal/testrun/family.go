@@ -19,7 +19,10 @@ type family struct {
 // list: it is every package that no other family has, so none is forgotten.
 func families() []family {
 	return []family{
-		{"run", []string{"cmd", "internal/e2e", "internal/testkit"}, []string{"zookeeper", "etcd", "system"}},
+		{"locks", []string{"internal/e2e/locks"}, []string{"zookeeper", "etcd", "system"}},
+		{"run", []string{"cmd", "internal/e2e/life", "internal/testkit"}, []string{"zookeeper", "etcd", "system"}},
+		{"storage", []string{"internal/e2e/storage"}, []string{"etcd", "system"}},
+		{"guard", []string{"internal/e2e/guard"}, []string{"etcd", "system"}},
 		{"zk", []string{"lock/zk"}, []string{"zookeeper"}},
 		{"etcd", []string{"lock/etcd"}, []string{"etcd"}},
 		{"supervise", []string{"supervise", "internal/role"}, []string{"system"}},
