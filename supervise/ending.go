@@ -39,7 +39,7 @@ func (g *guard) onKill(tenure uint64, final bool) {
 func (g *guard) beginKill() {
 	if !g.end.killing {
 		now := time.Now()
-		g.end.killing, g.end.since, g.end.nextStuck = true, now, now.Add(time.Second)
+		g.end.killing, g.end.since, g.end.nextStuck = true, now, now.Add(g.stuckPeriod())
 	}
 	if g.choice.killer != nil {
 		g.choice.killer.kill()
@@ -84,9 +84,15 @@ func (g *guard) isEmpty() bool {
 	return g.choice.killer == nil || len(g.children) == 0 && g.choice.killer.empty()
 }
 
+// stuckPeriod stays well below the kill budget: an agent that hears nothing for longer than that takes
+// over from a guard that it must believe to be stopped.
+func (g *guard) stuckPeriod() time.Duration {
+	return min(time.Second, max(g.set.KillBudget/2, 2*tick))
+}
+
 func (g *guard) reportStuck() {
 	if now := time.Now(); now.After(g.end.nextStuck) {
-		g.end.nextStuck = now.Add(time.Second)
+		g.end.nextStuck = now.Add(g.stuckPeriod())
 		g.out.put(Event{Kind: Stuck, Tenure: g.lease.tenure, PIDs: g.choice.killer.alive()})
 	}
 }
@@ -142,35 +148,13 @@ func (g *guard) verdict() int {
 		return status.ExitStatus()
 	case status.Exited():
 		g.explain("internal: the agent exited with code " + strconv.Itoa(status.ExitStatus()) + " before the end of the run; everything was killed")
+	case !g.end.started && isStop(os.Signal(status.Signal())): // it went to the whole tree, before the agent could catch it
+		g.explain("stopped by signal " + strconv.Itoa(int(status.Signal())) + " before anything was started")
+		return exitSignaled + int(status.Signal())
 	default:
 		g.explain("internal: the agent was ended by signal " + strconv.Itoa(int(status.Signal())) + "; everything was killed")
 	}
 	return exitInternal
-}
-
-// explain writes one line to stderr and to the reason file, which is never made unless asked for.
-func (g *guard) explain(text string) {
-	complain(text)
-	if g.set.ReasonFile == "" {
-		return
-	}
-	flags := os.O_WRONLY | os.O_TRUNC | unix.O_NONBLOCK
-	if g.set.ReasonCreate {
-		flags |= os.O_CREATE
-	}
-	f, err := os.OpenFile(g.set.ReasonFile, flags, 0o644)
-	if os.IsNotExist(err) {
-		return
-	}
-	if err == nil {
-		_, err = f.WriteString(text + "\n")
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
-	}
-	if err != nil {
-		complain("cannot write the reason file: " + err.Error())
-	}
 }
 
 // crash is the end after a panic: kill, prove, 70.
@@ -188,7 +172,9 @@ func (g *guard) crash(cause any) int {
 		g.reapAll()
 		time.Sleep(tick) // nothing reports the last one's end in every mode
 	}
-	signalPID(g.agent.pid, unix.SIGKILL)
+	if !g.agent.reaped { // else the number may be another's by now
+		signalPID(g.agent.pid, unix.SIGKILL)
+	}
 	for _, c := range g.children {
 		_ = c.gate.close() // so that its reader ends
 	}
@@ -203,6 +189,9 @@ func (g *guard) reapAll() {
 		if err != nil && err != unix.EINTR || pid == 0 {
 			return
 		}
+		if pid == g.agent.pid {
+			g.agent.reaped = true
+		}
 		if ns := g.choice.ns; ns != nil && ns.now != nil && pid == ns.now.pid {
 			ns.now.reaped, ns.now.eof = true, true
 			ns.over()
@@ -214,7 +203,7 @@ func (g *guard) reapAll() {
 func (g *guard) cleanup() {
 	if g.choice.killer != nil {
 		if err := g.choice.killer.close(); err != nil {
-			complain("cannot remove " + g.choice.domain.Cgroup + ": " + err.Error())
+			inTime(func() { complain("cannot remove " + g.choice.domain.Cgroup + ": " + err.Error()) })
 		}
 	}
 	_ = g.agent.link.close() // readers end with it

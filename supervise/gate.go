@@ -80,7 +80,7 @@ func holdSignals() {
 }
 
 func awaitGo(c *conn) (pass, error) {
-	m, err := c.recv(make([]byte, 16<<10))
+	m, err := c.recv(make([]byte, maxMessage))
 	if err != nil {
 		return pass{}, err
 	}

@@ -43,6 +43,28 @@ func TestReasonFile(t *testing.T) {
 	wantNoFile(t, absent)
 }
 
+// A reason file whose reader does not read (or a hung filesystem) does not keep the guard from its end.
+func TestReasonFileThatBlocks(t *testing.T) {
+	needRoot(t)
+	path := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Open(path, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	for err == nil {
+		_, err = unix.Write(fd, make([]byte, 4096))
+	}
+	g := startGuard(t, options{})
+	g.order(command{Op: "prepare", Settings: Settings{Isolate: IsolateNone, ReasonFile: path}})
+	g.event(Ready)
+	send(t, g.agent, syscall.SIGKILL)
+	g.wantCode(70)
+}
+
 // A panic anywhere in the guard kills the domain, proves it, and is exit code 70.
 func TestPanicKillsFirst(t *testing.T) {
 	eachMode(t, func(t *testing.T, isolate string) {
@@ -260,6 +282,50 @@ func TestAgentEndsBeforeAnythingStarted(t *testing.T) {
 	g = startGuard(t, options{})
 	send(t, g.agent, syscall.SIGKILL)
 	g.wantCode(70)
+}
+
+// A signal to the whole tree finds the agent before it can catch any: that is a stop, not a fault.
+func TestAgentStoppedBeforeItCouldCatchSignals(t *testing.T) {
+	for code, wrap := range map[int]string{143: "kill -TERM $$", 130: "kill -INT $$", 70: "kill -SEGV $$"} {
+		g := &guard{agent: &agentProcess{reaped: true}}
+		g.agent.status = endOf(t, wrap)
+		if got := g.verdict(); got != code {
+			t.Errorf("%s: code %d, expected %d", wrap, got, code)
+		}
+		g.end.started = true
+		if got := g.verdict(); got != 70 {
+			t.Errorf("%s after a start: code %d, expected 70", wrap, got)
+		}
+	}
+}
+
+func endOf(t *testing.T, script string) unix.WaitStatus {
+	t.Helper()
+	p, err := os.StartProcess("/bin/sh", []string{"sh", "-c", script}, &os.ProcAttr{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := p.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return unix.WaitStatus(state.Sys().(syscall.WaitStatus))
+}
+
+// A user may be in very many groups: the go with all of them must be read whole.
+func TestGateWithManyGroups(t *testing.T) {
+	needRoot(t)
+	c := &Credential{UID: 65534, GID: 65534}
+	for i := range uint32(8000) {
+		c.Groups = append(c.Groups, 1<<28+i)
+	}
+	near, pid := gateAlone(t, "true")
+	if err := near.send(pack(msgGo).pass(pass{until: clock.Now().Add(time.Minute), parent: os.Getpid(), credential: c})); err != nil {
+		t.Fatal(err)
+	}
+	if st := waitFor(t, pid); !st.Exited() || st.ExitStatus() != 0 {
+		t.Errorf("gate ended with %#x", uint32(st))
+	}
 }
 
 // The agent leaves without Finish although something was started: everything is killed, and 70.

@@ -67,11 +67,9 @@ func (g *guard) busy() bool {
 }
 
 func (g *guard) onSignal(sig syscall.Signal) {
-	for _, stop := range stopSignals() {
-		if sig == stop {
-			g.out.put(Event{Kind: SignalReceived, Signal: sig})
-			return
-		}
+	if isStop(sig) {
+		g.out.put(Event{Kind: SignalReceived, Signal: sig})
+		return
 	}
 	g.signalPayload(sig)
 }

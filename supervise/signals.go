@@ -12,11 +12,21 @@ const (
 	exitInternal    = 70
 	exitLost        = 76
 	exitCannotStart = 126
+	exitSignaled    = 128 // and the signal's number
 )
 
 // stopSignals are for the agent to decide about.
 func stopSignals() []os.Signal {
 	return []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT}
+}
+
+func isStop(sig os.Signal) bool {
+	for _, stop := range stopSignals() {
+		if sig == stop {
+			return true
+		}
+	}
+	return false
 }
 
 // forwarded signals mean something to a payload and nothing to us.

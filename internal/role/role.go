@@ -19,6 +19,9 @@ func init() {
 	if run := of(os.Args); run != nil {
 		os.Exit(guarded(run))
 	}
+	if len(os.Args) > 0 && os.Args[0] == supervise.RoleAgent {
+		supervise.IgnoreStopSignals() // before the long part of its start
+	}
 }
 
 // of names the role of a process; nil is the full program (the agent too).
