@@ -126,5 +126,8 @@ func printStatus(out io.Writer, st lifecycle.Status) error {
 	if len(st.Stuck) > 0 {
 		fmt.Fprintf(w, "STUCK\t%v: killed but not dead; the lock is kept\n", st.Stuck)
 	}
+	if st.Drain != "" {
+		fmt.Fprintf(w, "DRAIN\toverdue: %s\n", st.Drain)
+	}
 	return w.Flush()
 }

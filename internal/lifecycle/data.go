@@ -16,6 +16,7 @@ import (
 // claim writes the token into the state directory, by a worker: a higher one there means that this
 // holder must not start.
 func (r *Runner) claim() {
+	r.traceBases()
 	if r.plan.State == "" {
 		r.beside(func(context.Context) message { return message{event: Done} })
 		return

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/interlock-run/interlock/internal/exit"
-	"github.com/interlock-run/interlock/internal/worker"
 	"github.com/interlock-run/interlock/lock"
 	"github.com/interlock-run/interlock/supervise"
 )
@@ -92,81 +91,6 @@ func (r *Runner) mayRun() bool {
 	return r.hold.writes && r.phase >= Claiming && r.phase <= Draining
 }
 
-// drain runs the post_stop hook and syncs the protected mounts, as workers, heartbeats going on (E3). A
-// mount that was lost, or a guard that is gone, cannot be drained: the record will say dead.
-func (r *Runner) drain() {
-	r.domain.drained = false
-	if r.domain.gone || r.hold.lost {
-		r.beside(func(context.Context) message { return message{event: Done} })
-		return
-	}
-	r.next(func(ctx context.Context) (func(), message) {
-		if r.plan.Lock.Options.ProvenEmpty != nil {
-			// What starts now lives in a new domain; the empty old one on record must not speak for it.
-			if err := r.hold.tenure.WithdrawDomain(ctx); err != nil {
-				return nil, message{event: Failed}
-			}
-		}
-		return r.postStop, message{}
-	})
-}
-
-func (r *Runner) postStop() {
-	h := r.plan.Hooks.PostStop
-	if len(h.Exec) == 0 || r.domain.payload.id == 0 {
-		r.sync()
-		return
-	}
-	wait := r.command(h.Exec, h.Timeout)
-	r.next(func(ctx context.Context) (func(), message) {
-		if err := wait(ctx); err != nil && ctx.Err() == nil {
-			r.log.Warn("hook failed", "hook", "post_stop", "command", h.Exec[0], "cause", err)
-		}
-		return r.sync, message{}
-	})
-}
-
-// sync is the drain itself. Plain local disks have nothing to drain.
-func (r *Runner) sync() {
-	paths := r.drainPaths()
-	switch {
-	case r.seen.badMount() != "":
-		r.log.Warn("not drained: a mount is lost", "mount", r.seen.badMount())
-		r.report(message{event: Done})
-		return
-	case len(paths) == 0 || !r.hold.writes:
-		r.domain.drained = true
-		r.report(message{event: Done})
-		return
-	}
-	wait := r.ask(worker.Request{Op: worker.OpDrain, Paths: paths}, r.plan.Budgets.Drain)
-	r.next(func(ctx context.Context) (func(), message) {
-		resp, err := wait(ctx)
-		if err == nil {
-			err = resp.Err()
-		}
-		return func() {
-			if err != nil {
-				r.log.Warn("not drained", "paths", paths, "cause", err)
-			}
-			r.domain.drained = err == nil
-			r.report(message{event: Done})
-		}, message{}
-	})
-}
-
-// drainPaths are the mounts that were asked for, and the network mount that holds the data.
-func (r *Runner) drainPaths() []string {
-	var ps []string
-	for _, e := range r.plan.Mounts.Expect {
-		ps = append(ps, e.Path)
-	}
-	if len(ps) == 0 && len(r.plan.Lock.Options.Volumes) > 0 {
-		ps = append(ps, r.plan.Data)
-	}
-	return ps
-}
-
 // finish asks for the guard's last word: after it nothing starts in this tenure ever again (E3). Our own
 // probes end first, because they write too.
 func (r *Runner) finish() {
@@ -187,7 +111,7 @@ func (r *Runner) finish() {
 func (r *Runner) release() {
 	r.domain.askedAt.Boot, r.domain.askedAt.Raw = 0, 0
 	t, phase, started := r.hold.tenure, lock.Dead, r.hold.writes
-	if r.domain.drained {
+	if r.domain.drain.done {
 		phase = lock.Drained
 	}
 	tm := r.plan.Lock.Options.Timing

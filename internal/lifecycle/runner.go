@@ -58,7 +58,7 @@ type domain struct {
 	goesBy   clock.Stamp // the kill time that the guard has accepted last
 	askedAt  clock.Stamp // when the guard was asked to kill; zero: not waiting for an answer
 	killed   bool        // the guard said that its deadline kill began
-	drained  bool
+	drain    drainage
 	stuck    []int
 	procs    procs
 	payload  payload
@@ -235,7 +235,7 @@ func (r *Runner) after(d time.Duration) {
 	})
 }
 
-// decide sets the verdict. The first cause stands, but a loss outranks what it makes the payload do.
+// decide sets the verdict. The first cause stands: what a loss or a stop makes the payload do comes later.
 func (r *Runner) decide(code int, reason string) {
 	if r.verdict == nil {
 		r.verdict = &Verdict{Code: code, Reason: reason}

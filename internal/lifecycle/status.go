@@ -22,10 +22,16 @@ type Status struct {
 	Restore  *restore.Decision `json:"restore,omitempty"`
 	KillMode string            `json:"kill_mode"`
 	Misses   string            `json:"kill_mode_misses,omitempty"`
-	Stuck    []int             `json:"stuck,omitempty"`
-	Verdict  string            `json:"verdict,omitempty"`
-	Beats    map[string]int    `json:"heartbeats"`
-	Turned   clock.Stamp       `json:"-"` // when the loop last turned
+	EndStatus
+	Beats  map[string]int `json:"heartbeats"`
+	Turned clock.Stamp    `json:"-"` // when the loop last turned
+}
+
+// EndStatus is how the end goes on, shown among the fields of Status.
+type EndStatus struct {
+	Stuck   []int  `json:"stuck,omitempty"`         // killed, but not dead
+	Drain   string `json:"drain_overdue,omitempty"` // one line while it takes longer than its budget
+	Verdict string `json:"verdict,omitempty"`
 }
 
 // LockStatus is the holder's or contender's side of the lock.
@@ -63,6 +69,7 @@ type seen struct {
 	closed   bool
 	decision *restore.Decision
 	waited   time.Duration
+	network  []string // protected paths on network mounts, one a mount; written before the grant
 
 	mu     sync.Mutex
 	status Status
@@ -138,7 +145,7 @@ func (s *seen) badMount() string {
 func (r *Runner) show() {
 	st := Status{
 		Phase: r.phase.String(), Since: r.step.since, KillMode: r.domain.info.Mode, Misses: r.domain.info.Misses,
-		Stuck: r.domain.stuck, Restore: r.seen.decision, Lock: r.lockStatus(), Turned: r.clock(),
+		EndStatus: EndStatus{Stuck: r.domain.stuck, Drain: r.domain.drain.overdue}, Restore: r.seen.decision, Lock: r.lockStatus(), Turned: r.clock(),
 		Payload: PayloadStatus{PID: r.domain.payload.pid},
 	}
 	if !r.domain.payload.started.IsZero() {
