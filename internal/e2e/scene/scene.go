@@ -155,6 +155,7 @@ type Status struct {
 	Payload  struct{ PID int }
 	KillMode string `json:"kill_mode"`
 	Stuck    []int
+	Drain    string `json:"drain_overdue"`
 	Restore  *struct{ Action, Reason string }
 	Mounts   []struct{ Path, Finding string }
 }
