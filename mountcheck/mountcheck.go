@@ -44,10 +44,12 @@ type Config struct {
 	StateDir string
 	// Seen is the mount of Data as an earlier Trace found it: Data on another mountpoint is then absent,
 	// so that an unmount between a look and the watch is not taken for a data directory on a plain disk.
-	Seen    Mount
-	Period  time.Duration // between two probes, default 2s
-	Timeout time.Duration // of each stage of a probe, default 5s
-	Log     func(format string, args ...any)
+	Seen Mount
+	// FailAfter is Expect.FailAfter of mounts that are watched only because Data or StateDir lies on them.
+	FailAfter time.Duration
+	Period    time.Duration // between two probes, default 2s
+	Timeout   time.Duration // of each stage of a probe, default 5s
+	Log       func(format string, args ...any)
 }
 
 // The defaults of Config.

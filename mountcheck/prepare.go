@@ -145,7 +145,7 @@ func (p *plan) stateDir(tb *table) {
 		p.fixed = append(p.fixed, finding(path, errorKind(err), err.Error()))
 		return
 	}
-	p.add(Expect{Path: tb.holder(real).Point})
+	p.add(Expect{Path: tb.holder(real).Point, FailAfter: p.env.cfg.FailAfter})
 }
 
 // resolve lets the helper follow a path; NoData means that it is not there.

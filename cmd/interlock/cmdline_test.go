@@ -99,6 +99,11 @@ func TestVerbsAreStrict(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	_, all, _ := try(nil, "help")
+	for _, flag := range []string{"--help", "-h"} {
+		if code, text, stderr := try(nil, flag); code != 0 || text != all || stderr != "" {
+			t.Errorf("%s: %d, %q: expected 0 and the page of help", flag, code, stderr)
+		}
+	}
 	for _, verb := range verbs() {
 		if !verb.Hidden && !strings.Contains(all, verb.Name) {
 			t.Errorf("help does not name %s", verb.Name)

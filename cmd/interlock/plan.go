@@ -78,7 +78,7 @@ func lockPlan(cfg config.Config, boot string) lifecycle.LockPlan {
 // storagePlan is which mounts to watch, and where our own files lie.
 func storagePlan(cfg config.Config, log *slog.Logger) (mountcheck.Config, string, error) {
 	m := mountcheck.Config{
-		Data: cfg.Storage.Data, Period: cfg.Storage.Probe.Period, Timeout: cfg.Storage.Probe.Timeout,
+		Data: cfg.Storage.Data, Period: cfg.Storage.Probe.Period, Timeout: cfg.Storage.Probe.Timeout, FailAfter: config.DefaultFailAfter,
 		Log: func(msg string, args ...any) { log.Debug(msg, args...) },
 	}
 	for _, c := range cfg.Storage.Mounts {

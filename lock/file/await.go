@@ -103,6 +103,9 @@ func (p *place) grant() (snapshot, error) {
 	p.token.Store(now.Token)
 	p.ahead.Store(nil)
 	p.phase = granted
+	if p.watch, err = watchName(p.d.path, p.store.fd, p.markGone); err != nil {
+		p.d.set.Log("lock file: not watched, only looked at with each heartbeat", "path", p.d.path, "cause", err)
+	}
 	p.d.set.Log("lock file: granted", "path", p.d.path, "token", now.Token)
 	return now, nil
 }

@@ -129,8 +129,9 @@ func TestUnknownPathIsNotLost(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	p, err := grantedPlace(path, "a")
 	must(t, err)
-	must(t, os.Rename(path, path+".away"))
-	must(t, os.Symlink(path, path)) // a circle
+	must(t, os.Link(path, path+".away"))
+	must(t, os.Symlink(path, path+".circle"))
+	must(t, os.Rename(path+".circle", path)) // in one step: at no moment is the file simply not there
 	if r, err := p.Write(ctx, []byte("mine"), lock.Version{}); r.Outcome != lock.Ambiguous || err == nil {
 		t.Fatalf("a write to a path that cannot be looked at came to %v (%v), expected Ambiguous", r.Outcome, err)
 	}

@@ -32,6 +32,7 @@ type place struct {
 	stuck bool // the waiting thread never came back; set under waits
 	token atomic.Int64
 	ahead atomic.Pointer[lock.Waiter]
+	watch *watch // while granted
 	gone  chan struct{}
 	quit  chan struct{}
 	once  struct{ gone, quit sync.Once }
@@ -54,11 +55,13 @@ func (p *place) mine() (snapshot, error) {
 		return snapshot{}, err
 	}
 	if !same {
-		p.once.gone.Do(func() { close(p.gone) })
+		p.markGone()
 		return snapshot{}, p.lost("it was removed or replaced")
 	}
 	return p.store.load()
 }
+
+func (p *place) markGone() { p.once.gone.Do(func() { close(p.gone) }) }
 
 func (p *place) lost(why string) error {
 	return fmt.Errorf("lock file %s: %s: %w", p.d.path, why, lock.ErrPlaceLost)

@@ -25,6 +25,29 @@ func replaceFile(t *testing.T, path string) {
 	must(t, os.Rename(path+".other", path))
 }
 
+// A holder learns of a removed or replaced file without a heartbeat.
+func TestReplacedFileIsNoticedAtOnce(t *testing.T) {
+	for name, change := range map[string]func(*testing.T, string){
+		"replaced": replaceFile,
+		"removed":  func(t *testing.T, path string) { must(t, os.Remove(path)) },
+		"moved":    func(t *testing.T, path string) { must(t, os.Rename(path, path+".away")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "lock")
+			p, err := grantedPlace(path, "a")
+			must(t, err)
+			must(t, os.WriteFile(path+".unrelated", nil, 0o600))
+			change(t, path)
+			select {
+			case <-p.Gone():
+			case <-time.After(10 * time.Second):
+				t.Error("nothing said that the file has gone")
+			}
+			must(t, p.Leave(context.Background()))
+		})
+	}
+}
+
 // A replaced file is a lost key: nothing is written any more, a heartbeat alone finds it, and a
 // contender that waits for the old file waits no longer.
 func TestReplacedFile(t *testing.T) {

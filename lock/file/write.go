@@ -144,6 +144,6 @@ func (p *place) end() error {
 	}
 	p.phase = ended
 	p.ahead.Store(nil)
-	err := errors.Join(unlock(p.store.fd), unix.Close(p.store.fd))
+	err := errors.Join(p.watch.end(), unlock(p.store.fd), unix.Close(p.store.fd))
 	return classify(p.d.path, "unlock it", err)
 }
