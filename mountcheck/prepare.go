@@ -102,7 +102,7 @@ func (p *plan) data(ctx context.Context, tb *table) {
 		p.fixed = append(p.fixed, finding(path, errorKind(err), err.Error()))
 		return
 	}
-	asked := newTarget(p.env, Expect{Path: tb.holder(real).Point})
+	asked := newTarget(p.env, Expect{Path: tb.holder(real).Point, FailAfter: p.env.cfg.FailAfter})
 	found, f := asked.prober.resolve(ctx, path)
 	if f.Kind == OK && !found.Dir {
 		f = finding(path, NoData, fmt.Sprintf("%s is not a directory", path))
