@@ -83,7 +83,7 @@ func storageFields() []Field {
 			at: func(c *Config) any { return &c.Budgets.Mount }, check: positive},
 		{Key: "budgets.claim", Flag: "budgets-claim", Help: "bound of writing the claim file",
 			at: func(c *Config) any { return &c.Budgets.Claim }, check: positive},
-		{Key: "budgets.drain", Flag: "budgets-drain", Help: "bound of draining the storage before the release",
+		{Key: "budgets.drain", Flag: "budgets-drain", Help: "how long draining the storage may take before it is reported as overdue; the lock is kept until it ends",
 			at: func(c *Config) any { return &c.Budgets.Drain }, check: positive},
 	}
 }
