@@ -2,13 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/interlock-run/interlock/fence"
 	"github.com/interlock-run/interlock/internal/config"
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/internal/lifecycle"
+	"github.com/interlock-run/interlock/lock"
 	"github.com/interlock-run/interlock/mountcheck"
 	"github.com/interlock-run/interlock/restore"
 )
@@ -28,53 +32,112 @@ func dryRun(c *cli.Context, cfg config.Config) error {
 	for _, f := range found {
 		fmt.Fprintf(out, "mount    %s: %s %s\n", f.Path, f.Kind, f.Detail)
 	}
-	fmt.Fprintf(out, "lock     %s: %s\n", plan.Lock.Name, lockLine(ctx, cfg))
+	line, lockErr := lookAtLock(ctx, cfg)
+	fmt.Fprintf(out, "lock     %s: %s\n", plan.Lock.Name, line)
 	if bad, refused := mountcheck.Refusal(found); refused {
-		return exit.Withf(lifecycle.FindingCode(plan.Mounts, bad), "the run would end here: %s: %s: %s", bad.Path, bad.Detail, bad.Do)
+		return wouldEnd(exit.Withf(lifecycle.FindingCode(plan.Mounts, bad), "%s: %s: %s", bad.Path, bad.Detail, bad.Do))
 	}
-	if err := dryRestore(ctx, out.Write, plan); err != nil {
-		return err
+	if lockErr != nil {
+		return wouldEnd(lockErr)
+	}
+	if err := dryData(ctx, out, plan); err != nil {
+		return wouldEnd(err)
 	}
 	fmt.Fprintf(out, "state    %s\nrun      %q\n", orNone(plan.State), cfg.Process.Command)
 	return nil
 }
 
-// dryRestore decides as the run would, in a goroutine that a hung mount may keep: the process ends soon.
-func dryRestore(ctx context.Context, write func([]byte) (int, error), plan lifecycle.Plan) error {
-	if plan.Data == "" {
-		return nil
+func wouldEnd(err error) error {
+	return exit.Withf(exit.Code(err), "the run would end here: %w", err)
+}
+
+// dryData reads and decides as the run would, in a goroutine that a hung mount may keep: the process ends
+// soon.
+func dryData(ctx context.Context, out io.Writer, plan lifecycle.Plan) error {
+	type answer struct {
+		text string
+		err  error
 	}
-	decided := make(chan restore.Decision, 1)
+	answers := make(chan answer, 1)
 	go func() {
-		look := restore.Inspect(plan.Data, plan.State, 0)
-		decided <- restore.Decide(look, plan.Restore.When, len(plan.Restore.Exec) > 0)
+		claim, err := dryClaim(plan)
+		if err != nil || plan.Data == "" {
+			answers <- answer{claim, err}
+			return
+		}
+		d := restore.Decide(restore.Inspect(plan.Data, plan.State, 0), plan.Restore.When, len(plan.Restore.Exec) > 0)
+		if d.Action == restore.Refuse {
+			err = exit.Withf(exit.Restore, "%s", d.Reason)
+		}
+		answers <- answer{fmt.Sprintf("%srestore  %s: %s\n", claim, d.Action, d.Reason), err}
 	}()
 	select {
-	case d := <-decided:
-		_, _ = write([]byte(fmt.Sprintf("restore  %s: %s\n", d.Action, d.Reason)))
-		if d.Action == restore.Refuse {
-			return exit.Withf(exit.Restore, "the run would end here: %s", d.Reason)
-		}
-		return nil
+	case a := <-answers:
+		_, err := io.WriteString(out, a.text)
+		return errors.Join(a.err, err)
 	case <-ctx.Done():
 		return exit.Withf(exit.Restore, "the data directory %s does not answer within the mount budget", plan.Data)
 	}
 }
 
-func lockLine(ctx context.Context, cfg config.Config) string {
+// dryClaim is the claim's line, and what forbids a start whatever our token will be.
+func dryClaim(plan lifecycle.Plan) (string, error) {
+	if plan.State == "" {
+		return "", nil
+	}
+	c, found, err := fence.ReadClaim(plan.State)
+	switch {
+	case errors.Is(err, fence.ErrClaimCorrupt):
+		return "", exit.With(exit.Config, err)
+	case err != nil:
+		return "", exit.With(exit.Mount, err)
+	case !found:
+		return "claim    none\n", nil
+	}
+	line := fmt.Sprintf("claim    token %s by %s for %s\n", c.Token, c.Holder, c.Lock)
+	if c.Lock != plan.Lock.Name {
+		return line, exit.Withf(exit.Config, "%s is claimed under another lock, %s, ours is %s: give this service its own --state-dir", plan.State, c.Lock, plan.Lock.Name)
+	}
+	return line, nil
+}
+
+// lookAtLock is the lock's line, and what would end a run that contends now.
+func lookAtLock(ctx context.Context, cfg config.Config) (string, error) {
 	d, err := openDriver(ctx, cfg, newLogger(config.Log{Level: "error"}, discard{}))
 	if err != nil {
-		return err.Error()
+		return err.Error(), unlessRetried(cfg, err)
 	}
 	defer d.Close()
 	v, err := d.View(ctx)
 	if err != nil {
-		return err.Error()
+		return err.Error(), unlessRetried(cfg, exit.With(lifecycle.LockCode(err), err))
+	}
+	if v.Record.Exists() {
+		if _, err := lock.DecodeRecord(v.Record.Data, lockTiming(cfg.Timing)); err != nil {
+			return err.Error(), exit.With(lifecycle.LockCode(err), err)
+		}
 	}
 	if len(v.Queue) == 0 {
-		return "free"
+		return "free", nil
 	}
-	return fmt.Sprintf("held by %s with token %s, %d in the queue", orNone(v.Queue[0].Holder), v.Queue[0].Token, len(v.Queue)-1)
+	line := fmt.Sprintf("held by %s with token %s, %d in the queue", orNone(v.Queue[0].Holder), v.Queue[0].Token, len(v.Queue)-1)
+	if oneTry(cfg) {
+		return line, exit.Withf(exit.Held, "the lock is %s, and lock.wait is 0", line)
+	}
+	return line, nil
+}
+
+// unlessRetried: a lock service that is not reached is tried again for as long as lock.wait says.
+func unlessRetried(cfg config.Config, err error) error {
+	if exit.Code(err) == exit.Unreachable && !oneTry(cfg) {
+		return nil
+	}
+	return err
+}
+
+func oneTry(cfg config.Config) bool {
+	limit, bounded := cfg.Lock.WaitLimit()
+	return bounded && limit == 0
 }
 
 type discard struct{}
