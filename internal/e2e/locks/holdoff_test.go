@@ -2,6 +2,7 @@ package locks
 
 import (
 	"fmt"
+	"syscall"
 	"testing"
 	"time"
 
@@ -107,5 +108,40 @@ func TestRecordsHoldCounts(t *testing.T) {
 		atLeast(t, "take-over from a hold of 8 s", at-dead, 8*time.Second-beatSlack)
 		atMost(t, "take-over from a hold of 8 s", at-dead, 8*time.Second+start)
 		r.Judge(t)
+	})
+}
+
+// TERM in the hold-off ends at once: the key goes, the record stays, so that the next one neither starts
+// early nor has to begin anew (T7).
+func TestTermInTheHoldOff(t *testing.T) {
+	remote(t, func(t *testing.T, b backend) {
+		r := b.fresh(t, "")
+		r.initialise(t)
+		a := r.Run(t, "a")
+		r.serves(t, a, 5*time.Second)
+		next := r.Run(t, "b")
+		r.queued(t, 2)
+		third := r.Run(t, "c")
+		keys := r.queued(t, 3)
+		dead := killBoth(t, a)
+		r.RemoveKey(t, keys[0])
+		next.WaitPhase(t, 5*time.Second, "holding-off")
+		testkit.Wait(t, 5*time.Second, func() (bool, string) {
+			rec := r.read(t)
+			return rec.Holder == "b" && rec.WaitMS < 3000, fmt.Sprintf("the record says %+v", rec)
+		})
+		told := scene.Now()
+		next.Signal(t, syscall.SIGTERM)
+		next.Expect(t, 5*time.Second, 128+int(syscall.SIGTERM))
+		atMost(t, "end after TERM", scene.Now()-told, 1500*time.Millisecond)
+		if rec := r.read(t); rec.Phase != "waiting" {
+			t.Errorf("after b's end the record says %+v: expected what was left to wait", rec)
+		}
+		_, at := r.serves(t, third, 10*time.Second)
+		atLeast(t, "c's start after a's death", at-dead, scene.Hold-beatSlack)
+		atMost(t, "c's start after a's death", at-dead, scene.Hold+1500*time.Millisecond)
+		if order := r.Judge(t); len(order) != 2 {
+			t.Errorf("tenures %v: expected a's and c's", order)
+		}
 	})
 }

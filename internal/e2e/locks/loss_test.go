@@ -164,3 +164,29 @@ func TestRequireDrained(t *testing.T) {
 		r.serves(t, r.Run(t, "drained", scene.Flags("--require-drained")), 5*time.Second)
 	})
 }
+
+// A record written by another tenure, although our key is there: LOST, and never overwritten (W2).
+func TestRecordOverwritten(t *testing.T) {
+	remote(t, func(t *testing.T, b backend) {
+		for name, put := range map[string]string{
+			"other":   aRecord(1, "running", 4000, ""),
+			"corrupt": "scribble",
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				r := b.fresh(t, "")
+				r.Timing = timing("--grace", "0s")
+				r.initialise(t)
+				a := r.Run(t, "a", r.Payload(t, "-ignore-term"))
+				token, _ := r.serves(t, a, 5*time.Second)
+				at := scene.Now()
+				r.PutRecord(t, put)
+				a.Expect(t, 5*time.Second, 76)
+				atMost(t, "from the loss to the payload's death", r.last(t, token)-at, 1500*time.Millisecond)
+				if now, _ := r.Record(t); now != put {
+					t.Errorf("the loser wrote %s", now)
+				}
+			})
+		}
+	})
+}
