@@ -2,8 +2,9 @@ package life
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
-	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,6 +56,7 @@ func modes() []mode {
 	cgroup, none := scene.Flags("--isolate", "cgroup"), scene.Flags("--isolate", "none")
 	return []mode{
 		{name: "pidns"},
+		{name: "pidns/nested", options: []scene.Option{scene.Wrapped(testkit.AsPID1)}, first: true},
 		{name: "pid1", options: []scene.Option{scene.Wrapped(bounded)}, first: true},
 		{name: "pidns/unprivileged", options: []scene.Option{scene.Wrapped(testkit.Unprivileged)}},
 		{name: "subreaper/unprivileged", options: []scene.Option{scene.Wrapped(noUserNamespaces)}, survives: true, unproven: true},
@@ -249,9 +251,22 @@ func (r *rivalry) removeCgroup(t *testing.T) {
 	if !strings.HasPrefix(r.name, "cgroup") {
 		return
 	}
-	find := exec.Command("find", "/sys/fs/cgroup", "-depth", "-type", "d", "-name", "interlock-"+strconv.Itoa(r.guard)+"-*", "-exec", "rmdir", "{}", ";")
-	if out, err := find.CombinedOutput(); err != nil {
-		t.Errorf("%v: %s", err, out)
+	name := "interlock-" + strconv.Itoa(r.guard) + "-"
+	var groups []string
+	_ = filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && strings.HasPrefix(d.Name(), name) {
+			groups = append(groups, path)
+		}
+		return nil // groups of others come and go
+	})
+	if len(groups) == 0 {
+		t.Errorf("no cgroup %s: expected one that nobody was left to remove", name)
+	}
+	for _, dir := range groups {
+		testkit.Wait(t, prompt, func() (bool, string) { // the last of them may still be on its way out
+			err := os.Remove(dir)
+			return err == nil, fmt.Sprint(err)
+		})
 	}
 }
 
@@ -268,4 +283,31 @@ func TestStoppedAgent(t *testing.T) {
 		r.a.Expect(t, 2*limit, 76)
 		r.taken(t)
 	})
+}
+
+// As PID 1 a signal has no default action: the orders arrive all the same, before and after the start, and
+// the exit code is the container's.
+func TestStopAsPID1(t *testing.T) {
+	t.Parallel()
+	for name, wrapper := range map[string]func(testing.TB, ...string) []string{"nested": testkit.AsPID1, "pid1": bounded} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, sig := range stopSignals {
+				s := scene.New(t)
+				l, payload := listen(t, s)
+				a := s.Run(t, "a", scene.Wrapped(wrapper), payload)
+				a.Serving(t)
+				l.began(t)
+				b := s.Run(t, "b", scene.Wrapped(wrapper))
+				b.WaitPhase(t, limit, "locking")
+				scene.Kill(t, b.Guard(t), sig)
+				b.Expect(t, prompt, 128+int(sig))
+				scene.Kill(t, a.Guard(t), sig)
+				a.Expect(t, prompt, 23)
+				if l.count(t, sig) != 1 || recorded(t, s) != "drained" {
+					t.Errorf("%v: %s, record %s: expected it once, and drained", sig, l.text(t), recorded(t, s))
+				}
+			}
+		})
+	}
 }
