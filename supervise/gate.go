@@ -37,8 +37,12 @@ type failure struct {
 	text  string
 }
 
+// BeWorker is what Gate and Spare return when the process, as it is, shall go on as a worker: os.Args
+// says so by then. Everything else is an exit code.
+const BeWorker = -1
+
 // Gate is the whole of a process of the kill domain until its go comes (E4): it says hello, waits, and
-// becomes the command. When its guard is gone, or the go comes too late, it exits. It never returns
+// becomes the command. When its guard is gone, or the go comes too late, it ends. It never returns
 // after a successful exec.
 func Gate() int {
 	runtime.LockOSThread() // PDEATHSIG, the mount namespace and exec belong to one thread
@@ -54,6 +58,11 @@ func Gate() int {
 		return exitInternal
 	}
 	holdSignals()
+	return passThrough(c, os.Args[2:], syscall.Environ())
+}
+
+// passThrough asks at the control end, waits for the go, and follows it.
+func passThrough(c *conn, argv, env []string) int {
 	if c.send(pack(msgHello)) != nil {
 		return exitInternal
 	}
@@ -61,7 +70,14 @@ func Gate() int {
 	if err != nil {
 		return exitInternal
 	}
-	f := enter(p, os.Args[2:])
+	f := enter(p, argv, env)
+	if f.stage == "" {
+		os.Args = argv
+		if c.close() != nil { // its end is what tells that we became the command
+			return exitInternal
+		}
+		return BeWorker
+	}
 	if err := c.send(pack(msgFailed).str(f.stage).num(uint64(f.errno))); err != nil {
 		return exitInternal
 	}
@@ -92,8 +108,10 @@ func awaitGo(c *conn) (pass, error) {
 	return p, u.err()
 }
 
-// enter does what the guard ordered and execs; it returns only the failure.
-func enter(p pass, argv []string) failure {
+// enter does what the guard ordered and execs; it returns the failure, or an empty one in a process that
+// is to go on as a worker.
+func enter(p pass, argv, env []string) failure {
+	inPlace := p.worker && p.credential == nil && !ambient()
 	if p.ownProc {
 		mountProc() // where it is forbidden the outer /proc stays
 	}
@@ -107,7 +125,7 @@ func enter(p pass, argv []string) failure {
 	}
 	path, errno := selfExe, syscall.Errno(0)
 	if !p.worker {
-		if path, errno = lookPath(argv[0]); errno != 0 {
+		if path, errno = lookPath(argv[0], env); errno != 0 {
 			return failure{stage: StageExec, errno: errno}
 		}
 	}
@@ -117,7 +135,16 @@ func enter(p pass, argv []string) failure {
 	if clock.Now().Reached(p.until) {
 		return failure{stage: "late", errno: syscall.ETIMEDOUT}
 	}
-	return failure{stage: StageExec, errno: asErrno(syscall.Exec(path, argv, syscall.Environ()))}
+	if inPlace {
+		return failure{}
+	}
+	return failure{stage: StageExec, errno: asErrno(syscall.Exec(path, argv, env))}
+}
+
+// ambient tells whether some thread may have what only an exec takes from all of them.
+func ambient() bool {
+	set, err := unix.PrctlRetInt(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_IS_SET, unix.CAP_SYS_ADMIN, 0, 0)
+	return err == nil && set != 0
 }
 
 // mountProc gives this process a mount namespace with the /proc of its own PID namespace. Mounts made
@@ -172,13 +199,16 @@ func dieWithParent(parent int) error {
 }
 
 // lookPath finds a command as execvp does; a file that may not be executed is told from none at all.
-func lookPath(name string) (string, syscall.Errno) {
+func lookPath(name string, env []string) (string, syscall.Errno) {
 	if strings.Contains(name, "/") {
 		return name, 0
 	}
-	path := os.Getenv("PATH")
-	if path == "" {
-		path = "/usr/local/bin:/usr/bin:/bin"
+	path := "/usr/local/bin:/usr/bin:/bin"
+	for _, kv := range env {
+		if value, ok := strings.CutPrefix(kv, "PATH="); ok && value != "" {
+			path = value
+			break
+		}
 	}
 	errno := syscall.ENOENT
 	for _, dir := range strings.Split(path, ":") {

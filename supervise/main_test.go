@@ -37,9 +37,14 @@ func init() {
 	case len(os.Args) > 1 && os.Args[1] == "payload-under-test":
 		role = testPayload
 	}
-	if role != nil {
-		os.Exit(role())
+	if role == nil {
+		return
 	}
+	code := role()
+	if code == BeWorker {
+		code = testWorker()
+	}
+	os.Exit(code)
 }
 
 func TestMain(m *testing.M) { os.Exit(m.Run()) }

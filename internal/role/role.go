@@ -17,7 +17,9 @@ import (
 // packages are ready.
 func init() {
 	if run := of(os.Args); run != nil {
-		os.Exit(guarded(run))
+		if code := guarded(run); code != supervise.BeWorker { // a worker is dispatched by role/late
+			os.Exit(code)
+		}
 	}
 	if len(os.Args) > 0 && os.Args[0] == supervise.RoleAgent {
 		supervise.IgnoreStopSignals() // before the long part of its start
