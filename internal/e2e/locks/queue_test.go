@@ -88,6 +88,7 @@ func TestUnreachableService(t *testing.T) {
 	remote(t, func(t *testing.T, b backend) {
 		p := testkit.NewProxy(t, b.addr(t))
 		r := b.fresh(t, p.Addr())
+		r.initialise(t)
 		for _, fault := range []struct {
 			name string
 			set  func()
@@ -108,7 +109,6 @@ func TestUnreachableService(t *testing.T) {
 		case <-time.After(2500 * time.Millisecond): // longer than the n tries
 		}
 		p.Pass(t)
-		r.initialise(t)
 		r.serves(t, patient, 15*time.Second)
 	})
 }
