@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -160,6 +161,7 @@ func writeReason(path string, reason error) error {
 	return errors.Join(err, f.Close())
 }
 
+// oneLine is valid UTF-8 even where it was cut: what reads the file may refuse anything else.
 func oneLine(err error) string {
 	b := []byte(err.Error())
 	for i := range b {
@@ -170,5 +172,5 @@ func oneLine(err error) string {
 	if len(b) > reasonLimit-1 {
 		b = b[:reasonLimit-1]
 	}
-	return string(b)
+	return strings.ToValidUTF8(string(b), "?")
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/interlock-run/interlock/internal/e2e/scene"
 	"github.com/interlock-run/interlock/internal/testkit"
@@ -73,11 +74,15 @@ func TestReasonFile(t *testing.T) {
 	if err := os.WriteFile(path, []byte(strings.Repeat("old\n", 5000)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	long := strings.Repeat("é", 5000)
-	if code := start(t, nil, "run", "--lock", s.Lock, "--reason-file", path, "--user", long, "--", "true").Wait(t, limit); code != 78 {
-		t.Errorf("a user that cannot be: %d", code)
+	for _, pad := range []string{"", "x"} { // one of both is cut in the middle of a letter
+		long := "/" + pad + strings.Repeat("é", 5000)
+		if code := start(t, nil, plain(s, "--reason-file", path, "--", long)...).Wait(t, limit); code != 126 {
+			t.Errorf("a name that is too long: %d", code)
+		}
+		if text := reason(t, path); len(text) < 4000 || !utf8.ValidString(text) {
+			t.Errorf("%d bytes, valid UTF-8 %v: expected what fits, in whole letters", len(text), utf8.ValidString(text))
+		}
 	}
-	reason(t, path)
 	p := start(t, nil, "run", "--lock", "nothing", "--reason-file", path, "--hold", "5", "--data", "relative", "--", "true")
 	if code := p.Wait(t, limit); code != 78 {
 		t.Errorf("three mistakes: %d", code)
