@@ -134,39 +134,44 @@ func TestStopInPreStart(t *testing.T) {
 	})
 }
 
-// TERM at a random moment of the first 120 ms, most of them before or at the launch: the run ends promptly;
-// either nothing was started and the code is 128+15, or the payload was told once and the code is its own.
+// TERM at a random moment of the first 120 ms, most of them before or at the launch, to the guard alone or to
+// its whole group: the run ends promptly; either nothing was started and the code is 128+15, or the payload
+// was told once and the code is its own.
 func TestStopAroundTheLaunch(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t)
-	tries := 25
+	tries := 14
 	if testkit.Long() {
-		tries = 200
+		tries = 150
 	}
-	never, told := 0, 0
-	for i := range tries {
-		s.Trace = filepath.Join(s.Dir, "trace"+strconv.Itoa(i))
-		a := s.Run(t, "a"+strconv.Itoa(i))
-		<-time.After(time.Duration(rand.IntN(120)) * time.Millisecond)
-		tree := testkit.Snapshot(t, a.Pid())
-		a.Signal(t, syscall.SIGTERM)
-		code := a.Wait(t, prompt)
-		nothingLeft(t, tree)
-		switch began := s.Count(t, "begin"); {
-		case began == 0 && code == 128+15: // told before its first word, or never started
-			never++
-		case began == 1 && code == 0 && s.Count(t, "signal-15") == 1:
-			told++
-		case began == 1 && code == 128+15 && s.Count(t, "signal-15") == 0: // told before it had a handler
-			told++
-		default:
-			t.Errorf("try %d: %d payloads, exit code %d (%s)", i, began, code, a.ReasonText())
+	eachIsolation(t, func(t *testing.T, isolate scene.Option) {
+		s := scene.New(t)
+		never, told := 0, 0
+		for i := range tries {
+			s.Trace = filepath.Join(s.Dir, "trace"+strconv.Itoa(i))
+			a := s.Run(t, "a"+strconv.Itoa(i), isolate)
+			<-time.After(time.Duration(rand.IntN(120)) * time.Millisecond)
+			tree := testkit.Snapshot(t, a.Pid())
+			to := a.Pid()
+			if i%2 == 1 {
+				to = -to
+			}
+			scene.Kill(t, to, syscall.SIGTERM)
+			code := a.Wait(t, prompt)
+			nothingLeft(t, tree)
+			switch began := s.Count(t, "begin"); {
+			case began == 0 && code == 128+15:
+				never++
+			case began == 1 && code == 0 && s.Count(t, "signal-15") == 1,
+				began == 1 && code == 128+15 && s.Count(t, "signal-15") == 0: // before it had a handler
+				told++
+			default:
+				t.Errorf("try %d: %d payloads, told %d times, exit code %d (%s)", i, began, s.Count(t, "signal-15"), code, a.ReasonText())
+			}
 		}
-	}
-	t.Logf("%d never started, %d told", never, told)
-	if never == 0 {
-		t.Error("no try came before the launch: the test tests nothing")
-	}
+		if never == 0 {
+			t.Errorf("none of %d tries came before the launch: this tested nothing (%d were told)", tries, told)
+		}
+	})
 }
 
 // While serving, the payload is told once, by the signal that came (QUIT and INT as they are), and its own
