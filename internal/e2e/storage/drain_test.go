@@ -124,10 +124,11 @@ func TestHungDrainKeepsTheLock(t *testing.T) {
 		t.Errorf("b: %+v, %v: expected it to wait", st, err)
 	}
 	nothingBegan(t, s)
+	b.Signal(t, syscall.SIGTERM)
+	b.Expect(t, limit, 143)
 	thaw()
 	a.Expect(t, limit, 143)
-	b.Serving(t)
-	b.Stop(t)
+	wantRecord(t, s, "drained")
 }
 
 // A payload in uninterruptible sleep cannot be killed: the lock is kept until it is dead, which the status
