@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -122,6 +123,9 @@ func lockRecord(ctx context.Context, d lock.Driver, cfg config.Config) []checkup
 		return nil // Diagnose has said it
 	}
 	if !v.Record.Exists() {
+		if strings.HasPrefix(cfg.Lock.URL, "file:") { // the lock file and its record are made in one step
+			return []checkup{{Level: "ok", Topic: "lock", What: "no state record: a first start waits the hold only if a claim lies in the state directory"}}
+		}
 		return []checkup{{Level: "warn", Topic: "lock", What: "no state record: a first start waits the hold", Do: "`interlock lock init`, if nobody ever ran"}}
 	}
 	r, err := lock.DecodeRecord(v.Record.Data, lockTiming(cfg.Timing))

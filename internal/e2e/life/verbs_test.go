@@ -53,6 +53,9 @@ func TestDoctor(t *testing.T) {
 			t.Errorf("nothing ok about %s: %v", topic, all)
 		}
 	}
+	if has(all, "warn", "lock") {
+		t.Errorf("a warning about a fresh lock file, which owes nothing: %v", all)
+	}
 	after, err := os.ReadDir(s.Dir)
 	if err != nil || len(after) != len(before) {
 		t.Errorf("doctor left %v, %v", after, err)
