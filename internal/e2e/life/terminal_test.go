@@ -133,3 +133,24 @@ func TestLogOnATerminalIsText(t *testing.T) {
 		}
 	}
 }
+
+// After the run the terminal is the caller's again: its shell could not read from it otherwise.
+func TestTerminalIsGivenBack(t *testing.T) {
+	t.Parallel()
+	eachIsolation(t, func(t *testing.T, isolate scene.Option) {
+		s := scene.New(t)
+		_, onTerminal := openTerminal(t)
+		out := filepath.Join(s.Dir, "groups")
+		shell := scene.Wrapped(func(_ testing.TB, argv ...string) []string {
+			return append([]string{"sh", "-c", `"$@"; code=$?; cut -d' ' -f5,8 /proc/self/stat > ` + out + `; exit $code`, "sh"}, argv...)
+		})
+		s.Run(t, "a", isolate, scene.Cmd(onTerminal), shell, scene.Command("sh", "-c", "exit 4")).Expect(t, limit, 4)
+		b, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f := strings.Fields(string(b)); len(f) != 2 || f[0] != f[1] {
+			t.Errorf("group and foreground %q: expected the same", f)
+		}
+	})
+}
