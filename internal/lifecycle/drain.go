@@ -14,9 +14,10 @@ import (
 
 // drainage is how far the storage is quiet.
 type drainage struct {
-	bases   map[string]mountcheck.Mount // the mounts that the payload runs on, by path
-	overdue string                      // one line while the drain takes longer than its budget
-	done    bool
+	bases    map[string]mountcheck.Mount // the mounts that the payload runs on, by path
+	overdue  string                      // one line while the drain takes longer than its budget
+	quieting bool                        // what the post_stop hook left is being killed
+	done     bool
 }
 
 // drain runs the post_stop hook and syncs the protected mounts, as workers, heartbeats going on (E3). A
@@ -28,8 +29,10 @@ func (r *Runner) drain() {
 		return
 	}
 	r.next(func(ctx context.Context) (func(), message) {
-		if r.plan.Lock.Options.ProvenEmpty != nil {
+		if r.plan.Lock.Options.ProvenEmpty != nil && r.hold.writes {
 			// What starts now lives in a new domain; the empty old one on record must not speak for it.
+			ctx, cancel := context.WithTimeout(ctx, r.plan.Budgets.Drain) // the lock may take no writes
+			defer cancel()
 			if err := r.hold.tenure.WithdrawDomain(ctx); err != nil {
 				return nil, message{event: Failed}
 			}
@@ -49,8 +52,31 @@ func (r *Runner) postStop() {
 		if err := wait(ctx); err != nil && ctx.Err() == nil {
 			r.log.Warn("hook failed", "hook", "post_stop", "command", h.Exec[0], "cause", err)
 		}
-		return r.sync, message{}
+		return r.quiet, message{}
 	})
+}
+
+// quiet ends what the hook left behind, because it could write after the sync; Empty goes on with that.
+func (r *Runner) quiet() {
+	r.domain.drain.quieting = true
+	r.domain.askedAt = r.clock()
+	if err := r.guard.Kill(r.hold.tenant); err != nil {
+		r.log.Warn("the guard does not take orders", "cause", err)
+		r.domain.gone = true
+		r.beside(func(context.Context) message { return message{event: GuardGone} })
+	}
+}
+
+// empty is the guard's proof that nothing runs.
+func (r *Runner) empty() {
+	r.domain.askedAt.Boot, r.domain.askedAt.Raw = 0, 0
+	r.domain.stuck = nil
+	if r.phase == Draining && r.domain.drain.quieting {
+		r.domain.drain.quieting = false
+		r.sync()
+		return
+	}
+	r.handle(message{event: Empty})
 }
 
 // sync is the drain itself. Plain local disks have nothing to drain. What is slower than the budget is

@@ -51,12 +51,20 @@ func (r *Runner) hearGuard(e supervise.Event, open bool) {
 			return
 		}
 		r.decide(exit.Internal, "the guard process is gone")
+		if r.phase == Killing { // it died before it could prove anything: that is left to us
+			r.takeOver()
+			return
+		}
 		r.fire(GuardGone, "")
 		return
 	}
 	switch e.Kind {
 	case supervise.Ready:
 		r.domain.info = e.Domain
+		if r.hold.tenure != nil { // the domain on record must not speak for what starts in this one
+			r.hold.tenure.SetDomain(nil)
+			r.hold.tenure.Beat()
+		}
 	case supervise.Started:
 		r.hearStarted(e)
 	case supervise.StartFailed:
@@ -139,6 +147,9 @@ func (r *Runner) hearSignal(s syscall.Signal) {
 
 // hearKilling is the guard's account of deadlines and proofs.
 func (r *Runner) hearKilling(e supervise.Event) {
+	if r.domain.takeover && (e.Kind == supervise.Empty || e.Kind == supervise.Dead) {
+		return // said before we killed it; only the take-over's own proof ends the killing now
+	}
 	switch e.Kind {
 	case supervise.Deadline:
 		if e.Stage == supervise.StageKill {
@@ -155,9 +166,7 @@ func (r *Runner) hearKilling(e supervise.Event) {
 			r.domain.askedAt = r.clock()
 		}
 	case supervise.Empty:
-		r.domain.askedAt.Boot, r.domain.askedAt.Raw = 0, 0
-		r.domain.stuck = nil
-		r.handle(message{event: Empty})
+		r.empty()
 	case supervise.Dead:
 		r.domain.askedAt.Boot, r.domain.askedAt.Raw = 0, 0
 		r.domain.stuck = nil
