@@ -91,7 +91,8 @@ func keepsLock(t *testing.T, s *scene.Scene, a *scene.Job) {
 }
 
 // The sync of the data hangs: the filesystem's own image lies on one that is frozen. The lock is kept and
-// renewed far beyond the budget and the hold, which is said, until the sync has returned.
+// renewed far beyond the budget and the hold, which is said, until the sync has returned. What the post_stop
+// hook left behind, and could write after the sync, is dead before it.
 func TestHungDrainKeepsTheLock(t *testing.T) {
 	t.Parallel()
 	s := scene.New(t)
@@ -99,7 +100,8 @@ func TestHungDrainKeepsTheLock(t *testing.T) {
 	ext4(t, filepath.Join(s.Dir, "image"), below, 48)
 	ext4(t, filepath.Join(below, "image"), point, 16)
 	s.Data = mkdir(t, point, "db")
-	a := s.Run(t, "a", writer(s), scene.Flags("--mount", point, "--budgets-drain", "500ms", "--probe-period", "10m"))
+	a := s.Run(t, "a", writer(s), scene.Flags("--mount", point, "--budgets-drain", "500ms", "--probe-period", "10m"),
+		shell(t, "hooks-post-stop-exec", fmt.Sprintf("setsid %s -ignore-term -log %s/daemon &", scene.PayloadBinary(t), s.Dir)))
 	a.Serving(t)
 	waitFile(t, filepath.Join(s.Dir, "begun"))
 	testkit.Wait(t, limit, func() (bool, string) {
@@ -119,7 +121,12 @@ func TestHungDrainKeepsTheLock(t *testing.T) {
 		st, err := a.Status()
 		return err == nil && st.Drain != "", "the status does not say that the drain is overdue"
 	})
+	daemon := &scene.Scene{Trace: filepath.Join(s.Dir, "daemon")}
+	left := len(daemon.Lines(t))
 	keepsLock(t, s, a)
+	if n := len(daemon.Lines(t)); n > left {
+		t.Errorf("a daemon of the post_stop hook lives beside the sync: %d lines, then %d", left, n)
+	}
 	if st, err := b.Status(); err != nil || st.Phase != "locking" {
 		t.Errorf("b: %+v, %v: expected it to wait", st, err)
 	}
