@@ -134,6 +134,9 @@ func TestTermInTheHoldOff(t *testing.T) {
 		next.Signal(t, syscall.SIGTERM)
 		next.Expect(t, 5*time.Second, 128+int(syscall.SIGTERM))
 		atMost(t, "end after TERM", scene.Now()-told, 1500*time.Millisecond)
+		if left := r.Keys(t); len(left) != 1 || left[0] != keys[2] {
+			t.Errorf("keys after b's end: %v, expected c's alone", left)
+		}
 		if rec := r.read(t); rec.Phase != "waiting" {
 			t.Errorf("after b's end the record says %+v: expected what was left to wait", rec)
 		}
