@@ -218,7 +218,7 @@ func (r *Runner) extend(l lock.Lease) {
 		r.log.Info("the lease runs", "hold_off_ended", r.hold.tenure.Status().HoldOffWhy)
 	}
 	r.hold.lease = l
-	if r.domain.gone {
+	if r.domain.gone || r.hold.lost { // nothing extends after a loss, whoever told of it (E1)
 		return
 	}
 	if err := r.guard.Lease(supervise.Lease{Tenure: r.hold.tenant, Kill: l.Kill}); err != nil {

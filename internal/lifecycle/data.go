@@ -66,7 +66,7 @@ func claimCode(err error) int {
 			return exit.Internal
 		}
 	}
-	return exit.Mount
+	return startCode(err, exit.Mount)
 }
 
 // restore follows the decision that the claim's worker made, right after the claim, by what is there. The
@@ -98,7 +98,7 @@ func (r *Runner) restoreScript(d *restore.Decision) {
 	wait := r.command(r.plan.Restore.Exec, r.plan.Restore.Timeout)
 	r.next(func(ctx context.Context) (func(), message) {
 		if err := wait(ctx); err != nil {
-			return nil, message{event: Failed, code: exit.Restore, reason: fmt.Sprintf("restore script %s: %v; the next start repeats it", r.plan.Restore.Exec[0], err)}
+			return nil, message{event: Failed, code: startCode(err, exit.Restore), reason: fmt.Sprintf("restore script %s: %v; the next start repeats it", r.plan.Restore.Exec[0], err)}
 		}
 		return func() {
 			r.restoreStep(worker.OpCommit, d, func(worker.Response) { r.report(message{event: Done}) })
@@ -119,7 +119,7 @@ func (r *Runner) restoreStep(op string, d *restore.Decision, then func(worker.Re
 			err = resp.Err()
 		}
 		if err != nil {
-			return nil, message{event: Failed, code: exit.Restore, reason: fmt.Sprintf("restore, %s: %v", op, err)}
+			return nil, message{event: Failed, code: startCode(err, exit.Restore), reason: fmt.Sprintf("restore, %s: %v", op, err)}
 		}
 		return func() { then(resp) }, message{}
 	})

@@ -2,7 +2,9 @@ package lifecycle
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -52,7 +54,7 @@ func (r *Runner) spawn(s supervise.Spec) (uint32, <-chan procEnd) {
 	end := make(chan procEnd, 1)
 	r.hold.writes = true
 	if err := r.guard.Start(s); err != nil {
-		end <- procEnd{failed: true, stage: supervise.StageRefused, text: err.Error()}
+		end <- procEnd{failed: true, stage: "order", text: err.Error()}
 		return s.ID, end
 	}
 	r.domain.procs.waiting[s.ID] = end
@@ -82,15 +84,34 @@ func (r *Runner) await(ctx context.Context, id uint32, end <-chan procEnd, limit
 	if err := r.guard.KillOne(id); err != nil {
 		return fmt.Errorf("not ended after %v, and it could not be killed: %w", limit, err)
 	}
+	timer.Reset(r.plan.Lock.Options.Timing.KillBudget)
 	select {
 	case <-end:
 	case <-ctx.Done():
+	case <-timer.C:
+		return fmt.Errorf("not ended after %v, %w", limit, errUndead)
 	}
 	return fmt.Errorf("not ended after %v: killed; raise its timeout if it needs longer", limit)
 }
 
+// errUndead is a process that SIGKILL has not ended: the run goes on without it, to the kill of all.
+var errUndead = errors.New("and killed, but not dead: in uninterruptible sleep?")
+
+// errRefused is a start that the guard refused: the lease has run out, by the guard's clock.
+var errRefused = errors.New("the guard refused to start it")
+
+// startCode is the code of a step that failed by err: a refused start is a lost lease.
+func startCode(err error, otherwise int) int {
+	if errors.Is(err, errRefused) {
+		return exit.Lost
+	}
+	return otherwise
+}
+
 func (e procEnd) err() error {
 	switch {
+	case e.failed && e.stage == supervise.StageRefused:
+		return fmt.Errorf("%w: %s", errRefused, e.text)
 	case e.failed && e.errno != 0:
 		return fmt.Errorf("cannot start it: %s: %w", e.stage, e.errno)
 	case e.failed:
@@ -137,10 +158,10 @@ func (r *Runner) ask(req worker.Request, limit time.Duration) (wait func(context
 		read := make(chan error, 1)
 		go func() { _, err := io.Copy(&answer, io.LimitReader(outR, answerLimit)); read <- err }()
 		err := r.await(ctx, id, end, limit)
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || errors.Is(err, errUndead) {
 			closeAll(outR) // unblocks the reader: the worker may be stuck with the pipe open
 			<-read
-			return worker.Response{}, ctx.Err()
+			return worker.Response{}, cmp.Or(ctx.Err(), err)
 		}
 		if rerr := <-read; err == nil {
 			err = rerr

@@ -123,7 +123,9 @@ func (r *Runner) Run() Verdict {
 
 // tickPeriod lets a stalled guard be noticed between the kill time and the deadline.
 func (r *Runner) tickPeriod() time.Duration {
-	return min(max(r.plan.Lock.Options.Timing.KillBudget/10, 20*time.Millisecond), 200*time.Millisecond)
+	t := r.plan.Lock.Options.Timing
+	turns := max((t.Heartbeat+t.TryTimeout)/4, time.Millisecond) // a tenure beats only while the loop turns (W4)
+	return min(max(t.KillBudget/10, 20*time.Millisecond), 200*time.Millisecond, turns)
 }
 
 // handle is one report: its verdict, then its cell.

@@ -22,7 +22,7 @@ func (r *Runner) preStart() {
 	wait := r.command(h.Exec, h.Timeout)
 	r.beside(func(ctx context.Context) message {
 		if err := wait(ctx); err != nil {
-			return message{event: Failed, code: exit.Restore, reason: fmt.Sprintf("pre_start hook %s: %v", h.Exec[0], err)}
+			return message{event: Failed, code: startCode(err, exit.Restore), reason: fmt.Sprintf("pre_start hook %s: %v", h.Exec[0], err)}
 		}
 		return message{event: Done}
 	})
