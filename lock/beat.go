@@ -63,10 +63,10 @@ func (t *Tenure) holdOff(ctx context.Context) bool {
 	}
 }
 
-// period is the time to the next heartbeat: sooner after a failed one.
+// period is the time to the next heartbeat: sooner after a failed one, and at once after one that hung.
 func (t *Tenure) period() time.Duration {
 	if t.failing() {
-		return min(t.o.Timing.Heartbeat, retryPause)
+		return max(0, min(t.o.Timing.Heartbeat, retryPause)-t.o.Clock().HolderSince(t.tried))
 	}
 	return t.o.Timing.Heartbeat
 }
@@ -110,7 +110,7 @@ func (t *Tenure) settled() {
 	defer t.mu.Unlock()
 	t.in.owes = nil
 	if t.in.settle > 0 {
-		t.in.volumes = nil
+		t.in.volumes, t.in.unknown = nil, false
 	}
 }
 
@@ -163,6 +163,7 @@ func (t *Tenure) failing() bool {
 // beat is one try of a heartbeat in the given phase, and what follows from its outcome. It reports
 // whether the loop may go on.
 func (t *Tenure) beat(ctx context.Context, phase Phase) bool {
+	t.tried = t.o.Clock()
 	if !t.pulsed() {
 		t.failed(errors.New("the decision loop did not turn"))
 		return true
@@ -170,12 +171,12 @@ func (t *Tenure) beat(ctx context.Context, phase Phase) bool {
 	t.renew(ctx)
 	try, cancel := context.WithTimeout(ctx, t.o.Timing.TryTimeout)
 	defer cancel()
+	sent := t.o.Clock() // a holder stamps before it sends; and before the record is made: see WithdrawDomain
 	data, err := t.record(phase).Encode()
 	if err != nil {
 		t.lose(err)
 		return false
 	}
-	sent := t.o.Clock() // a holder stamps before it sends
 	res, err := t.place.Write(try, data, t.version)
 	t.notify.Beat(res.Outcome, t.o.Clock().HolderSince(sent))
 	return t.follow(res, err, sent, phase)

@@ -54,6 +54,7 @@ func Contend(ctx context.Context, d Driver, o Options, wait time.Duration, queue
 				return t, err
 			}
 			o.Log("lost the place in the queue before the grant, joining anew", "cause", err)
+			pause(patience, joinPause)
 		case !errors.Is(err, ErrUnreachable) && patience.Err() == nil, wait == 0:
 			return nil, err
 		default:

@@ -38,7 +38,7 @@ func (t *Tenure) Release(ctx context.Context, phase Phase, started bool) (Phase,
 	if !started {
 		// Nothing of ours to drain: what was taken over undrained stays so (E2).
 		r.Phase, r.Volumes = Drained, t.in.volumes
-		if len(t.in.volumes) > 0 {
+		if len(t.in.volumes) > 0 || t.in.unknown {
 			r.Phase = Dead
 		}
 	}

@@ -15,6 +15,7 @@ type inheritance struct {
 	settle  time.Duration // the largest settle counted in owed; goes into our own `waiting` records
 	owes    []Owed        // everybody not proven dead and drained (T4)
 	volumes []string      // network volumes with possibly undrained writes (E7)
+	unknown bool          // nobody knows what ran before, nor on which volumes
 	why     string
 }
 
@@ -45,6 +46,7 @@ func inherit(r Record, own fence.Token, t Timing) inheritance {
 		in.why = "the previous holder may still run"
 	}
 	in.volumes = undrained(in.owes)
+	in.unknown = slices.ContainsFunc(in.owes, isUnknown)
 	return in
 }
 
@@ -58,7 +60,7 @@ func inheritNothing(t Timing, neverRan bool) inheritance {
 		hold = t.HoldMax
 	}
 	return inheritance{
-		owed: Scaled(hold + t.Settle), settle: t.Settle, owes: []Owed{{Unknown: true}},
+		owed: Scaled(hold + t.Settle), settle: t.Settle, owes: []Owed{{Unknown: true}}, unknown: true,
 		why: "no record, and no proof that nobody ever ran (`interlock lock init` avoids this wait at a first start)",
 	}
 }
@@ -73,13 +75,14 @@ func undrained(owes []Owed) []string {
 	return slices.Compact(vs)
 }
 
+func isUnknown(o Owed) bool { return o.Unknown }
+
 // refuseUndrained is E7's require_drained.
 func (in inheritance) refuseUndrained() error {
-	unknown := slices.ContainsFunc(in.owes, func(o Owed) bool { return o.Unknown })
 	switch {
 	case len(in.volumes) > 0:
 		return fmt.Errorf("%w: late writes to %v are possible and require-drained is set: fence the earlier holder at the storage, then clear the record", ErrUndrained, in.volumes)
-	case unknown:
+	case in.unknown:
 		return fmt.Errorf("%w: there is no state record and require-drained is set: if nobody ever ran here, `interlock lock init`", ErrUndrained)
 	}
 	return nil

@@ -23,7 +23,8 @@ type Tenure struct {
 	observed clock.Stamp
 	in       inheritance
 
-	version  Version // of the record as last known; only the loop, then only the release, touches it
+	version  Version     // of the record as last known; only the loop, then only the release, touches it
+	tried    clock.Stamp // when the loop's last try began
 	flight   sync.WaitGroup
 	renewing atomic.Bool
 

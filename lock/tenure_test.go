@@ -4,11 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/interlock-run/interlock/fence"
+	"github.com/interlock-run/interlock/internal/clock"
 )
 
 func decodeAny(data []byte, r *Record) error { return json.Unmarshal(data, r) }
@@ -161,8 +166,8 @@ func TestLostReplyExtendsNothing(t *testing.T) {
 		<-c.leased
 		second := c.lease(1)
 		gap := second.Deadline.HolderSince(first.Deadline)
-		// R, the lost try's timeout, the pause, a failed compare-and-set, another pause
-		if want := 2*time.Second + 2*time.Second + 2*retryPause; gap < want-10*time.Millisecond {
+		// R, the lost try's timeout, a failed compare-and-set, a pause
+		if want := 2*time.Second + 2*time.Second + retryPause; gap < want-10*time.Millisecond {
 			t.Errorf("the lease moved on by %v: expected %v, from the try that was acknowledged", gap, want)
 		}
 		if c.t.isLost() {
@@ -501,4 +506,124 @@ func TestTokenEpochIsOutside(t *testing.T) {
 			}
 			<-c.leased
 		})
+}
+
+// The last of n tries that hang may still land: pauses between tries must not eat into them (section 2).
+func TestAllTriesFit(t *testing.T) {
+	cut := 0
+	within(t, func(s *service, o *Options) {
+		s.put(t, Record{Phase: Drained, Token: 1})
+		tm := &o.Timing
+		need := tm.Heartbeat + time.Duration(tm.Tries)*tm.TryTimeout + tm.Grace + tm.KillBudget + tm.Margin
+		tm.Hold = need + need/200 // just what Check asks for
+		if errs := tm.Check(); len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		s.fault = func(*place, int) fault {
+			switch cut++; cut {
+			case 2, 3:
+				return fault{drop: true}
+			case 4:
+				return fault{after: o.Timing.TryTimeout - 50*time.Millisecond}
+			}
+			return fault{}
+		}
+	}, func(_ *service, c *contender) {
+		<-c.leased
+		select {
+		case <-c.leased:
+		case err := <-c.lost:
+			t.Errorf("lost with a try left: %v", err)
+		}
+	})
+}
+
+// What was written before the domain was withdrawn does not count as its withdrawal, however late it is sent.
+func TestWithdrawnDomainIsOffTheRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{tokens: 100}
+		s.put(t, Record{Phase: Drained, Token: 1})
+		s.fault = func(_ *place, n int) fault { return fault{before: time.Duration(n/4) * time.Second} }
+		now, c := bubbleClock(), (*contender)(nil)
+		o := options(now)
+		withdrawn := make(chan error, 1)
+		var once sync.Once
+		armed := atomic.Bool{}
+		o.Clock = func() clock.Stamp {
+			pc, _, _, _ := runtime.Caller(1)
+			if armed.Load() && strings.HasSuffix(runtime.FuncForPC(pc).Name(), "(*Tenure).beat") {
+				once.Do(func() { // between this beat's record and its send
+					go func() { withdrawn <- c.t.WithdrawDomain(context.Background()) }()
+					<-time.After(time.Millisecond)
+				})
+			}
+			return now()
+		}
+		c = contend(t, s, o)
+		<-c.leased
+		c.t.SetDomain(&Domain{PIDNS: 1})
+		<-c.leased // with the domain on record
+		c.t.Pulse()
+		armed.Store(true)
+		if err := <-withdrawn; err != nil {
+			t.Fatal(err)
+		}
+		if all := s.written(); all[len(all)-1].Domain != nil {
+			t.Error("the domain is on record still")
+		}
+		c.t.Abandon()
+	})
+}
+
+// A place that is lost again and again must not turn into a storm of new keys.
+func TestLostPlacesAreJoinedAnewWithAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &forgetful{}
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		d.full = cancel
+		_, err := Contend(ctx, d, options(bubbleClock()), 2*time.Second, func(Waiter) {})
+		if err == nil || d.joins > 20 {
+			t.Errorf("%d keys in two seconds, %v", d.joins, err)
+		}
+	})
+}
+
+// forgetful loses every place before its grant.
+type forgetful struct {
+	service
+	joins int
+	full  func()
+}
+
+func (f *forgetful) Join(ctx context.Context) (Place, error) {
+	if f.joins++; f.joins > 1000 {
+		f.full()
+	}
+	p, err := f.service.Join(ctx)
+	f.remove(p.(*place))
+	return &lostPlace{p}, err
+}
+
+type lostPlace struct{ Place }
+
+func (*lostPlace) Await(context.Context, func(Version, clock.Stamp)) error { return ErrPlaceLost }
+
+// E2: where nobody knows what ran before, nobody can say that it was drained.
+func TestReleaseAfterAnUnknownHolder(t *testing.T) {
+	for name, c := range map[string]struct {
+		never bool
+		want  Phase
+	}{"unknown": {false, Dead}, "nobody ever ran": {true, Drained}} {
+		t.Run(name, func(t *testing.T) {
+			within(t, func(_ *service, o *Options) {
+				o.NeverRan = func(context.Context) bool { return c.never }
+			}, func(s *service, ct *contender) {
+				<-ct.leased
+				if phase, err := ct.t.Release(context.Background(), Drained, false); phase != c.want || err != nil {
+					t.Errorf("released as %s (%v) without having started anything: expected %s", phase, err, c.want)
+				}
+			})
+		})
+	}
 }
