@@ -161,7 +161,8 @@ func freeOrHeld(ctx context.Context, d Driver, place Place) error {
 
 // heldError says who holds the lock, as far as one more look tells.
 func heldError(d Driver, t Timing) error {
-	ctx, cancel := context.WithTimeout(context.Background(), t.TryTimeout)
+	// A look is a connect and several requests: as long as n tries, or a slow service counts as none.
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(t.Tries)*t.TryTimeout)
 	defer cancel()
 	v, err := d.View(ctx)
 	if err != nil {
