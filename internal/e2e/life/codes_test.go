@@ -17,7 +17,7 @@ import (
 
 func TestExitCodesPassThrough(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t)
+	s := calm(t)
 	for _, code := range []int{0, 1, 2, 64, 70, 75, 76, 78, 126, 127, 128, 129, 137, 143, 200, 254, 255} {
 		why := s.Run(t, "c"+strconv.Itoa(code), scene.Command("sh", "-c", "exit "+strconv.Itoa(code))).Expect(t, limit, code)
 		if !strings.Contains(why, strconv.Itoa(code)) {
@@ -31,7 +31,7 @@ func TestExitCodesPassThrough(t *testing.T) {
 
 func TestCommandsThatCannotRun(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t)
+	s := calm(t)
 	file, garbage := filepath.Join(s.Dir, "file"), filepath.Join(s.Dir, "garbage")
 	for path, mode := range map[string]os.FileMode{file: 0o644, garbage: 0o755} {
 		if err := os.WriteFile(path, []byte{0, 1, 2, 3}, mode); err != nil {
@@ -69,7 +69,7 @@ func reason(t *testing.T, path string) string {
 // A reason longer than what Kubernetes keeps is cut; several errors become one line; an old text goes.
 func TestReasonFile(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t)
+	s := calm(t)
 	path := filepath.Join(s.Dir, "reason")
 	if err := os.WriteFile(path, []byte(strings.Repeat("old\n", 5000)), 0o600); err != nil {
 		t.Fatal(err)
@@ -122,7 +122,7 @@ cat /dev/termination-log; exit $code`
 // Kubernetes' file is the default where it exists: written, never created.
 func TestDefaultReasonFile(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t)
+	s := calm(t)
 	dev := t.TempDir()
 	for _, c := range []struct {
 		argv []string
@@ -153,7 +153,7 @@ func TestDefaultReasonFile(t *testing.T) {
 
 func TestWrongUse(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t)
+	s := calm(t)
 	mark := filepath.Join(s.Dir, "mark")
 	for _, c := range []struct {
 		code int
@@ -191,13 +191,13 @@ func TestWrongUse(t *testing.T) {
 // An interlock that would queue for the lock of the one around it refuses; one for another lock runs.
 func TestNested(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t)
+	s := calm(t)
 	inner := append([]string{testkit.Binary(t)}, plain(s, "--", "true")...)
 	why := s.Run(t, "same", scene.Command(inner...)).Expect(t, limit, 64)
 	if !strings.Contains(why, "64") {
 		t.Errorf("reason %q", why)
 	}
-	other := scene.New(t)
+	other := calm(t)
 	inner = append([]string{testkit.Binary(t)}, plain(other, "--", "sh", "-c", "exit 3")...)
 	s.Run(t, "other", scene.Command(inner...)).Expect(t, limit, 3)
 }

@@ -45,7 +45,7 @@ func ask(t *testing.T, j *scene.Job, verb string, want int, more ...string) stri
 
 func TestHealth(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t)
+	s := calm(t)
 	a := s.Run(t, "a")
 	a.Serving(t)
 	b := s.Run(t, "b")
@@ -91,7 +91,7 @@ func TestHealth(t *testing.T) {
 // --listen on TCP, and a port that is taken: 78, and nothing was started.
 func TestListenOnTCP(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t)
+	s := calm(t)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +125,7 @@ func TestListenOnTCP(t *testing.T) {
 // A socket that nobody answers on is replaced; a file, or the socket of a living run, is not.
 func TestUnixSocket(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t)
+	s := calm(t)
 	stale, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(s.Dir, "a.sock"), Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +135,7 @@ func TestUnixSocket(t *testing.T) {
 	a := s.Run(t, "a")
 	a.Serving(t)
 
-	other := scene.New(t)
+	other := calm(t)
 	mark := filepath.Join(other.Dir, "mark")
 	p := start(t, nil, plain(other, "--listen", "unix:"+a.Socket(), "--", "touch", mark)...)
 	if code := p.Wait(t, limit); code != 78 {

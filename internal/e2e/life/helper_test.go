@@ -123,6 +123,15 @@ func (l listener) got(t testing.TB, sig syscall.Signal) {
 	testkit.Wait(t, 10*time.Second, func() (bool, string) { return l.count(t, sig) > 0, fmt.Sprintf("no %v: %s", sig, l.text(t)) })
 }
 
+// calm is a scene for tests that wait for no hold: with a scene's own quick timing a guard that a loaded
+// machine holds up for half a second is taken over, which is another test's matter.
+func calm(t testing.TB) *scene.Scene {
+	t.Helper()
+	s := scene.New(t)
+	s.Timing = []string{"--kill-budget", "3s", "--heartbeat", "1s"}
+	return s
+}
+
 // start runs the binary as it is, without what a scene adds.
 func start(t testing.TB, change func(*exec.Cmd), args ...string) *testkit.Process {
 	t.Helper()

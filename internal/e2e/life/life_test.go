@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 
 func TestStartsAndStops(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t)
+	s := calm(t)
 	a := s.Run(t, "a")
 	st := a.Serving(t)
 	if !st.Lock.Held || st.Lock.Token != "1" {

@@ -16,7 +16,7 @@ import (
 // limit bounds what needs no waiting at all; prompt is what a stop may take on a loaded machine.
 const (
 	limit  = 20 * time.Second
-	prompt = 5 * time.Second
+	prompt = 10 * time.Second
 )
 
 // early sends a stop before the payload runs: 128+n, promptly, and nothing was started.
@@ -41,7 +41,7 @@ func eachStop(t *testing.T, test func(t *testing.T, sig syscall.Signal)) {
 
 func TestStopInTheQueue(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t)
+	s := calm(t)
 	a := s.Run(t, "a")
 	a.Serving(t)
 	begun(t, s)
@@ -107,7 +107,7 @@ func marked(t *testing.T, mark string) {
 func TestStopInTheRestore(t *testing.T) {
 	t.Parallel()
 	eachStop(t, func(t *testing.T, sig syscall.Signal) {
-		s := scene.New(t)
+		s := calm(t)
 		mark := filepath.Join(s.Dir, "mark")
 		a := s.Run(t, "a", scene.Flags("--restore-exec", slow(mark)))
 		a.WaitPhase(t, limit, "restoring")
@@ -125,7 +125,7 @@ func TestStopInTheRestore(t *testing.T) {
 func TestStopInPreStart(t *testing.T) {
 	t.Parallel()
 	eachStop(t, func(t *testing.T, sig syscall.Signal) {
-		s := scene.New(t)
+		s := calm(t)
 		mark := filepath.Join(s.Dir, "mark")
 		a := s.Run(t, "a", scene.Flags("--hooks-pre-start-exec", slow(mark)))
 		a.WaitPhase(t, limit, "starting")
@@ -144,7 +144,7 @@ func TestStopAroundTheLaunch(t *testing.T) {
 		tries = 150
 	}
 	eachIsolation(t, func(t *testing.T, isolate scene.Option) {
-		s := scene.New(t)
+		s := calm(t)
 		never, told := 0, 0
 		for i := range tries {
 			s.Trace = filepath.Join(s.Dir, "trace"+strconv.Itoa(i))
@@ -179,7 +179,7 @@ func TestStopAroundTheLaunch(t *testing.T) {
 func TestStopWhileServing(t *testing.T) {
 	t.Parallel()
 	eachStop(t, func(t *testing.T, sig syscall.Signal) {
-		s := scene.New(t)
+		s := calm(t)
 		l, payload := listen(t, s)
 		a := s.Run(t, "a", payload)
 		a.Serving(t)
@@ -195,7 +195,7 @@ func TestStopWhileServing(t *testing.T) {
 // A second order while stopping changes nothing: no second signal, no shorter patience.
 func TestStopWhileStopping(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t)
+	s := calm(t)
 	a := s.Run(t, "a", s.Payload(t, "-slow-stop", "700ms", "-code", "5"))
 	a.Serving(t)
 	begun(t, s)

@@ -21,7 +21,7 @@ import (
 func TestStdinToStdout(t *testing.T) {
 	t.Parallel()
 	eachIsolation(t, func(t *testing.T, isolate scene.Option) {
-		s := scene.New(t)
+		s := calm(t)
 		data := make([]byte, 1<<20)
 		if _, err := rand.Read(data); err != nil {
 			t.Fatal(err)
@@ -61,7 +61,7 @@ func TestStdinToStdout(t *testing.T) {
 // The payload's stderr lines arrive whole and in order among ours, and ours are JSON, each of them.
 func TestStderrIsNotMixed(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t)
+	s := calm(t)
 	a := start(t, nil, append(plain(s, "--"), helper(t, "lines")...)...)
 	if code := a.Wait(t, limit); code != 0 {
 		t.Errorf("ended with %d", code)
@@ -91,7 +91,7 @@ func TestStderrIsNotMixed(t *testing.T) {
 func TestDescriptors(t *testing.T) {
 	t.Parallel()
 	eachIsolation(t, func(t *testing.T, isolate scene.Option) {
-		s := scene.New(t)
+		s := calm(t)
 		file, err := os.Create(filepath.Join(s.Dir, "five"))
 		if err != nil {
 			t.Fatal(err)
@@ -119,7 +119,7 @@ func TestDescriptors(t *testing.T) {
 func TestArgvIsUntouched(t *testing.T) {
 	t.Parallel()
 	eachIsolation(t, func(t *testing.T, isolate scene.Option) {
-		s := scene.New(t)
+		s := calm(t)
 		argv := []string{"", "a b", "$HOME `id` *", "--", "--lock", "-h", "--generate-bash-completion", "", "a\nb", "é\xff", `"'\`, ""}
 		a := s.Run(t, "a", isolate, scene.Command(helper(t, append([]string{"argv"}, argv...)...)...))
 		a.Expect(t, limit, 0)
@@ -155,10 +155,10 @@ func environ(t *testing.T, path string) (ours map[string]string, all string) {
 func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	eachIsolation(t, func(t *testing.T, isolate scene.Option) {
-		s := scene.New(t)
+		s := calm(t)
 		file, hook := filepath.Join(s.Dir, "environ"), filepath.Join(s.Dir, "hook")
 		a := s.Run(t, "a", isolate, s.Payload(t, "-environ", file), scene.Flags("--hooks-post-start-exec", `["sh", "-c", "env > `+hook+`.new; mv `+hook+`.new `+hook+`"]`),
-			scene.Env("PLAIN=kept as it is", "EMPTY=", "INTERLOCK_TRIES=9", "INTERLOCK_DRAIN_BOGUS=secret", "INTERLOCK_TOKEN_FILE=secret"))
+			scene.Env("PLAIN=kept as it is", "EMPTY=", "INTERLOCK_TRIES=4", "INTERLOCK_DRAIN_BOGUS=secret", "INTERLOCK_TOKEN_FILE=secret"))
 		pid := a.Serving(t).Payload.PID
 		begun(t, s)
 		marked(t, hook)

@@ -80,7 +80,7 @@ func (m *terminal) press(t *testing.T, keys string) {
 func TestTerminal(t *testing.T) {
 	t.Parallel()
 	eachIsolation(t, func(t *testing.T, isolate scene.Option) {
-		s := scene.New(t)
+		s := calm(t)
 		term, onTerminal := openTerminal(t)
 		l, payload := listen(t, s)
 		a := s.Run(t, "a", payload, isolate, scene.Cmd(onTerminal))
@@ -105,7 +105,7 @@ func TestTerminal(t *testing.T) {
 // A payload without a handler ends by Ctrl-C with 130; what it reads and writes is the terminal.
 func TestTerminalOfAShell(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t)
+	s := calm(t)
 	term, onTerminal := openTerminal(t)
 	mark := filepath.Join(s.Dir, "mark")
 	a := s.Run(t, "a", scene.Cmd(onTerminal), scene.Command("sh", "-c", "test -t 0 && test -t 1 && test -t 2 && read line </dev/tty && echo got:$line: && echo >"+mark+" && exec sleep 100"))
@@ -120,7 +120,7 @@ func TestTerminalOfAShell(t *testing.T) {
 // The log is text on a terminal.
 func TestLogOnATerminalIsText(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t)
+	s := calm(t)
 	term, onTerminal := openTerminal(t)
 	p := start(t, onTerminal, plain(s, "--", "true")...)
 	if code := p.Wait(t, limit); code != 0 {
@@ -138,7 +138,7 @@ func TestLogOnATerminalIsText(t *testing.T) {
 func TestTerminalIsGivenBack(t *testing.T) {
 	t.Parallel()
 	eachIsolation(t, func(t *testing.T, isolate scene.Option) {
-		s := scene.New(t)
+		s := calm(t)
 		_, onTerminal := openTerminal(t)
 		out := filepath.Join(s.Dir, "groups")
 		shell := scene.Wrapped(func(_ testing.TB, argv ...string) []string {

@@ -24,7 +24,7 @@ func TestUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	eachIsolation(t, func(t *testing.T, isolate scene.Option) {
-		s := scene.New(t)
+		s := calm(t)
 		for i, c := range []struct{ spec, uid, gid, groups string }{
 			{"4242", "4242", "4242", "4242"}, // no entry in the passwd file
 			{"4242:4343", "4242", "4343", "4343"},
@@ -47,7 +47,7 @@ func TestUser(t *testing.T) {
 // Without the right to change, the payload does not start as somebody else.
 func TestUserWithoutTheRight(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t)
+	s := calm(t)
 	a := s.Run(t, "a", scene.Wrapped(testkit.Unprivileged), scene.Flags("--user", "0"))
 	a.Expect(t, limit, 126)
 	if s.Count(t, "begin") != 0 {

@@ -42,7 +42,7 @@ func has(all []checkup, level, topic string) bool {
 
 func TestDoctor(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t)
+	s := calm(t)
 	before, err := os.ReadDir(s.Dir)
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +68,7 @@ func TestDoctor(t *testing.T) {
 // The exit code is that of the first failure, with the way out in its line.
 func TestDoctorFails(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t)
+	s := calm(t)
 	for _, c := range []struct {
 		code  int
 		topic string
@@ -96,7 +96,7 @@ func TestDoctorFails(t *testing.T) {
 
 func TestCheckConfig(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t)
+	s := calm(t)
 	file := filepath.Join(s.Dir, "interlock.yaml")
 	if err := os.WriteFile(file, []byte("lock:\n  url: file:///from/file\ntiming:\n  hold: 30s\n  tries: 4\n"), 0o644); err != nil {
 		t.Fatal(err)
@@ -166,7 +166,7 @@ func TestVersion(t *testing.T) {
 // The log is JSON where stderr is no terminal, each line of it, also of a run that ends badly.
 func TestLogIsJSON(t *testing.T) {
 	t.Parallel()
-	s := scene.New(t)
+	s := calm(t)
 	for _, c := range []struct {
 		code int
 		argv []string
