@@ -67,6 +67,13 @@ func lockURL(raw string) *url.URL {
 	return &url.URL{Scheme: scheme, Host: hosts, Path: path}
 }
 
+// lockScope tells locks apart whose tokens must not be compared: kind and path, without the servers,
+// because servers are added, moved and listed in another order.
+func lockScope(raw string) string {
+	u := lockURL(raw)
+	return u.Scheme + ":" + u.Path
+}
+
 // lockName is the lock as INTERLOCK_LOCK and the claim carry it. A URL has no place for credentials.
 func lockName(raw string) string {
 	u := lockURL(raw)

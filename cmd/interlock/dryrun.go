@@ -95,8 +95,8 @@ func dryClaim(plan lifecycle.Plan) (string, error) {
 		return "claim    none\n", nil
 	}
 	line := fmt.Sprintf("claim    token %s by %s for %s\n", c.Token, c.Holder, c.Lock)
-	if c.Lock != plan.Lock.Name {
-		return line, exit.Withf(exit.Config, "%s is claimed under another lock, %s, ours is %s: give this service its own --state-dir", plan.State, c.Lock, plan.Lock.Name)
+	if c.Lock != plan.Lock.Scope {
+		return line, exit.Withf(exit.Config, "%s is claimed under another lock, %s, ours is %s: give this service its own --state-dir", plan.State, c.Lock, plan.Lock.Scope)
 	}
 	return line, nil
 }

@@ -60,7 +60,7 @@ func lockPlan(cfg config.Config, boot string) lifecycle.LockPlan {
 			Timing: lockTiming(cfg.Timing), Epoch: cfg.Lock.TokenEpoch, Holder: cfg.Holder, Node: cfg.Fence.Node,
 			BootID: boot, RequireDrained: cfg.Fence.RequireDrained, Clock: clock.Now,
 		},
-		Wait: lock.Forever, Name: lockName(cfg.Lock.URL), OneHost: strings.HasPrefix(cfg.Lock.URL, "file:"),
+		Wait: lock.Forever, Name: lockName(cfg.Lock.URL), Scope: lockScope(cfg.Lock.URL), OneHost: strings.HasPrefix(cfg.Lock.URL, "file:"),
 	}
 	if d, bounded := cfg.Lock.WaitLimit(); bounded {
 		p.Wait = d

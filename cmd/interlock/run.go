@@ -54,7 +54,7 @@ func runWith(c *cli.Context, cfg config.Config, warnings []string) error {
 	}
 	name := lockName(cfg.Lock.URL)
 	inv := invocationOf(c)
-	if lookup(inv.environ, "INTERLOCK_TOKEN") != "" && lookup(inv.environ, "INTERLOCK_LOCK") == name {
+	if lookup(inv.environ, "INTERLOCK_TOKEN") != "" && lockScope(lookup(inv.environ, "INTERLOCK_LOCK")) == lockScope(name) {
 		return exit.Withf(exit.Usage, "this process runs under an interlock that holds %s already: it would wait for itself for ever; drop the inner `interlock run`, or give it a lock of its own", name)
 	}
 	if cfg.Process.DryRun {

@@ -24,7 +24,7 @@ func (r *Runner) claim() {
 	o := r.plan.Lock.Options
 	wait := r.ask(worker.Request{Op: worker.OpClaim, StateDir: r.plan.State, Mount: r.stateMount(), Claim: &fence.Claim{
 		V: fence.ClaimVersion, Token: r.hold.tenure.Token(), Holder: o.Holder, Node: o.Node, BootID: o.BootID,
-		Lock: r.plan.Lock.Name, Since: time.Now().UTC(),
+		Lock: r.plan.Lock.Scope, Since: time.Now().UTC(),
 	}, Data: r.plan.Data, Token: r.hold.tenure.Token(), When: r.plan.Restore.When, Script: len(r.plan.Restore.Exec) > 0}, r.plan.Budgets.Claim)
 	r.next(func(ctx context.Context) (func(), message) {
 		resp, err := wait(ctx)

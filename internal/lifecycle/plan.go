@@ -33,6 +33,7 @@ type LockPlan struct {
 	Options lock.Options // NeverRan and Volumes are filled in by the runner
 	Wait    time.Duration
 	Name    string // URL without credentials, INTERLOCK_LOCK
+	Scope   string // the lock without its servers, which may change: whose tokens a claim is compared with
 	// OneHost tells that the lock lives on this host alone, so that no claim in the state directory, or
 	// no state directory at all, proves that nobody ever ran (protocol.md section 6).
 	OneHost bool

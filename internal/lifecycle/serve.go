@@ -87,7 +87,7 @@ func (r *Runner) watchClaim(ctx context.Context) message {
 			r.log.Warn("the claim file is damaged while we run", "cause", err)
 			continue
 		}
-		if c.Token < own || c.Lock != r.plan.Lock.Name {
+		if c.Token < own || c.Lock != r.plan.Lock.Scope {
 			r.log.Error("the claim is not ours any more, though nobody may have overwritten it: is it edited by hand, or shared with another lock?", "claim", c.Token, "by", c.Holder, "lock", c.Lock)
 		}
 		if c.Token > own {

@@ -296,3 +296,9 @@ func buildPayload() (string, error) {
 	}
 	return path, nil
 }
+
+// Scope is the lock as a claim names it: kind and path, without the servers.
+func (s *Scene) Scope() string {
+	scheme, rest, _ := strings.Cut(s.Lock, "://")
+	return scheme + ":" + rest[strings.Index(rest, "/"):]
+}

@@ -44,7 +44,7 @@ func TestClaimsThatForbidAStart(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := scene.New(t)
-			text := strings.ReplaceAll(c.text, "LOCK", s.Lock)
+			text := strings.ReplaceAll(c.text, "LOCK", s.Scope())
 			putClaim(t, s, text)
 			a := s.Run(t, "a", scene.Flags("--hold-max", "5s"), shell(t, "restore-exec", "touch "+s.Data+"/restored"))
 			wantReason(t, a.Expect(t, limit, 78), c.way...)
@@ -63,7 +63,7 @@ func TestClaimsThatForbidAStart(t *testing.T) {
 func TestTokenEpochIsTheWayOut(t *testing.T) {
 	t.Parallel()
 	s := scene.New(t)
-	putClaim(t, s, claimOf("4711", s.Lock))
+	putClaim(t, s, claimOf("4711", s.Scope()))
 	s.Run(t, "a").Expect(t, limit, 78)
 	b := s.Run(t, "b", scene.Flags("--token-epoch", "1"))
 	alive(t, s, b)
@@ -78,13 +78,13 @@ func TestHigherClaimWhileRunning(t *testing.T) {
 	s := scene.New(t)
 	a := s.Run(t, "a", s.Payload(t, "-ignore-term"), scene.Flags("--probe-period", "100ms"))
 	alive(t, s, a)
-	putClaim(t, s, claimOf("9", s.Lock))
+	putClaim(t, s, claimOf("9", s.Scope()))
 	at := scene.Now()
 	wantReason(t, a.Expect(t, limit, 76), "other", "9")
 	if late := lived(t, s, 1, at); late > atOnce {
 		t.Errorf("the payload lived %v on", late)
 	}
-	if got := read(t, claimFile(s)); got != claimOf("9", s.Lock) {
+	if got := read(t, claimFile(s)); got != claimOf("9", s.Scope()) {
 		t.Errorf("the later holder's claim was changed to %s", got)
 	}
 	wantRecord(t, s, "dead")
@@ -95,7 +95,7 @@ func TestClaimNamesItsHolder(t *testing.T) {
 	s := scene.New(t)
 	a := s.Run(t, "a")
 	alive(t, s, a)
-	for _, word := range []string{`"token":"1"`, `"holder":"a"`, s.Lock} {
+	for _, word := range []string{`"token":"1"`, `"holder":"a"`, s.Scope()} {
 		if text := read(t, claimFile(s)); !strings.Contains(text, word) {
 			t.Errorf("claim %s has no %s", text, word)
 		}

@@ -62,7 +62,7 @@ func TestDryRunExitCodes(t *testing.T) {
 			putClaim(t, s, claimOf("1", "file:///elsewhere"))
 			return nil
 		}},
-		{"claim of our own lock", 0, func(t *testing.T, s *scene.Scene) []string { putClaim(t, s, claimOf("1", s.Lock)); return nil }},
+		{"claim of our own lock", 0, func(t *testing.T, s *scene.Scene) []string { putClaim(t, s, claimOf("1", s.Scope())); return nil }},
 		{"bad configuration", 78, func(t *testing.T, s *scene.Scene) []string { return []string{"--hold", "1s"} }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -99,7 +99,7 @@ func TestTwoServicesInOneParent(t *testing.T) {
 	second := *s
 	second.Data, second.Lock, second.Trace = mkdir(t, s.Dir, "second"), s.Lock+"2", s.Trace+"2"
 	claim := read(t, claimFile(s))
-	wantReason(t, second.Run(t, "b", shell(t, "restore-exec", "touch "+second.Data+"/x")).Expect(t, limit, 78), "--state-dir", s.Lock)
+	wantReason(t, second.Run(t, "b", shell(t, "restore-exec", "touch "+second.Data+"/x")).Expect(t, limit, 78), "--state-dir", s.Scope())
 	if exists(t, filepath.Join(second.Data, "x")) || read(t, claimFile(s)) != claim {
 		t.Error("the refused one touched data or claim")
 	}
