@@ -21,11 +21,26 @@ func (t *Tenure) loop(ctx context.Context) {
 	if !t.holdOff(ctx) {
 		return
 	}
+	began := t.o.Clock()
 	for t.beat(ctx, Running) {
+		if t.neverLeased(began) {
+			return
+		}
 		if _, ok := t.rest(ctx, t.period()); !ok {
 			return
 		}
 	}
+}
+
+// neverLeased ends a tenure whose first `running` heartbeat is not acknowledged within a hold after the
+// hold-off (T7): nothing runs, no lease will run out, and the key would keep everybody else waiting.
+func (t *Tenure) neverLeased(began clock.Stamp) bool {
+	waited, s := t.o.Clock().HolderSince(began), t.Status()
+	if s.Running || waited < t.o.Timing.Hold || s.FailedTries < t.o.Timing.Tries { // a stop of our own proves nothing
+		return false
+	}
+	t.lose(fmt.Errorf("%w: no heartbeat was acknowledged within %v after the hold-off: %w", ErrUnreachable, waited.Round(time.Millisecond), t.cause))
+	return true
 }
 
 // retryPause lies between a failed try and the next: an error that comes at once must not turn into a
@@ -244,6 +259,7 @@ func leaseFrom(sent clock.Stamp, tm Timing) Lease {
 }
 
 func (t *Tenure) failed(err error) {
+	t.cause = err
 	t.mu.Lock()
 	t.state.tries++
 	n := t.state.tries

@@ -25,6 +25,7 @@ type Tenure struct {
 
 	version  Version     // of the record as last known; only the loop, then only the release, touches it
 	tried    clock.Stamp // when the loop's last try began
+	cause    error       // of the loop's last failed try
 	flight   sync.WaitGroup
 	renewing atomic.Bool
 

@@ -627,3 +627,22 @@ func TestReleaseAfterAnUnknownHolder(t *testing.T) {
 		})
 	}
 }
+
+// T7: a service that acknowledges nothing after the hold-off must not keep the key, and everybody behind it
+// waiting, for ever.
+func TestFirstLeaseIsBounded(t *testing.T) {
+	within(t, func(s *service, o *Options) {
+		s.put(t, Record{Phase: Drained, Token: 1})
+		s.fault = func(*place, int) fault { return fault{refuse: true} }
+	}, func(_ *service, c *contender) {
+		began := time.Now()
+		select {
+		case err := <-c.lost:
+			if took := time.Since(began); !errors.Is(err, ErrUnreachable) || took > DefaultTiming().Hold+5*time.Second {
+				t.Errorf("lost after %v by %v: expected unreachable, after a hold", took, err)
+			}
+		case <-time.After(time.Hour):
+			t.Error("nothing was acknowledged for an hour, and the key is kept")
+		}
+	})
+}

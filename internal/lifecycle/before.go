@@ -175,7 +175,7 @@ func (r *Runner) holdOff() {
 	r.hold.tenure.Begin(lock.Notify{
 		Lease: func(l lock.Lease) { r.post(message{event: Leased, lease: l}) },
 		Lost: func(err error) {
-			r.post(message{event: LeaseLost, code: exit.Lost, reason: err.Error()})
+			r.post(message{event: LeaseLost, code: lostCode(err), reason: err.Error()})
 		},
 		Beat: r.seen.beat,
 	})
@@ -229,6 +229,16 @@ func (r *Runner) extend(l lock.Lease) {
 // recheck looks at the mounts again now that the lease runs.
 func (r *Runner) recheck() {
 	r.beside(r.mountsRight)
+}
+
+// lostCode is the code of a loss: a tenure that never got a lease has lost none.
+func lostCode(err error) int {
+	for _, never := range []error{lock.ErrCredentials, lock.ErrConfig, lock.ErrUnreachable} {
+		if errors.Is(err, never) {
+			return LockCode(never)
+		}
+	}
+	return exit.Lost
 }
 
 // LockCode maps what the lock package says to an exit code.

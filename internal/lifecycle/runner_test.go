@@ -670,3 +670,12 @@ func TestNoReleaseBeforeTheLastWord(t *testing.T) {
 	x.ends(143)
 	x.releasedAs(lock.Drained)
 }
+
+// The lock is granted but takes no writes: nothing starts, the key is given up, 69.
+func TestLockThatTakesNoWrites(t *testing.T) {
+	x := begin(t, func(_ *Plan, x *run) { x.lock.silent = true })
+	x.ends(69)
+	if x.lock.left == 0 || x.guard.count("start") > 0 {
+		t.Errorf("key deleted %d times, calls %v", x.lock.left, x.guard.calls)
+	}
+}
