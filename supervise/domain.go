@@ -55,11 +55,6 @@ func misses(mode string) string {
 // local starts in the guard itself: modes without a namespace.
 type local struct{ *nursery }
 
-func (l local) start(s Spec, control *os.File) syscall.Errno {
-	_, errno := l.nursery.start(s, control)
-	return errno
-}
-
 func (l local) reaped(pid int, _ syscall.WaitStatus) (uint32, bool) { return l.nursery.reaped(pid) }
 
 // A brood is all that descends from the guard but the agent's tree: subreaper, and the extra of the

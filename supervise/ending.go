@@ -201,6 +201,7 @@ func (g *guard) reapAll() {
 
 // cleanup is the last step: nothing of ours is left behind.
 func (g *guard) cleanup() {
+	g.dropEarly()
 	if g.choice.killer != nil {
 		if err := g.choice.killer.close(); err != nil {
 			inTime(func() { complain("cannot remove " + g.choice.domain.Cgroup + ": " + err.Error()) })

@@ -27,6 +27,7 @@ type guard struct {
 	set      Settings
 	lease    tenancy
 	choice   choice // zero until Prepare
+	early    *pidns // made before it, for it
 	nursery  *nursery
 	children map[uint32]*child
 	agent    *agentProcess
@@ -81,6 +82,7 @@ func newGuard(argv, env []string) (*guard, error) {
 	g.out = &outbox{link: g.agent.link}
 	g.spawn(func() { g.alarm.watch(g.in.alarm) })
 	g.spawn(g.readAgent)
+	g.hasten()
 	return g, nil
 }
 

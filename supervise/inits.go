@@ -39,6 +39,10 @@ func (g *guard) watchInit(in *nsInit) {
 func (g *guard) onInit(r initReport) {
 	if r.eof {
 		r.from.eof = true
+		if r.from.unwanted {
+			_ = r.from.close()
+			return
+		}
 		g.namespaceOver()
 		return
 	}

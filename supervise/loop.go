@@ -135,6 +135,9 @@ func (g *guard) onExit(pid int, status unix.WaitStatus) {
 		g.agent.reaped, g.agent.status = true, status
 		return
 	}
+	if g.early != nil {
+		g.early.reaped(pid, syscall.WaitStatus(status))
+	}
 	if g.choice.starter == nil {
 		return
 	}

@@ -25,6 +25,8 @@ func init() {
 		role = NamespaceInit
 	case os.Args[0] == RoleGate:
 		role = Gate
+	case os.Args[0] == RoleSpare, os.Args[0] == RoleWorkerSpare:
+		role = Spare
 	case os.Args[0] == RoleAgent:
 		role = scriptedAgent
 	case os.Args[0] == RoleWorker:

@@ -33,6 +33,9 @@ func (g *guard) choose(isolate string) (choice, error) {
 	if tries == nil {
 		return choice{}, errors.New("isolate is " + isolate + ": expected auto, pidns, cgroup or none")
 	}
+	if tries[0] != ModePIDNS {
+		g.dropEarly()
+	}
 	var why []string
 	for _, mode := range tries {
 		c, err := g.try(mode)
@@ -83,18 +86,29 @@ var errNotPID1 = errors.New("not PID 1")
 
 // tryNamespace makes the first namespace: nothing else tells whether it will work.
 func (g *guard) tryNamespace() (choice, error) {
-	ns := &pidns{nursery: g.nursery, announce: g.announce, watch: g.watchInit}
-	ns.user = os.Geteuid() != 0
-	in, err := ns.launch()
-	if err != nil && ns.user {
-		return choice{}, errors.Join(errors.New("a user and PID namespace is refused"), err)
+	ns := g.takeEarly()
+	if ns == nil {
+		ns = g.newNamespace()
+		in, err := ns.launch()
+		if err != nil && ns.user {
+			return choice{}, errors.Join(errors.New("a user and PID namespace is refused"), err)
+		}
+		if err != nil {
+			return choice{}, err
+		}
+		ns.now = in
+		ns.watch(in)
 	}
-	if err != nil {
+	if err := ns.equip(); err != nil {
+		g.early = ns
+		g.dropEarly()
 		return choice{}, err
 	}
-	ns.now = in
-	ns.watch(in)
 	return choice{killer: ns, starter: ns, ns: ns, domain: ns.describe()}, nil
+}
+
+func (g *guard) newNamespace() *pidns {
+	return &pidns{nursery: g.nursery, announce: g.announce, watch: g.watchInit, user: os.Geteuid() != 0}
 }
 
 // becomeSubreaper makes orphans ours; as PID 1 they are anyway.

@@ -84,14 +84,28 @@ func (l *nsLoop) obey(m packet) bool {
 		if u.err() != nil || !attach(&s, has, m.files, 1) {
 			return false
 		}
-		if _, errno := l.nursery.start(s, m.files[0]); errno != 0 {
+		if errno := l.nursery.start(s, m.files[0]); errno != 0 {
 			return l.guard.send(pack(msgFailed).num(uint64(s.ID)).num(uint64(errno))) == nil
 		}
+	case msgEnv:
+		if len(m.files) != 1 || l.equip(m.files[0]) != nil {
+			return false
+		}
+		m.files = nil
+	case msgSpare:
+		l.foreground = u.flag()
+		l.prepare()
 	case msgSignal:
 		id, sig, group := uint32(u.num()), syscall.Signal(u.int()), u.flag()
 		l.signal(id, sig, group)
 	}
 	return u.err() == nil
+}
+
+func (l *nsLoop) equip(env *os.File) (err error) {
+	l.envFile = env
+	l.env, err = readEnv(env)
+	return err
 }
 
 // attach puts passed descriptors back where the sender's spec had them; skip are not streams.

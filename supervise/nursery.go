@@ -14,8 +14,11 @@ const (
 	RoleAgent  = "interlock-agent"
 	RoleInit   = "interlock-init"
 	RoleGate   = "interlock-gate"
+	RoleSpare  = "interlock-spare" // for the payload
 	RoleProbe  = "interlock-probe"
 	RoleWorker = "interlock-worker"
+
+	RoleWorkerSpare = "interlock-spare-worker"
 )
 
 const selfExe = "/proc/self/exe"
@@ -29,6 +32,8 @@ type nursery struct {
 	null       *os.File
 	foreground bool // stdin is a terminal whose foreground is ours: the payload gets it
 	pids       map[int]uint32
+	spares     []spare  // in a namespace's init
+	envFile    *os.File // there too: env, for the spares
 }
 
 // newNursery must be called before anything opens a descriptor that is not close-on-exec.
@@ -113,10 +118,16 @@ func (n *nursery) command(s Spec) ([]string, syscall.Errno) {
 }
 
 // start forks the gate of a spec. The gate waits at its control end; nothing has been given yet.
-func (n *nursery) start(s Spec, control *os.File) (int, syscall.Errno) {
+func (n *nursery) start(s Spec, control *os.File) syscall.Errno {
 	argv, errno := n.command(s)
 	if errno != 0 {
-		return 0, errno
+		return errno
+	}
+	if s.Payload {
+		defer n.passedOn() // a pipe's other end must see the payload's close, not ours
+	}
+	if n.takeSpare(s, control) {
+		return 0
 	}
 	files, slot := n.layout(n.streams(s), control.Fd(), s.Payload)
 	pid, err := syscall.ForkExec(selfExe, append([]string{RoleGate, strconv.Itoa(slot)}, argv...), &syscall.ProcAttr{
@@ -125,13 +136,10 @@ func (n *nursery) start(s Spec, control *os.File) (int, syscall.Errno) {
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Foreground: s.Payload && n.foreground && s.Stdin == nil},
 	})
 	if err != nil {
-		return 0, asErrno(err)
+		return asErrno(err)
 	}
 	n.pids[pid] = s.ID
-	if s.Payload {
-		n.closeInherited() // a pipe's other end must see the payload's close, not ours
-	}
-	return pid, 0
+	return 0
 }
 
 func (n *nursery) streams(s Spec) [3]uintptr {
@@ -147,6 +155,12 @@ func (n *nursery) streams(s Spec) [3]uintptr {
 	return std
 }
 
+// passedOn lets go of what was only for the payload.
+func (n *nursery) passedOn() {
+	n.dropSpares()
+	n.closeInherited()
+}
+
 func (n *nursery) closeInherited() {
 	for _, fd := range n.inherited {
 		_ = unix.Close(fd) // only passed on; nothing was written through it here
@@ -156,6 +170,7 @@ func (n *nursery) closeInherited() {
 
 // reaped tells whose exit a pid's was. The number is free again from here on.
 func (n *nursery) reaped(pid int) (uint32, bool) {
+	n.forgetSpare(pid)
 	id, ok := n.pids[pid]
 	delete(n.pids, pid)
 	return id, ok

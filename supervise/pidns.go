@@ -26,6 +26,7 @@ type nsInit struct {
 	pidfd       *os.File
 	inode       uint64
 	reaped, eof bool
+	unwanted    bool // made ahead, not used
 }
 
 // an initReport is what the init says: the exit of a process, or that it could not fork.
@@ -57,9 +58,23 @@ func (p *pidns) ensure() error {
 	}
 	p.now = in
 	p.watch(in)
-	if err := p.announce(p.describe(), in.pidfd); err != nil {
+	if err := errors.Join(p.announce(p.describe(), in.pidfd), p.equip()); err != nil {
 		p.kill()
 		return err
+	}
+	return nil
+}
+
+// equip gives the init the environment of what it will start. It is made with none, because it may be
+// made before it is known which variables are secrets.
+func (p *pidns) equip() error {
+	env, err := writeEnv(p.env)
+	if err != nil {
+		return err
+	}
+	defer env.Close()
+	if full, err := p.now.link.trySend(pack(msgEnv), env); full || err != nil {
+		return errors.Join(syscall.EAGAIN, err)
 	}
 	return nil
 }
@@ -73,7 +88,7 @@ func (p *pidns) launch() (*nsInit, error) {
 	defer far.Close()
 	files, slot := p.layout([3]uintptr{0, 1, 2}, far.Fd(), true)
 	argv := append([]string{RoleInit, strconv.Itoa(slot)}, p.argv...)
-	pid, err := syscall.ForkExec(selfExe, argv, &syscall.ProcAttr{Env: p.env, Files: files, Sys: namespaceAttr(p.user)})
+	pid, err := syscall.ForkExec(selfExe, argv, &syscall.ProcAttr{Files: files, Sys: namespaceAttr(p.user)})
 	if err != nil {
 		return nil, errors.Join(os.NewSyscallError("clone", err), near.close())
 	}
@@ -138,6 +153,11 @@ func (p *pidns) start(s Spec, control *os.File) syscall.Errno {
 		p.closeInherited() // the init has its own
 	}
 	return 0
+}
+
+// prepare has the first gates forked ahead. It is no order that anything depends on.
+func (p *pidns) prepare() {
+	_, _ = p.now.link.trySend(pack(msgSpare).flag(p.foreground))
 }
 
 // signal goes through the init: it reaps, so it alone knows that a number is still the same process.

@@ -57,7 +57,7 @@ func runCommand(l *Link, c command, r *reply) error {
 
 func testWorker() int {
 	IgnoreStopSignals()
-	fmt.Println("worker", os.Args[1:])
+	fmt.Println("worker", os.Args[1:], "token", os.Getenv("INTERLOCK_TOKEN"), "mark", os.Getenv("TEST_MARK"), "secret", os.Getenv("S3_KEY"))
 	return 3
 }
 

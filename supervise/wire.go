@@ -24,6 +24,8 @@ const (
 	msgGo     // guard -> gate
 	msgFailed // gate -> guard, init -> guard
 	msgExited // init -> guard
+	msgSpare  // guard -> init: fork gates ahead
+	msgEnv    // guard -> init: the environment of what it starts
 )
 
 // maxMessage bounds a message well below the default socket buffer; argv of the payload never crosses.

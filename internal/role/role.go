@@ -35,9 +35,11 @@ func of(argv []string) func() int {
 		return supervise.NamespaceInit
 	case argv[0] == supervise.RoleGate:
 		return supervise.Gate
+	case argv[0] == supervise.RoleSpare:
+		return supervise.Spare
 	case argv[0] == supervise.RoleProbe:
 		return probe.Main
-	case argv[0] != supervise.RoleAgent && len(argv) > 1 && argv[1] == "run":
+	case argv[0] != supervise.RoleAgent && argv[0] != supervise.RoleWorker && argv[0] != supervise.RoleWorkerSpare && len(argv) > 1 && argv[1] == "run":
 		return supervise.Guard
 	}
 	return nil

@@ -62,7 +62,7 @@ func inits(t *testing.T, binary string, argv ...string) (packages []string, out 
 func TestRolesRunBeforeHeavyPackages(t *testing.T) {
 	for _, pkg := range []string{"./testdata/heavy", "../../cmd/interlock"} {
 		binary := build(t, pkg)
-		for _, argv0 := range []string{supervise.RoleGate, supervise.RoleInit, supervise.RoleProbe} {
+		for _, argv0 := range []string{supervise.RoleGate, supervise.RoleInit, supervise.RoleProbe, supervise.RoleSpare} {
 			t.Run(pkg+" "+argv0, func(t *testing.T) {
 				packages, out := inits(t, binary, argv0, "x")
 				if len(packages) == 0 {

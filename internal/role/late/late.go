@@ -14,7 +14,15 @@ import (
 )
 
 func init() {
-	if len(os.Args) > 0 && os.Args[0] == supervise.RoleWorker {
+	if len(os.Args) == 0 {
+		return
+	}
+	if os.Args[0] == supervise.RoleWorkerSpare { // forked ahead: it waits here, where all is ready
+		if code := supervise.Spare(); code != supervise.BeWorker {
+			os.Exit(code)
+		}
+	}
+	if os.Args[0] == supervise.RoleWorker {
 		os.Exit(worker.Main())
 	}
 }
