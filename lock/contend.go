@@ -56,7 +56,7 @@ func Contend(ctx context.Context, d Driver, o Options, wait time.Duration, queue
 			o.Log("lost the place in the queue before the grant, joining anew", "cause", err)
 			pause(patience, joinPause)
 		case !errors.Is(err, ErrUnreachable) && patience.Err() == nil, wait == 0:
-			return nil, err
+			return nil, unanswered(err)
 		default:
 			last = err
 			pause(patience, joinPause)
@@ -151,12 +151,20 @@ func tellQueue(place Place, granted <-chan struct{}, queued func(Waiter)) <-chan
 func freeOrHeld(ctx context.Context, d Driver, place Place) error {
 	v, err := d.View(ctx)
 	if err != nil {
-		return err
+		return unanswered(err)
 	}
 	if len(v.Queue) == 0 || v.Queue[0].Token.Raw() == place.RawToken() {
 		return nil
 	}
 	return heldBy(v)
+}
+
+// unanswered names a request that came to its time limit, whoever set that, for what it is.
+func unanswered(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, ErrUnreachable) {
+		return fmt.Errorf("%w: it does not answer: %w", ErrUnreachable, err)
+	}
+	return err
 }
 
 // heldError says who holds the lock, as far as one more look tells.
@@ -166,7 +174,7 @@ func heldError(d Driver, t Timing) error {
 	defer cancel()
 	v, err := d.View(ctx)
 	if err != nil {
-		return fmt.Errorf("%w (and so who holds the lock is not known)", err)
+		return fmt.Errorf("%w (and so who holds the lock is not known)", unanswered(err))
 	}
 	return heldBy(v)
 }

@@ -131,8 +131,11 @@ func grantForInit(ctx context.Context, d Driver, place Place, o Options) (*Tenur
 	short, cancel := context.WithTimeout(ctx, time.Duration(o.Timing.Tries)*o.Timing.TryTimeout)
 	defer cancel()
 	if err := place.Await(short, (&observations{}).saw); err != nil {
-		if short.Err() != nil {
+		switch {
+		case short.Err() != nil:
 			err = heldError(d, o.Timing)
+		case errors.Is(err, ErrPlaceLost):
+			err = fmt.Errorf("%w: %w: try again", ErrUnreachable, err)
 		}
 		return nil, Stored{}, err
 	}
@@ -141,5 +144,5 @@ func grantForInit(ctx context.Context, d Driver, place Place, o Options) (*Tenur
 		return nil, Stored{}, err
 	}
 	stored, _, err := readUntil(short, place, o)
-	return newTenure(place, token, stored.Version, o), stored, err
+	return newTenure(place, token, stored.Version, o), stored, unanswered(err)
 }

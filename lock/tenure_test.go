@@ -646,3 +646,49 @@ func TestFirstLeaseIsBounded(t *testing.T) {
 		}
 	})
 }
+
+// A service that does not answer within the wait is unreachable, in whichever request that shows, and
+// however bare the driver's error is.
+func TestSilentServiceIsUnreachable(t *testing.T) {
+	for name, d := range map[string]*silent{"join": {inJoin: true}, "look": {}} {
+		for _, limit := range []time.Duration{0, 3 * time.Second} {
+			t.Run(name+" "+limit.String(), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					s := &silent{inJoin: d.inJoin, service: service{}}
+					if _, err := s.service.Join(context.Background()); err != nil {
+						t.Fatal(err)
+					}
+					_, err := Contend(context.Background(), s, options(bubbleClock()), limit, func(Waiter) {})
+					if !errors.Is(err, ErrUnreachable) {
+						t.Errorf("%v: expected unreachable", err)
+					}
+				})
+			})
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		f := &forgetful{full: func() {}}
+		if _, _, err := Init(context.Background(), f, options(bubbleClock())); !errors.Is(err, ErrUnreachable) {
+			t.Errorf("init that lost its place: %v", err)
+		}
+	})
+}
+
+// silent answers no look, and no join if so set.
+type silent struct {
+	service
+	inJoin bool
+}
+
+func (s *silent) Join(ctx context.Context) (Place, error) {
+	if s.inJoin {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return s.service.Join(ctx)
+}
+
+func (s *silent) View(ctx context.Context) (View, error) {
+	<-ctx.Done()
+	return View{}, ctx.Err()
+}
