@@ -16,12 +16,21 @@ import (
 func (r *Runner) kill() {
 	if r.domain.gone {
 		r.takeOver()
-		return
+	} else {
+		r.domain.askedAt = r.clock()
+		if err := r.guard.Kill(r.hold.tenant); err != nil {
+			r.log.Warn("the guard does not take orders", "cause", err)
+			r.takeOver()
+		}
 	}
-	r.domain.askedAt = r.clock()
-	if err := r.guard.Kill(r.hold.tenant); err != nil {
-		r.log.Warn("the guard does not take orders", "cause", err)
-		r.takeOver()
+	r.endProbes()
+}
+
+// endProbes ends our own write probes with the kill once the lease is lost: the proof may take longer than
+// the lease has left, and a successor may write by then.
+func (r *Runner) endProbes() {
+	if r.hold.lost && r.phase >= Killing {
+		r.closeMounts()
 	}
 }
 

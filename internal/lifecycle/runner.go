@@ -145,6 +145,7 @@ func (r *Runner) handle(m message) {
 	}
 	if m.event == LeaseLost {
 		r.hold.lost = true
+		r.endProbes()
 	}
 	if m.code != 0 || m.reason != "" {
 		r.decide(m.code, m.reason)

@@ -679,3 +679,32 @@ func TestLockThatTakesNoWrites(t *testing.T) {
 		t.Errorf("key deleted %d times, calls %v", x.lock.left, x.guard.calls)
 	}
 }
+
+// After a loss our own write probes end with the kill, not with the proof, which may take for ever: a
+// successor may run by then.
+func TestProbesEndWithALostLease(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		t.Run(fmt.Sprintf("while killing %v", late), func(t *testing.T) {
+			x := begin(t, func(_ *Plan, x *run) { x.guard.onKill = func() bool { return true } })
+			x.in(Serving)
+			watch := x.r.seen.mounts
+			if late {
+				x.guard.events <- supervise.Event{Kind: supervise.Exited, ID: payloadID}
+				x.in(Killing)
+			}
+			x.lock.expire()
+			x.in(Killing)
+			x.until("the end of the probes", func() bool {
+				x.guard.events <- supervise.Event{Kind: supervise.Stuck, PIDs: []int{1}} // not silent
+				select {
+				case _, open := <-watch.Findings():
+					return !open
+				default:
+					return false
+				}
+			})
+			x.guard.events <- supervise.Event{Kind: supervise.Empty}
+			<-x.ended
+		})
+	}
+}
