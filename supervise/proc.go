@@ -98,11 +98,15 @@ func below(list []task, root, spare int) []task {
 	return found
 }
 
-// outside returns every living process but self and the tree under spare: all of a container.
+// outside returns every living process but self and the tree under spare: all of a container. Spare is 0
+// where nothing is spared; PID 1's parent has that number, and below it is everybody.
 func outside(list []task, self, spare int) []task {
-	kept := map[int]bool{self: true, spare: true}
-	for _, t := range below(list, spare, 0) {
-		kept[t.pid] = true
+	kept := map[int]bool{self: true}
+	if spare > 0 {
+		kept[spare] = true
+		for _, t := range below(list, spare, 0) {
+			kept[t.pid] = true
+		}
 	}
 	var found []task
 	for _, t := range list {
