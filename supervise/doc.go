@@ -10,7 +10,7 @@
 // signals that were ignored when we started only HUP and INT reach the payload so, and of the blocked
 // ones all but HUP, INT, QUIT, ABRT and TERM: Go's runtime changes the others before any code can look.
 //
-// Called by internal/role (Guard, NamespaceInit, Gate, each the whole of its process) and by
+// Called by internal/role (Guard, NamespaceInit, Gate, Spare, each the whole of its process) and by
 // internal/lifecycle in the agent (Connect). It must stay light: what it imports is initialised
 // before any role can run.
 package supervise

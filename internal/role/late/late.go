@@ -1,6 +1,6 @@
-// Package late dispatches the worker's role. It is apart from package role because Go initialises a
-// package only when all its imports are ready: what the worker needs (path/filepath, encoding/json)
-// would drag parts of etcd and protobuf in front of the guard.
+// Package late dispatches the worker's role, also where a gate goes on as the worker. It is apart from
+// package role because Go initialises a package only when all its imports are ready: what the worker
+// needs (path/filepath, encoding/json) would drag parts of etcd and protobuf in front of the guard.
 //
 // Promise: a worker runs before the full program is initialised. Non-promise: it is not as early as a
 // guard. Blank-imported by cmd/interlock alone.
