@@ -25,6 +25,9 @@ func newLogger(c config.Log, w io.Writer) *slog.Logger {
 }
 
 func terminal(w io.Writer) bool {
+	if s, ok := w.(*steadyWriter); ok {
+		w = s.to
+	}
 	f, ok := w.(*os.File)
 	if !ok {
 		return false

@@ -47,8 +47,13 @@ func run(c *cli.Context) error {
 	return err
 }
 
+// logPatience is how long the last lines of the log may take to be read.
+const logPatience = time.Second
+
 func runWith(c *cli.Context, cfg config.Config, warnings []string) error {
-	log := newLogger(cfg.Log, c.App.ErrWriter)
+	out := newSteadyWriter(c.App.ErrWriter)
+	defer out.Close(logPatience)
+	log := newLogger(cfg.Log, out)
 	for _, w := range warnings {
 		log.Warn(w)
 	}
