@@ -104,7 +104,7 @@ const emptyLook = 250 * time.Millisecond
 // provenEmpty is the same-boot shortcut of the file driver: the kill domain on record is empty.
 func (t *Tenure) provenEmpty() bool {
 	r := t.previous
-	if t.o.ProvenEmpty == nil || r == nil || r.Phase != Running || r.Domain == nil || len(r.Owes) > 0 {
+	if t.o.ProvenEmpty == nil || r == nil || r.Phase != Running || r.Token == t.token || r.Domain == nil || len(r.Owes) > 0 {
 		return false
 	}
 	empty, how := t.o.ProvenEmpty(r.BootID, *r.Domain)

@@ -692,3 +692,46 @@ func (s *silent) View(ctx context.Context) (View, error) {
 	<-ctx.Done()
 	return View{}, ctx.Err()
 }
+
+// T1: our own token on record before our first write is another path's: no shortcut ends that wait.
+func TestOwnTokenOnRecordTakesNoShortcut(t *testing.T) {
+	for name, c := range map[string]struct {
+		token fence.Token
+		want  time.Duration
+	}{"earlier holder": {1, 0}, "own token": {101, 20 * time.Second}} {
+		t.Run(name, func(t *testing.T) {
+			within(t, func(s *service, o *Options) {
+				s.put(t, Record{Phase: Running, Token: c.token, WaitMS: 20000, Domain: &Domain{PIDNS: 1}})
+				o.ProvenEmpty = func(string, Domain) (bool, string) { return true, "empty" }
+			}, func(_ *service, ct *contender) {
+				<-ct.leased
+				if got := ct.when(0).HolderSince(ct.t.observed); got < c.want || got > c.want+time.Second {
+					t.Errorf("started %v after the read: expected %v", got, c.want)
+				}
+			})
+		})
+	}
+}
+
+// Whatever instant a phase of the old holder is cut at, a successor on the same boot takes the shortcut by
+// the domain that is really in use, or not at all.
+func TestShortcutNeedsARunningRecordWithADomain(t *testing.T) {
+	for name, r := range map[string]Record{
+		"domain withdrawn": {Phase: Running, Token: 1, WaitMS: 20000},
+		"waiting":          {Phase: Waiting, Token: 1, WaitMS: 20000, Domain: &Domain{PIDNS: 1}},
+		"settle owed":      {Phase: Running, Token: 1, WaitMS: 20000, SettleMS: 1000, Domain: &Domain{PIDNS: 1}},
+		"others owed":      {Phase: Running, Token: 1, WaitMS: 20000, Owes: []Owed{{Unknown: true}}, Domain: &Domain{PIDNS: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			within(t, func(s *service, o *Options) {
+				s.put(t, r)
+				o.ProvenEmpty = func(string, Domain) (bool, string) { return true, "empty" }
+			}, func(_ *service, ct *contender) {
+				<-ct.leased
+				if got := ct.when(0).HolderSince(ct.t.observed); got < 20*time.Second {
+					t.Errorf("started %v after the read: expected the whole hold", got)
+				}
+			})
+		})
+	}
+}
