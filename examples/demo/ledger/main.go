@@ -5,6 +5,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log"
@@ -72,7 +73,9 @@ func serve(socket, dir string) error {
 }
 
 func add(socket, text string) error {
-	client := http.Client{Transport: &http.Transport{Dial: func(_, _ string) (net.Conn, error) { return net.Dial("unix", socket) }}}
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}}}
 	resp, err := client.Post("http://ledger/", "text/plain", strings.NewReader(text))
 	if err != nil {
 		return err

@@ -68,11 +68,11 @@ type Job struct {
 type Option func(*start)
 
 type start struct {
-	flags, wrap []string
-	wrapper     func(testing.TB, ...string) []string
-	env         []string
-	command     []string
-	cmd         func(*exec.Cmd)
+	flags   []string
+	wrapper func(testing.TB, ...string) []string
+	env     []string
+	command []string
+	cmd     func(*exec.Cmd)
 }
 
 // Flags adds flags of `interlock run`.
