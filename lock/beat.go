@@ -238,6 +238,7 @@ func (t *Tenure) acknowledged(sent clock.Stamp, phase Phase) {
 	l := leaseFrom(sent, t.o.Timing)
 	t.checkTerm()
 	t.mu.Lock()
+	recovered := t.state.tries >= loudTry
 	t.state.lastAck, t.state.tries = sent, 0
 	close(t.state.acked)
 	t.state.acked = make(chan struct{})
@@ -246,6 +247,9 @@ func (t *Tenure) acknowledged(sent clock.Stamp, phase Phase) {
 		t.state.running, t.state.lease = true, l
 	}
 	t.mu.Unlock()
+	if recovered {
+		t.o.Warn("heartbeats are acknowledged again")
+	}
 	if extend {
 		t.notify.Lease(l)
 	}
@@ -264,8 +268,15 @@ func (t *Tenure) failed(err error) {
 	t.state.tries++
 	n := t.state.tries
 	t.mu.Unlock()
-	t.o.Log("heartbeat try failed", "try", n, "cause", err)
+	say := t.o.Log
+	if n == loudTry {
+		say = t.o.Warn
+	}
+	say("heartbeat try failed", "try", n, "cause", err)
 }
+
+// loudTry is the failed try in a row from which an operator hears of it: one lost reply is nobody's concern.
+const loudTry = 2
 
 // pulsed tells whether the decision loop turned recently enough.
 func (t *Tenure) pulsed() bool {
@@ -305,7 +316,9 @@ func (t *Tenure) record(phase Phase) Record {
 	case Waiting:
 		r.WaitMS, r.SettleMS = ceilMS(t.left()), ceilMS(t.in.settle)
 	case Running:
-		r.WaitMS, r.Volumes, r.Domain = ceilMS(t.o.Timing.Hold), t.o.Volumes, domain
+		// With what was taken over undrained: should we die, its late writes are still to be told (E7).
+		r.Volumes = undrained([]Owed{{Volumes: t.o.Volumes}, {Volumes: t.in.volumes}})
+		r.WaitMS, r.Domain = ceilMS(t.o.Timing.Hold), domain
 	}
 	return r
 }

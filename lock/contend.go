@@ -26,7 +26,8 @@ type Options struct {
 	// ProvenEmpty tells whether the kill domain on record is proven empty on this same boot (file driver).
 	ProvenEmpty func(bootID string, d Domain) (bool, string)
 	Clock       clock.Source
-	Log         func(msg string, args ...any)
+	Log         func(msg string, args ...any) // for debugging
+	Warn        func(msg string, args ...any) // for the operator
 }
 
 // joinPause lies between tries to reach a service that does not answer.
@@ -58,6 +59,9 @@ func Contend(ctx context.Context, d Driver, o Options, wait time.Duration, queue
 		case !errors.Is(err, ErrUnreachable) && patience.Err() == nil, wait == 0:
 			return nil, unanswered(err)
 		default:
+			if last == nil {
+				o.Warn("the lock service cannot be reached; trying again for as long as lock-wait allows", "cause", err)
+			}
 			last = err
 			pause(patience, joinPause)
 		}

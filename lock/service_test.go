@@ -233,7 +233,7 @@ func bubbleClock() clock.Source {
 func options(now clock.Source) Options {
 	return Options{
 		Timing: DefaultTiming(), Holder: "h", Node: "n", BootID: "b", Clock: now,
-		NeverRan: func(context.Context) bool { return false }, Log: func(string, ...any) {},
+		NeverRan: func(context.Context) bool { return false }, Log: func(string, ...any) {}, Warn: func(string, ...any) {},
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"runtime"
 	"strings"
 	"sync"
@@ -730,6 +731,30 @@ func TestShortcutNeedsARunningRecordWithADomain(t *testing.T) {
 				<-ct.leased
 				if got := ct.when(0).HolderSince(ct.t.observed); got < 20*time.Second {
 					t.Errorf("started %v after the read: expected the whole hold", got)
+				}
+			})
+		})
+	}
+}
+
+// E7: a running record names the undrained volumes that were taken over, until settle was waited for them.
+func TestRunningNamesWhatWasTakenOver(t *testing.T) {
+	for name, c := range map[string]struct {
+		settle time.Duration
+		want   []string
+	}{
+		"not settled": {0, []string{"ours", "theirs"}},
+		"settled":     {time.Second, []string{"ours"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			within(t, func(s *service, o *Options) {
+				s.put(t, Record{Phase: Dead, Token: 1, Volumes: []string{"theirs"}})
+				o.Volumes, o.Timing.Settle = []string{"ours"}, c.settle
+			}, func(s *service, ct *contender) {
+				<-ct.leased
+				w := s.written()
+				if got := w[len(w)-1]; got.Phase != Running || !slices.Equal(got.Volumes, c.want) {
+					t.Errorf("%s names %v: expected %v", got.Phase, got.Volumes, c.want)
 				}
 			})
 		})

@@ -155,6 +155,7 @@ func lockInit(c *cli.Context) error {
 	}
 	o := lockPlan(cfg, boot).Options
 	o.Clock, o.Log = clock.Now, func(msg string, args ...any) { log.Debug(msg, args...) }
+	o.Warn = func(msg string, args ...any) { log.Warn(msg, args...) }
 	created, existing, err := lock.Init(c.Context, d, o)
 	if err != nil {
 		return exit.With(lifecycle.LockCode(err), err)

@@ -72,7 +72,8 @@ func findingText(f mountcheck.Finding) string {
 // and withdrawing waits for this last word.
 func (r *Runner) contend() {
 	o := &r.plan.Lock.Options
-	o.NeverRan, o.Volumes, o.Log = r.neverRan, r.networkVolumes(), r.debug
+	o.NeverRan, o.Volumes = r.neverRan, r.networkVolumes()
+	o.Log, o.Warn = r.debug, func(msg string, args ...any) { r.log.Warn(msg, args...) }
 	r.besideAlways(func(ctx context.Context) message {
 		t, err := lock.Contend(ctx, r.plan.Lock.Driver, *o, r.plan.Lock.Wait, r.seen.queuedBehind(r.log))
 		if err == nil {
@@ -162,10 +163,18 @@ func (r *Runner) adopt(t *lock.Tenure) {
 		r.log.Warn("late writes of an earlier holder are possible: no settle and no storage fence is configured", "volumes", v)
 	}
 	if d, ok := t.Place().(lock.Descriptor); ok {
-		if err := r.guard.Keep(d.Descriptor()); err != nil {
+		if err := r.shareWithGuard(d.Descriptor()); err != nil {
 			r.log.Warn("the guard does not hold the lock file too; the agent's death alone will free it", "cause", err)
 		}
 	}
+}
+
+// shareWithGuard gives the guard a duplicate of the lock's open file; ours of the duplicate is closed.
+func (r *Runner) shareWithGuard(f *os.File) error {
+	if f == nil {
+		return errors.New("the driver gave no descriptor")
+	}
+	return errors.Join(r.guard.Keep(f), f.Close())
 }
 
 // holdOff starts the tenure's loop: it waits out what is owed, and its first acknowledged `running`
