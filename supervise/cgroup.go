@@ -18,6 +18,7 @@ type cgroup struct {
 	brood // an extra: who moved itself to another cgroup is still a descendant
 	dir   string
 	v1    bool
+	begun time.Time // v1: of the present kill
 }
 
 // findCgroup looks for the group that we are in, by what is there: a container on a v1 host has a
@@ -164,34 +165,6 @@ func (c *cgroup) usable() error {
 func (c *cgroup) admit(pid int) error {
 	return os.WriteFile(path.Join(c.dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0)
 }
-
-// kill: an error leaves somebody alive, and then vacant says no and kill is repeated.
-func (c *cgroup) kill() {
-	c.killGroup()
-	c.brood.kill()
-}
-
-func (c *cgroup) killGroup() {
-	if !c.v1 {
-		_ = os.WriteFile(path.Join(c.dir, "cgroup.kill"), []byte("1"), 0)
-		return
-	}
-	state := path.Join(c.dir, "freezer.state")
-	_ = os.WriteFile(state, []byte("FROZEN"), 0)
-	for range freezeLooks {
-		if s, err := readWord(state); err != nil || s == "FROZEN" {
-			break
-		}
-		time.Sleep(time.Millisecond) // the kernel tells nobody when it has frozen the last one
-	}
-	for _, pid := range c.list() {
-		signalPID(pid, unix.SIGKILL)
-	}
-	_ = os.WriteFile(state, []byte("THAWED"), 0)
-}
-
-// freezeLooks bounds one freeze: a task in uninterruptible sleep may never get there.
-const freezeLooks = 20
 
 // vacant is the group's own proof. What cannot be read is not empty.
 func (c *cgroup) vacant() bool {

@@ -143,6 +143,33 @@ func TestCgroupOneIsUsedAndRemoved(t *testing.T) {
 	wantNoFile(t, d.Cgroup)
 }
 
+// The first rounds do without the freezer: a killer that is itself killed while it holds the others still
+// would leave them so for ever, with a SIGKILL that never arrives. It is for those that fork away.
+func TestCgroupOneKillsBeforeItFreezes(t *testing.T) {
+	dir := t.TempDir()
+	c := &cgroup{dir: dir, v1: true}
+	for _, want := range []string{"untouched", "THAWED"} {
+		p, err := os.StartProcess("/bin/sleep", []string{"sleep", "1000"}, &os.ProcAttr{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = p.Kill() })
+		for name, text := range map[string]string{"cgroup.procs": strconv.Itoa(p.Pid), "freezer.state": "untouched"} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.killGroup()
+		if got, err := readWord(filepath.Join(dir, "freezer.state")); err != nil || got != want {
+			t.Errorf("state is %q (%v), expected %q", got, err, want)
+		}
+		if st, err := p.Wait(); err != nil || st.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+			t.Errorf("member ended with %v (%v)", st, err)
+		}
+		c.begun = c.begun.Add(-time.Second)
+	}
+}
+
 func TestCgroupOneTakeOver(t *testing.T) {
 	needRoot(t)
 	if _, err := findCgroup(true); err != nil {
