@@ -69,7 +69,7 @@ func (g *guard) refusal(s Spec) string {
 }
 
 func (g *guard) passFor(s Spec) pass {
-	p := pass{parent: os.Getpid(), worker: s.Worker, dir: s.Dir, credential: s.Credential}
+	p := pass{parent: os.Getpid(), worker: s.Worker, pidVariable: s.PIDVariable, dir: s.Dir, credential: s.Credential}
 	if g.choice.ns != nil {
 		p.parent, p.ownProc = 1, s.Payload
 	}

@@ -20,14 +20,17 @@ type pass struct {
 	worker     bool
 	dir        string
 	credential *Credential
+	// pidVariable gets the pid in numbers of the outer /proc: inside a PID namespace the process cannot
+	// ask for it later.
+	pidVariable string
 }
 
 func (p packer) pass(v pass) packer {
-	return p.stamp(v.until).int(v.parent).flag(v.ownProc).flag(v.worker).str(v.dir).credential(v.credential)
+	return p.stamp(v.until).int(v.parent).flag(v.ownProc).flag(v.worker).str(v.dir).credential(v.credential).str(v.pidVariable)
 }
 
 func (u *unpacker) pass() pass {
-	return pass{until: u.stamp(), parent: u.int(), ownProc: u.flag(), worker: u.flag(), dir: u.str(), credential: u.credential()}
+	return pass{until: u.stamp(), parent: u.int(), ownProc: u.flag(), worker: u.flag(), dir: u.str(), credential: u.credential(), pidVariable: u.str()}
 }
 
 // A failure is where a start ended.
@@ -112,6 +115,11 @@ func awaitGo(c *conn) (pass, error) {
 // is to go on as a worker.
 func enter(p pass, argv, env []string) failure {
 	inPlace := p.worker && p.credential == nil && !ambient()
+	if p.pidVariable != "" { // before /proc becomes our own
+		if pid, err := os.Readlink("/proc/self"); err == nil {
+			env = append(env, p.pidVariable+"="+pid)
+		}
+	}
 	if p.ownProc {
 		mountProc() // where it is forbidden the outer /proc stays
 	}

@@ -40,6 +40,7 @@ type Spec struct {
 	Argv                  []string // not for a payload with ArgvFrom
 	ArgvFrom              int      // the payload is the tail of the guard's own argv from here
 	Env                   []string // after the inherited, scrubbed ones
+	PIDVariable           string   // name of a variable for the command's own pid as seen from outside; empty: none
 	Dir                   string
 	Credential            *Credential
 	Stdin, Stdout, Stderr *os.File

@@ -124,6 +124,9 @@ func (e procEnd) err() error {
 	return nil
 }
 
+// payloadPIDVariable names the payload's pid as seen from outside; the payload's own gate fills it in.
+const payloadPIDVariable = "INTERLOCK_PAYLOAD_PID"
+
 // env is what payload, hooks and scripts are given, and no other INTERLOCK_ variable (fencing token (a)).
 func (r *Runner) env() []string {
 	v := []string{
@@ -132,7 +135,7 @@ func (r *Runner) env() []string {
 		"INTERLOCK_LOCK=" + r.plan.Lock.Name,
 	}
 	if r.domain.payload.pid != 0 {
-		v = append(v, fmt.Sprintf("INTERLOCK_PAYLOAD_PID=%d", r.domain.payload.pid))
+		v = append(v, fmt.Sprintf("%s=%d", payloadPIDVariable, r.domain.payload.pid))
 	}
 	return v
 }

@@ -34,7 +34,7 @@ func (r *Runner) launch() {
 	r.domain.payload.id = payloadID
 	err := r.guard.Start(supervise.Spec{
 		ID: payloadID, Tenure: r.hold.tenant, Payload: true, ArgvFrom: r.plan.Payload.ArgvFrom,
-		Env: r.env(), Credential: r.plan.Payload.Credential,
+		Env: r.env(), PIDVariable: payloadPIDVariable, Credential: r.plan.Payload.Credential,
 	})
 	if err != nil {
 		r.beside(func(context.Context) message {

@@ -175,6 +175,9 @@ func TestEnvironment(t *testing.T) {
 		if want := fmt.Sprint(pid); hooked["INTERLOCK_PAYLOAD_PID"] != want {
 			t.Errorf("INTERLOCK_PAYLOAD_PID=%q in the hook: expected %s", hooked["INTERLOCK_PAYLOAD_PID"], want)
 		}
+		if want := fmt.Sprint(pid); ours["INTERLOCK_PAYLOAD_PID"] != want {
+			t.Errorf("INTERLOCK_PAYLOAD_PID=%q in the payload: expected %s", ours["INTERLOCK_PAYLOAD_PID"], want)
+		}
 		for _, set := range []map[string]string{ours, hooked} {
 			for name := range set {
 				if !slices.Contains([]string{"INTERLOCK_TOKEN", "INTERLOCK_HOLDER", "INTERLOCK_LOCK", "INTERLOCK_PAYLOAD_PID"}, name) {
