@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -155,7 +156,13 @@ func TestPayloadThatCannotDieKeepsTheLock(t *testing.T) {
 	})
 	b := s.Run(t, "b")
 	b.WaitPhase(t, limit, "locking")
+	payload := a.Serving(t).Payload.PID
 	thaw := freeze(t, point)
+	testkit.Wait(t, limit, func() (bool, string) { // else TERM ends it between two writes
+		stat := read(t, fmt.Sprintf("/proc/%d/stat", payload))
+		_, rest, _ := strings.Cut(stat, ") ")
+		return strings.HasPrefix(rest, "D "), "the payload is not in uninterruptible sleep: " + stat
+	})
 	a.Signal(t, syscall.SIGTERM)
 	testkit.Wait(t, limit, func() (bool, string) {
 		st, err := a.Status()

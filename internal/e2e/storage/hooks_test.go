@@ -68,8 +68,8 @@ func TestHooksInOrderAndTheirEnvironment(t *testing.T) {
 			t.Errorf("%s has %q, expected %q", name, got, want)
 		}
 	}
-	if got := ours(t, payloadEnv); fmt.Sprint(got) != fmt.Sprint(before) {
-		t.Errorf("the payload has %q, expected %q", got, before)
+	if got := ours(t, payloadEnv); fmt.Sprint(got) != fmt.Sprint(after) {
+		t.Errorf("the payload has %q, expected %q", got, after)
 	}
 	var v lockView
 	if err := json.Unmarshal([]byte(read(t, filepath.Join(s.Dir, "show"))), &v); err != nil || !v.Held || len(v.Queue) != 1 || v.Queue[0].Holder != "a" {
