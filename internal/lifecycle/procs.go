@@ -45,13 +45,13 @@ const payloadID = 1
 
 // spawn asks the guard for a process and gives the channel on which its end arrives. Called by the
 // deciding loop alone.
-func (r *Runner) spawn(s supervise.Spec) (uint32, <-chan procEnd) {
+func (r *Runner) spawn(s supervise.Spec) (uint32, chan procEnd) {
 	if r.domain.procs.last < payloadID {
 		r.domain.procs.last = payloadID
 	}
 	r.domain.procs.last++
 	s.ID, s.Tenure = r.domain.procs.last, r.hold.tenant
-	end := make(chan procEnd, 1)
+	end := make(chan procEnd, 2) // the guard's word, and a worker's own
 	r.hold.writes = true
 	if err := r.guard.Start(s); err != nil {
 		end <- procEnd{failed: true, stage: "order", text: err.Error()}
@@ -159,7 +159,13 @@ func (r *Runner) ask(req worker.Request, limit time.Duration) (wait func(context
 		defer closeAll(outR)
 		var answer bytes.Buffer
 		read := make(chan error, 1)
-		go func() { _, err := io.Copy(&answer, io.LimitReader(outR, answerLimit)); read <- err }()
+		go func() {
+			_, err := io.Copy(&answer, io.LimitReader(outR, answerLimit))
+			if err == nil && answer.Len() > 0 {
+				end <- procEnd{} // the answer is its last act: nothing need wait until its end was reaped
+			}
+			read <- err
+		}()
 		err := r.await(ctx, id, end, limit)
 		if ctx.Err() != nil || errors.Is(err, errUndead) {
 			closeAll(outR) // unblocks the reader: the worker may be stuck with the pipe open
