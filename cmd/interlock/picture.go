@@ -45,6 +45,7 @@ func metrics(st lifecycle.Status, beats health.HistogramCounts) []health.Metric 
 		health.Gauge("interlock_lock_wait_seconds", "Time in the queue until the grant.", st.Lock.Waited),
 		health.Gauge("interlock_late_writes_possible", "1 if an earlier holder's undrained writes may still arrive.", one(len(st.Lock.Undrained) > 0)),
 		health.Gauge("interlock_stuck_processes", "Processes that were killed and are not dead.", float64(len(st.Stuck))),
+		health.Gauge("interlock_restore_seconds", "How long the restore script of this run took; 0 if none ran.", st.Restored),
 		tries, health.Histogram("interlock_heartbeat_duration_seconds", "Duration of heartbeat tries.", beats), mounts,
 		{Name: "interlock_build_info", Help: "Version of the program.", Type: "gauge",
 			Samples: []health.Sample{{Labels: []string{"version", thisBuild().Version, "go", runtime.Version()}, Value: 1}}},

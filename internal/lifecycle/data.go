@@ -95,12 +95,14 @@ func (r *Runner) restore() {
 }
 
 func (r *Runner) restoreScript(d *restore.Decision) {
+	began := time.Now()
 	wait := r.command(r.plan.Restore.Exec, r.plan.Restore.Timeout)
 	r.next(func(ctx context.Context) (func(), message) {
 		if err := wait(ctx); err != nil {
 			return nil, message{event: Failed, code: startCode(err, exit.Restore), reason: fmt.Sprintf("restore script %s: %v; the next start repeats it", r.plan.Restore.Exec[0], err)}
 		}
 		return func() {
+			r.seen.restoreTook = time.Since(began)
 			r.restoreStep(worker.OpCommit, d, func(worker.Response) { r.report(message{event: Done}) })
 		}, message{}
 	})

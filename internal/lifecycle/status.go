@@ -20,6 +20,7 @@ type Status struct {
 	Payload  PayloadStatus     `json:"payload"`
 	Mounts   []MountStatus     `json:"mounts"`
 	Restore  *restore.Decision `json:"restore,omitempty"`
+	Restored float64           `json:"restore_seconds,omitempty"` // how long the restore script ran
 	KillMode string            `json:"kill_mode"`
 	Misses   string            `json:"kill_mode_misses,omitempty"`
 	EndStatus
@@ -69,7 +70,9 @@ type seen struct {
 	closed   bool
 	decision *restore.Decision
 	waited   time.Duration
-	network  []string // protected paths on network mounts, one a mount; written before the grant
+	// restoreTook is how long the restore script ran; zero while it has not ended well.
+	restoreTook time.Duration
+	network     []string // protected paths on network mounts, one a mount; written before the grant
 
 	mu     sync.Mutex
 	status Status
@@ -145,7 +148,7 @@ func (s *seen) badMount() string {
 func (r *Runner) show() {
 	st := Status{
 		Phase: r.phase.String(), Since: r.step.since, KillMode: r.domain.info.Mode, Misses: r.domain.info.Misses,
-		EndStatus: EndStatus{Stuck: r.domain.stuck, Drain: r.domain.drain.overdue}, Restore: r.seen.decision, Lock: r.lockStatus(), Turned: r.clock(),
+		EndStatus: EndStatus{Stuck: r.domain.stuck, Drain: r.domain.drain.overdue}, Restore: r.seen.decision, Restored: r.seen.restoreTook.Seconds(), Lock: r.lockStatus(), Turned: r.clock(),
 		Payload: PayloadStatus{PID: r.domain.payload.pid},
 	}
 	if !r.domain.payload.started.IsZero() {
