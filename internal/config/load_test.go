@@ -266,3 +266,12 @@ func TestRefusedIsNotKept(t *testing.T) {
 		t.Errorf("error %v\ngot  %+v\nwant %+v", err, got, want)
 	}
 }
+
+// TestOursAmongTheData: a file of ours in the data directory would make an empty one look used.
+func TestOursAmongTheData(t *testing.T) {
+	expectProblems(t, inputs("--lock", "file:///srv/db/lock", "--data", "/srv/db", "--listen", "unix:/srv/db/s", "--reason-file", "/srv/db/.x/r"),
+		`--lock: "/srv/db/lock" lies inside the data directory`,
+		`--listen: "/srv/db/s" lies inside`,
+		`--reason-file: "/srv/db/.x/r" lies inside`)
+	expectProblems(t, inputs("--lock", "file:///srv/dblock", "--data", "/srv/db", "--listen", "unix:/srv/s", "--reason-file", "/srv/reason"))
+}

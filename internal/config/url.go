@@ -51,6 +51,9 @@ func serviceURL(hosts, name string) string {
 			return "a path after the hosts, without empty parts, . or .."
 		}
 	}
+	if strings.HasSuffix(name, ".interlock") {
+		return "a name that does not end in .interlock: such are the state records of other locks"
+	}
 	return ""
 }
 

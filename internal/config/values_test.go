@@ -13,7 +13,7 @@ import (
 func TestValues(t *testing.T) {
 	cases := []struct{ flag, good, bad string }{
 		{"lock", "zk://h/p zk://h1,h2:2181,h3/a/b zk://[::1]:2181,[fe80::1]/p etcd://h:2379/orders etcd://h/a/b file:///a/b file:///x",
-			"h zk zk: zk:// zk:///p zk://h zk://h/ zk://h/a//b zk://h/a/ zk://h/../b zk://,h/p zk://h:0/p zk://h:99999/p zk://h:x/p zk://::1/p zk://u:p@h/p http://h/p ZK://h/p file://h/p file:/x file:// file:/// file:///a/../b file:///a/ zk://h/p?x=1 zk://h/p#x"},
+			"h zk zk: zk:// zk:///p zk://h zk://h/ zk://h/a//b zk://h/a/ zk://h/../b zk://,h/p zk://h:0/p zk://h:99999/p zk://h:x/p zk://::1/p zk://u:p@h/p http://h/p ZK://h/p file://h/p file:/x file:// file:/// file:///a/../b file:///a/ zk://h/p?x=1 zk://h/p#x zk://h/p.interlock etcd://h/a/b.interlock"},
 		{"lock-wait", "forever 0 0s 5m 1h30m", "never 5 -1s 1d FOREVER"},
 		{"hold", "20s 1m 20000ms 1m30s", "20 20sec 20S s -20s 0 0s 9000h 1e3s 99999999999h"},
 		{"settle", "0s 0 1s", "-1s 1"},

@@ -128,12 +128,29 @@ func (l *loader) verifyStorage() {
 	if l.cfg.StateDir != "" && l.cfg.StateDir == l.cfg.Data {
 		l.problem(l.place("state_dir"), "is the data directory itself: expected a directory of its own")
 	}
+	l.verifyOutsideData()
 	seen := map[string]bool{}
 	for _, m := range l.cfg.Mounts {
 		if seen[m.Path] && m.Path != "" {
 			l.problem(l.place("mounts"), fmt.Sprintf("%q is there twice: expected each mount once", shorten(m.Path)))
 		}
 		seen[m.Path] = true
+	}
+}
+
+// verifyOutsideData refuses files of ours among the data: an empty data directory would look used, be
+// adopted as it is, and never be restored.
+func (l *loader) verifyOutsideData() {
+	ours := map[string]string{"lock.url": l.cfg.Lock.URL, "health.listen": l.cfg.Health.Listen, "health.reason_file": l.cfg.Health.ReasonFile}
+	for _, key := range []string{"lock.url", "health.listen", "health.reason_file"} {
+		path := ours[key]
+		for _, prefix := range []string{"file://", "unix:"} {
+			path = strings.TrimPrefix(path, prefix)
+		}
+		if l.cfg.Data == "" || l.bad["data"] || l.bad[key] || !strings.HasPrefix(path, l.cfg.Data+"/") {
+			continue
+		}
+		l.problem(l.place(key), fmt.Sprintf("%q lies inside the data directory, which would then never count as empty: expected a place outside %q", shorten(path), shorten(l.cfg.Data)))
 	}
 }
 
