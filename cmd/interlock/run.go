@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 
 	"github.com/interlock-run/interlock/internal/clock"
 	"github.com/interlock-run/interlock/internal/config"
@@ -151,7 +152,7 @@ func writeReason(path string, reason error) error {
 	if reason != nil {
 		text = oneLine(reason)
 	}
-	flags := os.O_WRONLY | os.O_TRUNC
+	flags := os.O_WRONLY | os.O_TRUNC | unix.O_NONBLOCK // a FIFO without a reader must not hold up the end
 	if path != config.DefaultReasonFile {
 		flags |= os.O_CREATE
 	}

@@ -102,6 +102,20 @@ func TestReasonFile(t *testing.T) {
 	}
 }
 
+// A FIFO that nobody reads takes no reason, and changes nothing else.
+func TestReasonFileThatIsAFIFO(t *testing.T) {
+	t.Parallel()
+	s := calm(t)
+	fifo := filepath.Join(s.Dir, "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, nil, plain(s, "--reason-file", fifo, "--", "sh", "-c", "exit 9")...)
+	if code := p.Wait(t, limit); code != 9 || !strings.Contains(p.Stderr(t), "cannot write the reason file") {
+		t.Errorf("ended with %d, expected 9 and a complaint: %s", code, p.Stderr(t))
+	}
+}
+
 // privateDev runs a command with a /dev of its own in which /dev/termination-log exists (or not), and then
 // shows that file on stdout.
 func privateDev(t *testing.T, dir string, exists bool, argv ...string) *testkit.Process {
