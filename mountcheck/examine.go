@@ -3,6 +3,7 @@ package mountcheck
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -128,5 +129,5 @@ func (p *prober) write(ctx context.Context, x *exam) Finding {
 	if r.Status == probe.StatusOK {
 		return f
 	}
-	return finding(x.want.Path, answerKind(r), fmt.Sprintf("write probe in %s/%s: %s", x.want.Path, x.dir, answerText(r)))
+	return finding(x.want.Path, answerKind(r), fmt.Sprintf("write probe in %s: %s", filepath.Join(x.want.Path, x.dir), answerText(r)))
 }
