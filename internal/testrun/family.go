@@ -23,6 +23,7 @@ func families() []family {
 		{"run", []string{"cmd", "internal/e2e/life", "internal/testkit"}, []string{"zookeeper", "etcd", "system"}},
 		{"storage", []string{"internal/e2e/storage"}, []string{"etcd", "system"}},
 		{"guard", []string{"internal/e2e/guard"}, []string{"etcd", "system"}},
+		{"container", []string{"internal/e2e/container"}, []string{"container", "system"}},
 		{"zk", []string{"lock/zk"}, []string{"zookeeper"}},
 		{"etcd", []string{"lock/etcd"}, []string{"etcd"}},
 		{"supervise", []string{"supervise", "internal/role"}, []string{"system"}},

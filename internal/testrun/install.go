@@ -32,6 +32,7 @@ func needs() []need {
 		{"system", "e2fsprogs", "mkfs.ext4"},
 		{"system", "procps", "ps"},
 		{"system", "iproute2", "ip"},
+		{"container", "runc", "runc"},
 		{"bench", "tini", "tini"},
 		{"bench", "dumb-init", "dumb-init"},
 		{"bench", "s6", "s6-supervise"},

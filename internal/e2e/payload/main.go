@@ -28,9 +28,16 @@ type options struct {
 	orphans  int
 	environ  string
 	slowStop time.Duration
+	hog      bool
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "front" {
+		os.Exit(front(os.Args[2:]))
+	}
+	if len(os.Args) > 2 && os.Args[1] == "bare" {
+		os.Exit(bare(os.Args[2:]))
+	}
 	var o options
 	flag.StringVar(&o.log, "log", "", "trace `FILE`")
 	flag.DurationVar(&o.tick, "tick", 5*time.Millisecond, "period of ticks")
@@ -42,6 +49,7 @@ func main() {
 	flag.IntVar(&o.orphans, "orphans", 0, "leave `N` orphans behind that exit with odd codes, then exit")
 	flag.StringVar(&o.environ, "environ", "", "write the environment to `FILE`")
 	flag.DurationVar(&o.slowStop, "slow-stop", 0, "time from TERM to the exit")
+	flag.BoolVar(&o.hog, "hog", false, "take memory until killed")
 	flag.Parse()
 	os.Exit(run(o))
 }
@@ -60,6 +68,9 @@ func run(o options) int {
 	check(err)
 	trace(f, "begin")
 	offspring(o)
+	if o.hog {
+		return hog()
+	}
 	var end <-chan time.Time
 	if o.after > 0 {
 		end = time.After(o.after)
