@@ -14,6 +14,7 @@ import (
 	"github.com/interlock-run/interlock/internal/config"
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/internal/lifecycle"
+	"github.com/interlock-run/interlock/internal/notify"
 	"github.com/interlock-run/interlock/lock"
 	"github.com/interlock-run/interlock/lock/file"
 	"github.com/interlock-run/interlock/mountcheck"
@@ -47,7 +48,7 @@ func makePlan(cfg config.Config, inv invocation, log *slog.Logger) (lifecycle.Pl
 		Stop:    lifecycle.StopPlan{Signal: sig, Grace: cfg.Process.Stop.Grace, LossGrace: cfg.Timing.Grace},
 		Budgets: lifecycle.Budgets(cfg.Budgets),
 		Guard: supervise.Settings{
-			Isolate: cfg.Process.Isolate, Grace: cfg.Timing.Grace, KillBudget: cfg.Timing.KillBudget,
+			Isolate: cfg.Process.Isolate, Grace: cfg.Timing.Grace, KillBudget: cfg.Timing.KillBudget, Scrub: notify.Variables(),
 			ReasonFile: cfg.Health.ReasonFile, ReasonCreate: cfg.Health.ReasonFile != config.DefaultReasonFile,
 		},
 	}

@@ -80,17 +80,19 @@ func runWith(c *cli.Context, cfg config.Config, warnings []string) error {
 			log.Debug("closing the lock driver", "cause", err)
 		}
 	}()
-	return follow(cfg, plan, log)
+	h := newHerald(inv.environ, log)
+	defer h.close()
+	return follow(cfg, plan, h, log)
 }
 
 // follow connects to the guard and runs the plan to its end.
-func follow(cfg config.Config, plan lifecycle.Plan, log *slog.Logger) error {
+func follow(cfg config.Config, plan lifecycle.Plan, h *herald, log *slog.Logger) error {
 	supervise.IgnoreStopSignals()
 	guard, err := supervise.Connect()
 	if err != nil {
 		return exit.Withf(exit.Internal, "cannot reach the guard process: %w: `interlock run` must be started as its own command", err)
 	}
-	runner := lifecycle.New(plan, lifecycle.Deps{Guard: guard, Clock: clock.Now, Log: log})
+	runner := lifecycle.New(plan, lifecycle.Deps{Guard: guard, Clock: clock.Now, Log: log, Observe: h.observer()})
 	if cfg.Health.Listen != "" {
 		s, err := health.Listen(cfg.Health.Listen, func() health.Picture { return picture(runner) })
 		if err != nil {

@@ -91,6 +91,8 @@ type Deps struct {
 	Guard Guard
 	Clock clock.Source
 	Log   *slog.Logger
+	// Observe is told of every turn, by the deciding loop itself: it must not wait. Nil: nobody is told.
+	Observe func(Phase, Status)
 }
 
 // A Verdict is how the run ended: the exit code, and one line for people.

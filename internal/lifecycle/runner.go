@@ -82,7 +82,7 @@ func New(p Plan, d Deps) *Runner {
 	r := &Runner{plan: p, guard: d.Guard, clock: d.Clock, log: d.Log, inbox: make(chan message, 128)}
 	r.domain.events = d.Guard.Events()
 	r.domain.procs.waiting = map[uint32]chan procEnd{}
-	r.seen.at = d.Clock()
+	r.seen.at, r.seen.observe = d.Clock(), d.Observe
 	return r
 }
 

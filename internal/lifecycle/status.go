@@ -63,7 +63,7 @@ type MountStatus struct {
 	Detail  string `json:"detail,omitempty"`
 }
 
-// seen is what others look at while the loop decides; the mutex guards the part that they share.
+// seen is what others look at while the loop decides.
 type seen struct {
 	at       clock.Stamp
 	mounts   *mountcheck.Watcher
@@ -73,7 +73,12 @@ type seen struct {
 	// restoreTook is how long the restore script ran; zero while it has not ended well.
 	restoreTook time.Duration
 	network     []string // protected paths on network mounts, one a mount; written before the grant
+	observe     func(Phase, Status)
+	shared
+}
 
+// shared is the part of seen that others read; the mutex guards it.
+type shared struct {
 	mu     sync.Mutex
 	status Status
 	beats  [lock.Refused + 1]int
@@ -110,7 +115,7 @@ func OutcomeNames() []string { return outcomeNames }
 
 var outcomeNames = []string{"ambiguous", "committed", "key_gone", "moved", "missing", "refused"}
 
-func (s *seen) beatCounts() map[string]int {
+func (s *shared) beatCounts() map[string]int {
 	m := map[string]int{}
 	for i, n := range s.beats {
 		m[outcomeNames[i]] = n
@@ -144,7 +149,7 @@ func (s *seen) badMount() string {
 	return ""
 }
 
-// show replaces the picture. It reads only memory.
+// show replaces the picture, and gives it to who observes. It reads only memory.
 func (r *Runner) show() {
 	st := Status{
 		Phase: r.phase.String(), Since: r.step.since, KillMode: r.domain.info.Mode, Misses: r.domain.info.Misses,
@@ -162,13 +167,21 @@ func (r *Runner) show() {
 	if r.verdict != nil {
 		st.Verdict = r.verdict.Reason
 	}
-	r.seen.mu.Lock()
-	defer r.seen.mu.Unlock()
-	st.Beats = r.seen.beatCounts()
-	if r.phase == Locking {
-		st.Lock.Ahead = r.seen.ahead.Holder
+	r.seen.publish(&st, r.phase == Locking)
+	if r.seen.observe != nil {
+		r.seen.observe(r.phase, st)
 	}
-	r.seen.status = st
+}
+
+// publish completes the picture from what is shared, and shares it.
+func (s *shared) publish(st *Status, queued bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st.Beats = s.beatCounts()
+	if queued {
+		st.Lock.Ahead = s.ahead.Holder
+	}
+	s.status = *st
 }
 
 func (r *Runner) lockStatus() LockStatus {
