@@ -34,6 +34,8 @@ func spawnAgent(n *nursery, argv, env []string, release <-chan struct{}, join fu
 	files, slot := n.layout([3]uintptr{n.null.Fd(), 1, 2}, far.Fd(), false)
 	attr := &syscall.ProcAttr{Files: files, Env: append(env[:len(env):len(env)],
 		linkVariable+"="+strconv.Itoa(slot)+":"+strconv.Itoa(os.Getpid()))}
+	// Until it is connected the agent holds nothing and dies with us; then it outlives us, to take over.
+	attr.Sys = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	type forked struct {
 		pid int
 		err error

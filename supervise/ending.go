@@ -3,6 +3,7 @@ package supervise
 import (
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,7 +21,19 @@ type ending struct {
 	agentGone   time.Time
 	lingerUntil time.Time // after the deadline's kill: how long an agent is waited for
 	hung        bool
+	deaf        deaf
 }
+
+// deaf is an agent that was told to stop before its first order, and does not come to it: it may hang in
+// the configuration file or a password file. Nothing was started yet, so nothing is lost by its end.
+type deaf struct {
+	until time.Time
+	to    syscall.Signal
+	over  bool
+}
+
+// hearing is how long an agent that is still starting may leave a stop unanswered.
+const hearing = 2 * time.Second
 
 // onKill is Kill (final false) and Finish. Without a domain nothing ran: that is proof enough.
 func (g *guard) onKill(tenure uint64, final bool) {
@@ -114,6 +127,9 @@ func (g *guard) judge(now time.Time) (code int, done bool) {
 	if !g.end.lingerUntil.IsZero() && now.After(g.end.lingerUntil) && !g.agent.gone() {
 		g.end.hung, g.agent.eof = true, true
 	}
+	if d := &g.end.deaf; !d.until.IsZero() && now.After(d.until) && !g.agent.gone() {
+		d.over, g.agent.eof = true, true
+	}
 	if !g.agent.gone() {
 		return 0, false
 	}
@@ -124,7 +140,7 @@ func (g *guard) judge(now time.Time) (code int, done bool) {
 		return 0, false
 	}
 	late := now.Sub(g.end.agentGone)
-	if !g.agent.reaped && (g.end.hung || late > lastWords) {
+	if !g.agent.reaped && (g.end.hung || g.end.deaf.over || late > lastWords) {
 		signalPID(g.agent.pid, unix.SIGKILL)
 	}
 	if g.end.killing || !g.agent.reaped && late < abandon {
@@ -144,6 +160,9 @@ func (g *guard) verdict() int {
 	case g.end.hung:
 		g.explain("lease lost: the agent did not come back after the kill at the deadline")
 		return exitLost
+	case g.end.deaf.over && !status.Exited():
+		g.explain("stopped by signal " + strconv.Itoa(int(g.end.deaf.to)) + " before anything was started; the agent did not answer: a configuration or password file that cannot be read to its end?")
+		return exitSignaled + int(g.end.deaf.to)
 	case status.Exited() && (g.end.dead || !g.end.started):
 		return status.ExitStatus()
 	case status.Exited():

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -54,11 +55,28 @@ func Connect() (*Link, error) {
 	if os.Getppid() != pid { // looked at after the pidfd: so it is not another process's
 		return nil, errors.Join(errors.New("the guard has ended already"), c.close(), l.guard.Close())
 	}
+	if err := outliveGuard(); err != nil {
+		return nil, errors.Join(err, c.close(), l.guard.Close())
+	}
 	queue := make(chan Event)
 	l.joined.Add(2)
 	go l.read(queue)
 	go l.deliver(queue)
 	return l, nil
+}
+
+// BeginAgent is called in the agent's first init: it keeps the main goroutine on the main thread, which
+// alone has the parent-death signal of the fork and can take it back (Connect), and stop signals from
+// ending the agent during the long part of its start.
+func BeginAgent() {
+	runtime.LockOSThread()
+	IgnoreStopSignals()
+}
+
+// outliveGuard ends what BeginAgent and the fork began: from here on the agent watches the guard itself.
+func outliveGuard() error {
+	defer runtime.UnlockOSThread()
+	return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0))
 }
 
 // Events is closed when the guard's end is gone. It holds any number of events until they are read.

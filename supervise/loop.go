@@ -63,12 +63,15 @@ func (g *guard) turn() (code int, done bool) {
 
 // busy tells that something goes on without an event of its own: looked at again after a tick.
 func (g *guard) busy() bool {
-	return g.end.killing || g.agent.gone() || len(g.out.waiting) > 0 || !g.end.lingerUntil.IsZero()
+	return g.end.killing || g.agent.gone() || len(g.out.waiting) > 0 || !g.end.lingerUntil.IsZero() || !g.end.deaf.until.IsZero()
 }
 
 func (g *guard) onSignal(sig syscall.Signal) {
 	if isStop(sig) {
 		g.out.put(Event{Kind: SignalReceived, Signal: sig})
+		if g.choice.killer == nil && g.end.deaf.until.IsZero() {
+			g.end.deaf = deaf{until: time.Now().Add(hearing), to: sig}
+		}
 		return
 	}
 	g.signalPayload(sig)

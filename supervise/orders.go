@@ -63,6 +63,7 @@ func (g *guard) follow(kind uint64, u *unpacker, m *packet) bool {
 }
 
 func (g *guard) onPrepare(s Settings) {
+	g.end.deaf = deaf{}
 	if g.choice.killer != nil {
 		g.refuse("prepare: done already")
 		return

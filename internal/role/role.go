@@ -22,7 +22,7 @@ func init() {
 		}
 	}
 	if len(os.Args) > 0 && os.Args[0] == supervise.RoleAgent {
-		supervise.IgnoreStopSignals() // before the long part of its start
+		supervise.BeginAgent() // before the long part of its start
 	}
 }
 

@@ -3,6 +3,7 @@
 package guard
 
 import (
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -195,5 +196,27 @@ func kill(t *testing.T, pid int, sig syscall.Signal) {
 	t.Helper()
 	if err := syscall.Kill(pid, sig); err != nil {
 		t.Fatalf("kill -%d %d: %v", int(sig), pid, err)
+	}
+}
+
+// An agent that hangs before its first order (here in a configuration file that never ends) keeps nobody
+// from stopping the run, and does not outlive its guard.
+func TestAgentThatHangsAtItsStart(t *testing.T) {
+	s := scene.New(t)
+	fifo := filepath.Join(s.Dir, "config")
+	if err := syscall.Mkfifo(fifo, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	a := s.Run(t, "a", scene.Flags("--config", fifo))
+	a.Agent(t)
+	a.Signal(t, syscall.SIGTERM)
+	a.Expect(t, 10*time.Second, 128+int(syscall.SIGTERM))
+	b := s.Run(t, "b", scene.Flags("--config", fifo))
+	b.Agent(t)
+	tree := testkit.Snapshot(t, b.Pid())
+	b.Signal(t, syscall.SIGKILL)
+	tree.WaitGone(t, 10*time.Second)
+	if n := s.Count(t, "begin"); n != 0 {
+		t.Errorf("%d payloads were started", n)
 	}
 }
