@@ -129,5 +129,11 @@ func (p *prober) write(ctx context.Context, x *exam) Finding {
 	if r.Status == probe.StatusOK {
 		return f
 	}
-	return finding(x.want.Path, answerKind(r), fmt.Sprintf("write probe in %s: %s", filepath.Join(x.want.Path, x.dir), answerText(r)))
+	dir := filepath.Join(x.want.Path, x.dir)
+	f = finding(x.want.Path, answerKind(r), fmt.Sprintf("write probe in %s: %s", dir, answerText(r)))
+	if r.Stage == probe.StageDir && unix.Errno(r.Errno) == unix.ENOENT {
+		// The mount may be right: what was removed is ours, and with it the claim.
+		f.Do = "the directory was removed while in use, and the claim in it: find out by whom; the next start makes it anew"
+	}
+	return f
 }

@@ -63,8 +63,17 @@ func listen(addr string) (net.Listener, string, error) {
 		}
 		l, err = net.Listen("unix", path)
 	}
-	return l, path, err
+	if err != nil {
+		return nil, "", err
+	}
+	// Its mode is the only lock on it, whatever the umask was.
+	if err := os.Chmod(path, socketMode); err != nil {
+		return nil, "", errors.Join(err, l.Close())
+	}
+	return l, path, nil
 }
+
+const socketMode = 0o660
 
 func abandoned(path string) bool {
 	info, err := os.Lstat(path)

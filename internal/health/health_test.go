@@ -109,6 +109,9 @@ func TestListenReplacesAnAbandonedSocket(t *testing.T) {
 	if err != nil {
 		t.Fatalf("an abandoned socket keeps the next run from listening: %v", err)
 	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != socketMode {
+		t.Errorf("the socket's mode is %v, %v: expected %04o", info.Mode(), err, socketMode)
+	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
