@@ -65,7 +65,7 @@ func TestImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	asked := func(spec tree) { part(spec, "process")["user"] = user }
-	p := testkit.Start(t, b.argv(t, testkit.PublicDir(t), append(entry, words...), asked)...)
+	p := b.start(t, testkit.PublicDir(t), append(entry, words...), asked)
 	if code := p.Wait(t, 20*time.Second); code != 0 || !strings.Contains(p.Stdout(t), "interlock run") && !strings.Contains(p.Stdout(t), "COMMANDS") {
 		t.Errorf("%v %v in the image ended with %d: %s", entry, words, code, p.Stdout(t))
 	}

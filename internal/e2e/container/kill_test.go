@@ -54,7 +54,7 @@ func TestModes(t *testing.T) {
 func TestSharedPIDNamespace(t *testing.T) {
 	s := calm(t)
 	pause := newBox(t)
-	p := testkit.Start(t, pause.argv(t, s.Dir, []string{"/payload", "front"})...)
+	p := pause.start(t, s.Dir, []string{"/payload", "front"})
 	first := pause.running(t)
 	j, b := run(t, s, "a", plan{flags: []string{"--stop-grace", "1s"}, payload: []string{"-ignore-term", "-tree", "2"},
 		changes: []change{joined(fmt.Sprintf("/proc/%d/ns/pid", first))}})
