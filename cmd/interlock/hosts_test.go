@@ -143,8 +143,9 @@ func TestUnit(t *testing.T) {
 	if got := span(t, unit["TimeoutStopSec"]); got <= stop {
 		t.Errorf("TimeoutStopSec=%v: expected more than %v", got, stop)
 	}
-	if got := span(t, unit["WatchdogSec"]); got <= sum(t, values, "timing.hold") {
-		t.Errorf("WatchdogSec=%v: expected more than the hold", got)
+	hung := sum(t, values, "timing.hold") + 2*sum(t, values, "timing.grace", "timing.kill_budget") + 5*time.Second
+	if got := span(t, unit["WatchdogSec"]); got <= hung*3/2 {
+		t.Errorf("WatchdogSec=%v: expected more than 1.5 times %v", got, hung)
 	}
 	for name, want := range map[string]string{
 		"Type": "notify", "NotifyAccess": "all", "KillMode": "mixed", "SendSIGKILL": "yes", "Delegate": "yes",
