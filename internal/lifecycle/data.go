@@ -18,7 +18,7 @@ import (
 func (r *Runner) claim() {
 	r.traceBases()
 	if r.plan.State == "" {
-		r.beside(func(context.Context) message { return message{event: Done} })
+		r.soon(message{event: Done})
 		return
 	}
 	o := r.plan.Lock.Options
@@ -39,7 +39,7 @@ func (r *Runner) claim() {
 		}
 		return func() {
 			r.seen.decision = resp.Decision
-			r.report(message{event: Done})
+			r.handle(message{event: Done})
 		}, message{}
 	})
 }
@@ -77,20 +77,18 @@ func (r *Runner) restore() {
 		r.seen.mounts.EnableWrites(r.plan.State) // it is there now, and the lease runs
 	}
 	if r.plan.Data == "" || r.plan.State == "" {
-		r.beside(func(context.Context) message { return message{event: Done} })
+		r.soon(message{event: Done})
 		return
 	}
 	d := r.seen.decision
 	r.log.Info("restore decision", "action", string(d.Action), "why", d.Reason)
 	switch d.Action {
 	case restore.None:
-		r.beside(func(context.Context) message { return message{event: Done} })
+		r.soon(message{event: Done})
 	case restore.Refuse:
-		r.beside(func(context.Context) message {
-			return message{event: Failed, code: exit.Restore, reason: d.Reason}
-		})
+		r.soon(message{event: Failed, code: exit.Restore, reason: d.Reason})
 	default:
-		r.restoreStep(worker.OpBegin, d, func(worker.Response) { r.restoreScript(d) })
+		r.restoreStep(worker.OpBegin, d, func() { r.restoreScript(d) })
 	}
 }
 
@@ -103,13 +101,13 @@ func (r *Runner) restoreScript(d *restore.Decision) {
 		}
 		return func() {
 			r.seen.restoreTook = time.Since(began)
-			r.restoreStep(worker.OpCommit, d, func(worker.Response) { r.report(message{event: Done}) })
+			r.restoreStep(worker.OpCommit, d, func() { r.handle(message{event: Done}) })
 		}, message{}
 	})
 }
 
 // restoreStep is one request to a worker about the data directory, and what follows when it went well.
-func (r *Runner) restoreStep(op string, d *restore.Decision, then func(worker.Response)) {
+func (r *Runner) restoreStep(op string, d *restore.Decision, then func()) {
 	req := worker.Request{
 		Op: op, Data: r.plan.Data, StateDir: r.plan.State, Mount: r.stateMount(), Token: r.hold.tenure.Token(),
 		Holder: r.plan.Lock.Options.Holder, When: r.plan.Restore.When, Script: len(r.plan.Restore.Exec) > 0, Want: d,
@@ -123,7 +121,7 @@ func (r *Runner) restoreStep(op string, d *restore.Decision, then func(worker.Re
 		if err != nil {
 			return nil, message{event: Failed, code: startCode(err, exit.Restore), reason: fmt.Sprintf("restore, %s: %v", op, err)}
 		}
-		return func() { then(resp) }, message{}
+		return then, message{}
 	})
 }
 
@@ -137,6 +135,3 @@ func (r *Runner) next(work func(ctx context.Context) (func(), message)) {
 		return message{then: then}
 	})
 }
-
-// report is a step's end from within the loop itself.
-func (r *Runner) report(m message) { r.handle(m) }

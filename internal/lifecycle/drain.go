@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/interlock-run/interlock/internal/clock"
 	"github.com/interlock-run/interlock/internal/worker"
 	"github.com/interlock-run/interlock/mountcheck"
 )
@@ -25,7 +26,7 @@ type drainage struct {
 func (r *Runner) drain() {
 	r.domain.drain.done = false
 	if r.domain.gone || r.hold.lost {
-		r.beside(func(context.Context) message { return message{event: Done} })
+		r.soon(message{event: Done})
 		return
 	}
 	r.next(func(ctx context.Context) (func(), message) {
@@ -59,17 +60,12 @@ func (r *Runner) postStop() {
 // quiet ends what the hook left behind, because it could write after the sync; Empty goes on with that.
 func (r *Runner) quiet() {
 	r.domain.drain.quieting = true
-	r.domain.askedAt = r.clock()
-	if err := r.guard.Kill(r.hold.tenant); err != nil {
-		r.log.Warn("the guard does not take orders", "cause", err)
-		r.domain.gone = true
-		r.beside(func(context.Context) message { return message{event: GuardGone} })
-	}
+	r.ordered(r.guard.Kill(r.hold.tenant))
 }
 
 // empty is the guard's proof that nothing runs.
 func (r *Runner) empty() {
-	r.domain.askedAt.Boot, r.domain.askedAt.Raw = 0, 0
+	r.domain.askedAt = clock.Stamp{}
 	r.domain.stuck = nil
 	if r.phase == Draining && r.domain.drain.quieting {
 		r.domain.drain.quieting = false
@@ -85,12 +81,12 @@ func (r *Runner) sync() {
 	paths := r.drainPaths()
 	if lost := r.lostMount(paths); lost != "" {
 		r.log.Warn("not drained: a mount is lost", "mount", lost)
-		r.report(message{event: Done})
+		r.handle(message{event: Done})
 		return
 	}
 	if len(paths) == 0 || !r.hold.writes {
 		r.domain.drain.done = true
-		r.report(message{event: Done})
+		r.handle(message{event: Done})
 		return
 	}
 	wait := r.ask(worker.Request{Op: worker.OpDrain, Paths: paths}, math.MaxInt64)
@@ -114,7 +110,7 @@ func (r *Runner) synced(paths []string, err error) {
 		r.log.Warn("not drained", "paths", paths, "cause", err)
 	}
 	r.domain.drain.done, r.domain.drain.overdue = err == nil, ""
-	r.report(message{event: Done})
+	r.handle(message{event: Done})
 }
 
 // overdue says so when the drain takes longer than its budget.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/interlock-run/interlock/internal/clock"
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/lock"
 	"github.com/interlock-run/interlock/supervise"
@@ -85,7 +86,7 @@ func (r *Runner) watchGuard() {
 		return
 	}
 	r.log.Error("the guard is silent", "past_kill_time", pastKill, "asked_to_kill", silent)
-	r.domain.askedAt.Boot, r.domain.askedAt.Raw = 0, 0
+	r.domain.askedAt = clock.Stamp{}
 	r.decide(exit.Internal, "the guard did not answer in time")
 	if r.phase == Killing {
 		r.takeOver()
@@ -100,25 +101,31 @@ func (r *Runner) mayRun() bool {
 	return r.hold.writes && r.phase >= Claiming && r.phase <= Draining
 }
 
+// ordered notes that the guard was asked for something whose answer is waited for; an order that it did not
+// take means that it is gone.
+func (r *Runner) ordered(err error) {
+	r.domain.askedAt = r.clock()
+	if err != nil {
+		r.log.Warn("the guard does not take orders", "cause", err)
+		r.domain.gone = true
+		r.soon(message{event: GuardGone})
+	}
+}
+
 // finish asks for the guard's last word: after it nothing starts in this tenure ever again (E3). Our own
 // probes end first, because they write too.
 func (r *Runner) finish() {
 	r.closeMounts()
 	if r.domain.gone {
-		r.beside(func(context.Context) message { return message{event: Dead} })
+		r.soon(message{event: Dead})
 		return
 	}
-	r.domain.askedAt = r.clock()
-	if err := r.guard.Finish(r.hold.tenant); err != nil {
-		r.log.Warn("the guard does not take orders", "cause", err)
-		r.domain.gone = true
-		r.beside(func(context.Context) message { return message{event: GuardGone} })
-	}
+	r.ordered(r.guard.Finish(r.hold.tenant))
 }
 
 // release gives the lock back, the last step of a run.
 func (r *Runner) release() {
-	r.domain.askedAt.Boot, r.domain.askedAt.Raw = 0, 0
+	r.domain.askedAt = clock.Stamp{}
 	t, phase, started := r.hold.tenure, lock.Dead, r.hold.writes
 	if r.domain.drain.done {
 		phase = lock.Drained

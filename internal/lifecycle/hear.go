@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/interlock-run/interlock/internal/clock"
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/mountcheck"
 	"github.com/interlock-run/interlock/supervise"
@@ -168,7 +169,7 @@ func (r *Runner) hearKilling(e supervise.Event) {
 	case supervise.Empty:
 		r.empty()
 	case supervise.Dead:
-		r.domain.askedAt.Boot, r.domain.askedAt.Raw = 0, 0
+		r.domain.askedAt = clock.Stamp{}
 		r.domain.stuck = nil
 		r.handle(message{event: Dead})
 	case supervise.Leased:

@@ -211,6 +211,9 @@ func (r *Runner) beside(work func(ctx context.Context) message) {
 	})
 }
 
+// soon is a step that has nothing to wait for: its report comes in the loop's next turn.
+func (r *Runner) soon(m message) { r.beside(func(context.Context) message { return m }) }
+
 // besideAlways is beside with a report that is heard in any phase.
 func (r *Runner) besideAlways(work func(ctx context.Context) message) {
 	ctx := r.step.ctx

@@ -16,7 +16,7 @@ import (
 func (r *Runner) preStart() {
 	h := r.plan.Hooks.PreStart
 	if len(h.Exec) == 0 {
-		r.beside(func(context.Context) message { return message{event: Done} })
+		r.soon(message{event: Done})
 		return
 	}
 	wait := r.command(h.Exec, h.Timeout)
@@ -142,7 +142,7 @@ func (r *Runner) sendPayload(sig syscall.Signal) {
 // deadline stands beside it and is earlier when the lease runs out.
 func (r *Runner) lose() {
 	if r.plan.Stop.LossGrace == 0 {
-		r.beside(func(context.Context) message { return message{event: TimeUp} })
+		r.soon(message{event: TimeUp})
 		return
 	}
 	r.sendPayload(syscall.SIGTERM)
