@@ -1,5 +1,5 @@
 # Targets: build run test test-FAMILY test-all check bench clean.
-# Families: core zk etcd supervise run (internal/testrun/family.go).
+# Families: internal/testrun/family.go.
 
 GO := $(or $(shell command -v go),$(wildcard /usr/local/go/bin/go),go)
 export PATH := $(patsubst %/,%,$(dir $(GO))):$(PATH)

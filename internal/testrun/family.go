@@ -10,24 +10,30 @@ import (
 // A family is a set of packages that is tested together and can be tested
 // alone.
 type family struct {
-	name  string
-	below []string // package folders, with all below them
-	tools []string // keys of the table in install.go
+	name    string
+	below   []string // package folders, with all below them
+	tools   []string // keys of the table in install.go
+	modules []string // folders with a go.mod of their own: what only tests need
 }
 
 // families in the order of their start: the long ones first. core has no
 // list: it is every package that no other family has, so none is forgotten.
 func families() []family {
 	return []family{
-		{"locks", []string{"internal/e2e/locks"}, []string{"zookeeper", "etcd", "system"}},
-		{"run", []string{"cmd", "internal/e2e/life", "internal/testkit"}, []string{"zookeeper", "etcd", "system"}},
-		{"storage", []string{"internal/e2e/storage"}, []string{"etcd", "system"}},
-		{"guard", []string{"internal/e2e/guard"}, []string{"etcd", "system"}},
-		{"container", []string{"internal/e2e/container"}, []string{"container", "system"}},
-		{"zk", []string{"lock/zk"}, []string{"zookeeper"}},
-		{"etcd", []string{"lock/etcd"}, []string{"etcd"}},
-		{"supervise", []string{"supervise", "internal/role"}, []string{"system"}},
-		{core, nil, []string{"system"}},
+		{
+			name:    "citizen",
+			below:   []string{"internal/e2e/citizen", "internal/e2e/container", "internal/e2e/databases"},
+			tools:   []string{"container", "databases", "etcd", "system"},
+			modules: []string{"modules/kubernetes"},
+		},
+		{name: "locks", below: []string{"internal/e2e/locks"}, tools: []string{"zookeeper", "etcd", "system"}},
+		{name: "run", below: []string{"cmd", "internal/e2e/life", "internal/testkit"}, tools: []string{"zookeeper", "etcd", "system"}},
+		{name: "storage", below: []string{"internal/e2e/storage"}, tools: []string{"etcd", "system"}},
+		{name: "guard", below: []string{"internal/e2e/guard"}, tools: []string{"etcd", "system"}},
+		{name: "zk", below: []string{"lock/zk"}, tools: []string{"zookeeper"}},
+		{name: "etcd", below: []string{"lock/etcd"}, tools: []string{"etcd"}},
+		{name: "supervise", below: []string{"supervise", "internal/role"}, tools: []string{"system"}},
+		{name: core, tools: []string{"system"}},
 	}
 }
 

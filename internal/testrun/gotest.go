@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -71,7 +72,7 @@ func (s *session) limit() (pkg string, whole time.Duration) {
 	return "240s", 15 * time.Minute
 }
 
-func (s *session) goTest(ctx context.Context, f family, shared bool, r *result) error {
+func (s *session) goTest(ctx context.Context, f family, shared bool, r *result) (err error) {
 	pkgs, err := s.packages(f)
 	if err != nil {
 		return err
@@ -82,29 +83,44 @@ func (s *session) goTest(ctx context.Context, f family, shared bool, r *result) 
 	pkgLimit, whole := s.limit()
 	ctx, cancel := context.WithTimeout(ctx, whole)
 	defer cancel()
-	args := []string{"test", "-json", "-count=1", "-timeout", pkgLimit}
+	flags := []string{"-json", "-count=1", "-timeout", pkgLimit}
 	if shared {
 		// Two families have a core each.
-		args = append(args, "-p", "1")
+		flags = append(flags, "-p", "1")
 	}
 	if s.race {
-		args = append(args, "-race")
+		flags = append(flags, "-race")
 	}
-	cmd := exec.CommandContext(ctx, "go", append(args, pkgs...)...)
-	if cmd.Env, err = s.environment(f); err != nil {
+	env, err := s.environment(f)
+	if err != nil {
 		return err
 	}
-	cmd.Dir = s.root
-	return s.drive(ctx, cmd, r)
-}
-
-// drive reads the events of go test while they come and keeps a copy.
-func (s *session) drive(ctx context.Context, cmd *exec.Cmd, r *result) (err error) {
 	keep, err := os.Create(filepath.Join(s.logs, r.name+".json"))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, keep.Close()) }()
+	err = s.drive(ctx, s.testCommand(ctx, s.root, env, slices.Concat(flags, pkgs)), r, keep)
+	for _, m := range f.modules {
+		dir := filepath.Join(s.root, m)
+		if _, missing := os.Stat(filepath.Join(dir, "go.mod")); missing != nil {
+			// Without it go would find no packages, and no fault in that.
+			return errors.Join(err, fmt.Errorf("%s is not a module of its own: %w", m, missing))
+		}
+		cmd := s.testCommand(ctx, dir, env, slices.Concat(flags, []string{"./..."}))
+		err = errors.Join(err, s.drive(ctx, cmd, r, keep))
+	}
+	return err
+}
+
+func (s *session) testCommand(ctx context.Context, dir string, env, args []string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "go", append([]string{"test"}, args...)...)
+	cmd.Dir, cmd.Env = dir, env
+	return cmd
+}
+
+// drive reads the events of go test while they come and keeps a copy.
+func (s *session) drive(ctx context.Context, cmd *exec.Cmd, r *result, keep io.Writer) error {
 	// The group takes the test binaries along; what they started dies with them.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
