@@ -22,6 +22,7 @@ func verbs() []*cli.Command {
 		readyCommand(),
 		doctorCommand(),
 		checkConfigCommand(),
+		installCommand(),
 		versionCommand(),
 		helpCommand(),
 	}
