@@ -45,6 +45,9 @@ func checkConfig(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, f := range budgetFindings(r.Config) {
+		fmt.Fprintln(c.App.ErrWriter, "interlock: warning: "+f.line())
+	}
 	return printConfig(c, r)
 }
 
@@ -56,6 +59,12 @@ func printConfig(c *cli.Context, r config.Resolved) error {
 	if len(r.Config.Command) > 0 {
 		fmt.Fprintf(w, "command\t--\t%q\n", r.Config.Command)
 	}
+	for _, n := range []struct {
+		name string
+		need config.Need
+	}{{"stop", r.Config.StopNeed()}, {"start", r.Config.StartNeed()}} {
+		fmt.Fprintf(w, "needs.%s\t\t%v = %s\n", n.name, n.need.Total, n.need.How())
+	}
 	return w.Flush()
 }
 
@@ -65,10 +74,13 @@ func printConfigJSON(c *cli.Context, r config.Resolved, err error) error {
 		Values   []config.Value  `json:"values,omitempty"`
 		Command  []string        `json:"command,omitempty"`
 		Warnings []string        `json:"warnings,omitempty"`
+		Findings []finding       `json:"findings,omitempty"`
+		Needs    *needs          `json:"needs,omitempty"`
 		Errors   config.Problems `json:"errors,omitempty"`
 	}{Warnings: r.Warnings}
 	if err == nil {
 		out.Values, out.Command = r.Values, r.Config.Command
+		out.Findings, out.Needs = budgetFindings(r.Config), needsOf(r.Config)
 	} else if problems, is := errors.AsType[config.Problems](err); is {
 		out.Errors = problems
 	} else {

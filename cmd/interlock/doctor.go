@@ -53,6 +53,9 @@ func doctor(c *cli.Context) error {
 	all = append(all, lockService(c.Context, cfg)...)
 	all = append(all, mountsNow(c.Context, cfg)...)
 	all = append(all, limits()...)
+	for _, f := range around(cfg) {
+		all = append(all, checkup{Level: "warn", Topic: f.Topic, What: f.What, Do: f.Do})
+	}
 	if c.Bool("json") {
 		if err := writeJSON(c, all); err != nil {
 			return err

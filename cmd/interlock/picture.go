@@ -14,13 +14,19 @@ import (
 // times a second and never waits.
 const turnLimit = 10 * time.Second
 
+// runStatus is /status: the run, and what was found around it at the start.
+type runStatus struct {
+	lifecycle.Status
+	Warnings []finding `json:"warnings,omitempty"`
+}
+
 // picture is a run as the health server shows it.
-func picture(r *lifecycle.Runner) health.Picture {
+func picture(r *lifecycle.Runner, found []finding) health.Picture {
 	st := r.Status()
 	return health.Picture{
 		Live:  st.Turned.IsZero() || clock.Now().HolderSince(st.Turned) < turnLimit,
 		Ready: st.Phase == lifecycle.Serving.String(),
-		Phase: st.Phase, Status: st, Metrics: metrics(st, r.Beats()),
+		Phase: st.Phase, Status: runStatus{st, found}, Metrics: metrics(st, r.Beats()),
 	}
 }
 

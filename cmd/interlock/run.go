@@ -93,8 +93,9 @@ func follow(cfg config.Config, plan lifecycle.Plan, h *herald, log *slog.Logger)
 		return exit.Withf(exit.Internal, "cannot reach the guard process: %w: `interlock run` must be started as its own command", err)
 	}
 	runner := lifecycle.New(plan, lifecycle.Deps{Guard: guard, Clock: clock.Now, Log: log, Observe: h.observer()})
+	found := around(cfg)
 	if cfg.Health.Listen != "" {
-		s, err := health.Listen(cfg.Health.Listen, func() health.Picture { return picture(runner) })
+		s, err := health.Listen(cfg.Health.Listen, func() health.Picture { return picture(runner, found) })
 		if err != nil {
 			return exit.With(exit.Config, err)
 		}
@@ -105,6 +106,9 @@ func follow(cfg config.Config, plan lifecycle.Plan, h *herald, log *slog.Logger)
 		}()
 	}
 	announce(log, cfg, plan)
+	for _, f := range found {
+		log.Warn(f.What, "topic", f.Topic, "do", f.Do)
+	}
 	v := runner.Run()
 	level := slog.LevelError // an end of our own making is said at every log level
 	if v.Payload || v.Code == exit.OK {

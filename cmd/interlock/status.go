@@ -14,7 +14,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/interlock-run/interlock/internal/exit"
-	"github.com/interlock-run/interlock/internal/lifecycle"
 )
 
 func statusCommand() *cli.Command {
@@ -88,14 +87,14 @@ func status(c *cli.Context) error {
 		_, err := c.App.Writer.Write(body)
 		return err
 	}
-	var st lifecycle.Status
+	var st runStatus
 	if err := json.Unmarshal(body, &st); err != nil {
 		return exit.Withf(exit.Unreachable, "the answer is not a run's status: %w", err)
 	}
 	return printStatus(c.App.Writer, st)
 }
 
-func printStatus(out io.Writer, st lifecycle.Status) error {
+func printStatus(out io.Writer, st runStatus) error {
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(w, "phase\t%s since %s\n", st.Phase, st.Since.UTC().Format(time.RFC3339))
 	fmt.Fprintf(w, "lock\t%s\n", st.Lock.Name)
@@ -128,6 +127,9 @@ func printStatus(out io.Writer, st lifecycle.Status) error {
 	}
 	if st.Drain != "" {
 		fmt.Fprintf(w, "DRAIN\toverdue: %s\n", st.Drain)
+	}
+	for _, f := range st.Warnings {
+		fmt.Fprintf(w, "warning\t%s: %s\n", f.Topic, f.line())
 	}
 	return w.Flush()
 }

@@ -22,7 +22,9 @@ type Config struct {
 	Health  Health
 	Log     Log
 	Budgets Budgets
-	Holder  string // who we are; default POD_NAME/POD_UID, MESOS_TASK_ID, else host:pid
+	// Orchestrator is what those around us allow, as far as we were told; needs.go compares it.
+	Orchestrator Orchestrator
+	Holder       string // who we are; default POD_NAME/POD_UID, MESOS_TASK_ID, else host:pid
 }
 
 // Process is how the payload is started, contained and stopped.
@@ -131,6 +133,12 @@ type Health struct {
 type Log struct {
 	Format string // text | json; empty: text on a terminal, else json
 	Level  string // debug|info|warn|error
+}
+
+// Orchestrator is the patience of what starts and stops us; 0: not known.
+type Orchestrator struct {
+	Grace       time.Duration // from TERM to KILL
+	StartBudget time.Duration // from the start until it must be ready
 }
 
 // Budgets bound the phases after the hold-off (T7).

@@ -119,6 +119,10 @@ func hook(name, help string, at func(*Config) *Hook) []Field {
 
 func outsideFields() []Field {
 	return []Field{
+		{Key: "orchestrator.grace", Flag: "orchestrator-grace", Help: "what the orchestrator gives between its TERM and its KILL; a warning says if a stop may take longer", Unset: "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD in a Mesos task, else not known", Example: "60s",
+			at: func(c *Config) any { return &c.Orchestrator.Grace }, check: notNegative},
+		{Key: "orchestrator.start_budget", Flag: "start-budget", Help: "what the orchestrator allows from the start until it is ready; a warning says if a start may take longer", Unset: "not known", Example: "10m",
+			at: func(c *Config) any { return &c.Orchestrator.StartBudget }, check: notNegative},
 		{Key: "health.listen", Flag: "listen", Help: "where /livez, /readyz, /status and /metrics are served: HOST:PORT or unix:PATH", Unset: "off", Example: `"127.0.0.1:9909"`,
 			at: func(c *Config) any { return &c.Health.Listen }, check: listenAddress},
 		{Key: "health.reason_file", Flag: "reason-file", Help: "file that gets one line saying why the run ended; the default is written, never created", Unset: DefaultReasonFile + " where it exists", Example: "/run/interlock/reason",

@@ -23,6 +23,8 @@ func TestValues(t *testing.T) {
 		{"isolate", "auto pidns cgroup none", "docker AUTO"},
 		{"stop-signal", "TERM SIGTERM QUIT KILL none RTMIN RTMIN+3 SIGRTMIN+30", "term 15 FOO STOP CONT CHLD RTMIN+31 RTMIN+ RTMIN-1 RTMIN+03 NONE"},
 		{"stop-grace", "0s 25s", "-1s 25"},
+		{"orchestrator-grace", "0s 30s 5m", "-1s 30"},
+		{"start-budget", "0s 10m", "-1s 600"},
 		{"user", "999 999:999 0:0 mysql mysql:mysql www-data _apt host$ 4294967294", "999: :999 4294967295 1:99999999999 a:b:c -x .x a/b"},
 		{"data", "/srv/db", "srv ./srv / /srv/ /srv//db /srv/../x /srv/./x"},
 		{"state-dir", "/srv/x", "x / /x/"},

@@ -21,6 +21,7 @@ func (l *loader) fillDefaults() {
 	if (!l.isSet("health.reason_file") || l.bad["health.reason_file"]) && !l.in.TerminationLogExists {
 		l.cfg.Health.ReasonFile = ""
 	}
+	l.fillOrchestrator()
 }
 
 func (l *loader) environment(names ...string) map[string]string {
@@ -183,7 +184,7 @@ func (l *loader) place(key string) string {
 	switch {
 	case source == "":
 		return l.everywhere(key)
-	case strings.HasPrefix(source, "--"), strings.HasPrefix(source, variablePrefix):
+	case strings.HasPrefix(source, "--"), strings.HasPrefix(source, variablePrefix), source == mesosGrace:
 		return source
 	}
 	return source + " " + key
