@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +17,7 @@ import (
 //go:embed install.sh
 var installScript string
 
-// need is one Debian package and a file or command that shows it is there.
+// need is one Debian package and a file (its path may be a pattern) or command that shows it is there.
 // What came from elsewhere is as good.
 type need struct{ tool, pkg, shows string }
 
@@ -33,6 +34,13 @@ func needs() []need {
 		{"system", "procps", "ps"},
 		{"system", "iproute2", "ip"},
 		{"container", "runc", "runc"},
+		{"databases", "mariadb-server", "mariadbd"},
+		{"databases", "mariadb-client", "mariadb"},
+		{"databases", "postgresql", "/usr/lib/postgresql/*/bin/postgres"},
+		{"databases", "postgresql-client", "/usr/lib/postgresql/*/bin/psql"},
+		{"databases", "redis-server", "redis-server"},
+		{"databases", "redis-tools", "redis-cli"},
+		{"databases", "gosu", "gosu"},
 		{"bench", "tini", "tini"},
 		{"bench", "dumb-init", "dumb-init"},
 		{"bench", "s6", "s6-supervise"},
@@ -52,6 +60,10 @@ func missing(chosen []family) []string {
 }
 
 func (n need) present() bool {
+	if strings.Contains(n.shows, "*") {
+		found, err := filepath.Glob(n.shows)
+		return err == nil && len(found) > 0
+	}
 	if strings.HasPrefix(n.shows, "/") {
 		_, err := os.Stat(n.shows)
 		return !errors.Is(err, fs.ErrNotExist)
