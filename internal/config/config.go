@@ -52,6 +52,7 @@ type Lock struct {
 	PasswordFile string
 	TLS          TLS
 	TokenEpoch   int
+	ForeignPeers bool
 }
 
 // TLS names PEM files.

@@ -20,6 +20,8 @@ func lockFields() []Field {
 			at: func(c *Config) any { return &c.Lock.TLS.Key }, check: oneLine},
 		{Key: "lock.token_epoch", Flag: "token-epoch", Help: "high bits of the fencing token, 0 to 255: count it up by one after the lock service was rebuilt",
 			at: func(c *Config) any { return &c.Lock.TokenEpoch }, check: between(0, MaxTokenEpoch)},
+		{Key: "lock.foreign_peers", Flag: "foreign-peers", Help: "contend with other programs on one path: etcdctl lock, Curator, kazoo; their holders do not die in time, see docs/locks.md",
+			at: func(c *Config) any { return &c.Lock.ForeignPeers }},
 	}
 }
 

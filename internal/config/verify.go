@@ -76,6 +76,7 @@ func (l *loader) verifyLock() {
 	lock := l.cfg.Lock
 	l.together("lock.user", lock.User, "lock.password_file", lock.PasswordFile)
 	l.together("lock.tls.cert", lock.TLS.Cert, "lock.tls.key", lock.TLS.Key)
+	l.verifyForeign()
 	if !strings.HasPrefix(lock.URL, "file:") {
 		return
 	}
@@ -84,6 +85,24 @@ func (l *loader) verifyLock() {
 			l.problem(l.place(key), "a file:// lock has neither users nor TLS: remove it, or use zk:// or etcd://")
 		}
 	}
+}
+
+// verifyForeign says what contending with other programs cannot promise, and takes the grace away: they do
+// not wait for it (protocol.md E1).
+func (l *loader) verifyForeign() {
+	if !l.cfg.Lock.ForeignPeers {
+		return
+	}
+	const key = "lock.foreign_peers"
+	if strings.HasPrefix(l.cfg.Lock.URL, "file:") {
+		l.problem(l.place(key), "no other program contends for a file:// lock: remove it, or use zk:// or etcd://")
+	}
+	l.warnings = append(l.warnings, l.place(key)+": holders that are other programs (etcdctl lock, Curator, kazoo) do not die in time, "+
+		"and know neither the hold-off nor the state record: two may write at once after one of them was cut off or paused; see docs/locks.md")
+	if l.isSet("timing.grace") && l.cfg.Timing.Grace > 0 {
+		l.warnings = append(l.warnings, l.place("timing.grace")+": not used with lock.foreign_peers: after a loss everything is killed at once")
+	}
+	l.cfg.Timing.Grace = 0
 }
 
 // together reports a pair of which only one is given.
