@@ -45,7 +45,7 @@ func checkConfig(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range budgetFindings(r.Config) {
+	for _, f := range budgetFindings(r.Config, invocationOf(c).environ) {
 		fmt.Fprintln(c.App.ErrWriter, "interlock: warning: "+f.line())
 	}
 	return printConfig(c, r)
@@ -80,7 +80,7 @@ func printConfigJSON(c *cli.Context, r config.Resolved, err error) error {
 	}{Warnings: r.Warnings}
 	if err == nil {
 		out.Values, out.Command = r.Values, r.Config.Command
-		out.Findings, out.Needs = budgetFindings(r.Config), needsOf(r.Config)
+		out.Findings, out.Needs = budgetFindings(r.Config, invocationOf(c).environ), needsOf(r.Config)
 	} else if problems, is := errors.AsType[config.Problems](err); is {
 		out.Errors = problems
 	} else {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -49,11 +50,12 @@ func doctor(c *cli.Context) error {
 	for _, w := range warnings {
 		all = append(all, checkup{Level: "warn", Topic: "config", What: w})
 	}
+	environ := invocationOf(c).environ
 	all = append(all, killModes(cfg)...)
 	all = append(all, lockService(c.Context, cfg)...)
-	all = append(all, mountsNow(c.Context, cfg)...)
+	all = append(all, mountsNow(c.Context, cfg, environ)...)
 	all = append(all, limits()...)
-	for _, f := range around(cfg) {
+	for _, f := range around(cfg, environ, os.Getpid()) {
 		all = append(all, checkup{Level: "warn", Topic: f.Topic, What: f.What, Do: f.Do})
 	}
 	if c.Bool("json") {
@@ -138,18 +140,18 @@ func lockRecord(ctx context.Context, d lock.Driver, cfg config.Config) []checkup
 	return []checkup{{Level: "ok", Topic: "lock", What: fmt.Sprintf("state record: %s by %s, token %s", r.Phase, r.Holder, r.Token)}}
 }
 
-func mountsNow(ctx context.Context, cfg config.Config) []checkup {
+func mountsNow(ctx context.Context, cfg config.Config, environ []string) []checkup {
 	if cfg.Storage.Data == "" && len(cfg.Storage.Mounts) == 0 {
 		return []checkup{{Level: "warn", Topic: "mount", What: "neither --data nor --mount given", Do: "give them to check the storage"}}
 	}
 	ctx, cancel := context.WithTimeout(ctx, cfg.Budgets.Mount)
 	defer cancel()
-	mounts, state, err := storagePlan(cfg, newLogger(config.Log{Level: "error"}, io.Discard))
+	at, err := storagePlan(cfg, environ, newLogger(config.Log{Level: "error"}, io.Discard))
 	if err != nil {
 		return []checkup{{Level: "fail", Topic: "mount", What: err.Error(), code: exit.Code(err)}}
 	}
 	var all []checkup
-	for _, f := range mountcheck.Look(ctx, mounts) {
+	for _, f := range mountcheck.Look(ctx, at.mounts) {
 		l := checkup{Level: "ok", Topic: "mount", What: fmt.Sprintf("%s: %s %s", f.Path, f.Kind, f.Detail), Do: f.Do, code: exit.Mount}
 		switch {
 		case f.Kind == mountcheck.NoData:
@@ -161,8 +163,12 @@ func mountsNow(ctx context.Context, cfg config.Config) []checkup {
 		}
 		all = append(all, l)
 	}
-	if state != "" {
-		all = append(all, checkup{Level: "ok", Topic: "mount", What: "claim and state file go to " + state})
+	if at.state != "" {
+		all = append(all, checkup{Level: "ok", Topic: "mount", What: "claim and state file go to " + at.state})
+	}
+	if at.fleeting {
+		f := fleetingState(at.state)
+		all = append(all, checkup{Level: "warn", Topic: f.Topic, What: f.What, Do: f.Do})
 	}
 	return all
 }

@@ -39,8 +39,9 @@ func openDriver(ctx context.Context, cfg config.Config, log *slog.Logger) (lock.
 func lockSettings(cfg config.Config, log *slog.Logger) (lock.Settings, error) {
 	s := lock.Settings{
 		Timing: lockTiming(cfg.Timing), Holder: cfg.Holder, Node: cfg.Fence.Node, User: cfg.Lock.User,
-		TLS:   lock.TLSFiles{CA: cfg.Lock.TLS.CA, Cert: cfg.Lock.TLS.Cert, Key: cfg.Lock.TLS.Key},
-		Clock: clock.Now, Log: func(msg string, args ...any) { log.Debug(msg, args...) },
+		Foreign: cfg.Lock.ForeignPeers,
+		TLS:     lock.TLSFiles{CA: cfg.Lock.TLS.CA, Cert: cfg.Lock.TLS.Cert, Key: cfg.Lock.TLS.Key},
+		Clock:   clock.Now, Log: func(msg string, args ...any) { log.Debug(msg, args...) },
 	}
 	if cfg.Lock.PasswordFile == "" {
 		return s, nil

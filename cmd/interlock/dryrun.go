@@ -21,13 +21,16 @@ import (
 // Its exit code is that of the first thing that would stop the run.
 func dryRun(c *cli.Context, cfg config.Config) error {
 	log := newLogger(config.Log{Level: "error"}, c.App.ErrWriter)
-	plan, err := makePlan(cfg, invocationOf(c), log)
+	plan, around, err := makePlan(cfg, invocationOf(c), log)
 	if err != nil {
 		return err
 	}
 	out := c.App.Writer
 	ctx, cancel := context.WithTimeout(c.Context, cfg.Budgets.Mount)
 	defer cancel()
+	for _, f := range around {
+		fmt.Fprintf(out, "warning  %s: %s\n", f.Topic, f.line())
+	}
 	found := mountcheck.Look(ctx, plan.Mounts)
 	for _, f := range found {
 		fmt.Fprintf(out, "mount    %s: %s %s\n", f.Path, f.Kind, f.Detail)

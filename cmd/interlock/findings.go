@@ -19,8 +19,10 @@ func (f finding) line() string { return f.What + ": " + f.Do }
 
 // Topics of findings.
 const (
-	topicStop  = "stop budget"
-	topicStart = "start budget"
+	topicStop   = "stop budget"
+	topicStart  = "start budget"
+	topicParent = "parent"
+	topicState  = "state"
 )
 
 // needs is `check-config --json`'s account of how long a stop and a start may take.
@@ -40,17 +42,28 @@ func needsOf(cfg config.Config) *needs {
 	return &needs{Stop: stop.Total.Seconds(), Start: start.Total.Seconds(), How: howLong{stop.How(), start.How()}}
 }
 
-// around is everything that can be found at a start.
-func around(cfg config.Config) []finding { return budgetFindings(cfg) }
+// around is what can be found without looking at the storage; top is the process that the orchestrator
+// started.
+func around(cfg config.Config, environ []string, top int) []finding {
+	all := budgetFindings(cfg, environ)
+	if mesosTask(environ) != "" {
+		all = append(all, shellAbove(top)...)
+	}
+	return all
+}
 
 // budgetFindings compares what those around us allow, where that is known, with what we may need.
-func budgetFindings(cfg config.Config) []finding {
+func budgetFindings(cfg config.Config, environ []string) []finding {
 	var all []finding
+	raise := "raise the orchestrator's grace to that"
+	if mesosTask(environ) != "" {
+		raise = "raise taskKillGracePeriodSeconds, and executor_shutdown_grace_period of the agents, to that, and say so with --orchestrator-grace"
+	}
 	if have, need := cfg.Orchestrator.Grace, cfg.StopNeed(); short(have, need) {
 		all = append(all, finding{
 			Topic: topicStop,
 			What:  fmt.Sprintf("the orchestrator kills %v after its TERM, but a stop may take %v (%s)", have, need.Total, need.How()),
-			Do:    "raise the orchestrator's grace to that, or lower what is in the sum; what is killed releases nothing, and the next holder waits the hold",
+			Do:    raise + ", or lower what is in the sum; what is killed releases nothing, and the next holder waits the hold",
 		})
 	}
 	if have, need := cfg.Orchestrator.StartBudget, cfg.StartNeed(); short(have, need) {

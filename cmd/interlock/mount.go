@@ -38,11 +38,11 @@ func mountCheck(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	mounts, _, err := storagePlan(cfg, newLogger(cfg.Log, c.App.ErrWriter))
+	at, err := storagePlan(cfg, invocationOf(c).environ, newLogger(cfg.Log, c.App.ErrWriter))
 	if err != nil {
 		return err
 	}
-	found := mountcheck.Look(c.Context, mounts)
+	found := mountcheck.Look(c.Context, at.mounts)
 	if c.Bool("json") {
 		if err := json.NewEncoder(c.App.Writer).Encode(found); err != nil {
 			return err

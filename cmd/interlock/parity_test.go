@@ -3,8 +3,10 @@ package main
 import (
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/interlock-run/interlock/internal/config"
+	"github.com/interlock-run/interlock/lock"
 	"github.com/interlock-run/interlock/mountcheck"
 )
 
@@ -34,6 +36,23 @@ func TestMountsAgree(t *testing.T) {
 		}
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: config %+v, mountcheck %+v, %v", text, got, want, err)
+		}
+	}
+}
+
+// TestNeedsAgree: what config adds up for a start is what package lock makes a successor wait.
+func TestNeedsAgree(t *testing.T) {
+	for _, hold := range []string{"20s", "4500ms", "61s"} {
+		cfg, _, err := config.Load(config.Inputs{Hostname: "h", CheckTiming: checkTiming, Flags: map[string][]string{
+			"hold": {hold}, "settle": {"3s"}, "lock": {"etcd://h/n"}, "heartbeat": {"500ms"}, "try-timeout": {"500ms"}, "grace": {"1s"}, "kill-budget": {"500ms"},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tm := lockTiming(cfg.Timing)
+		want := time.Duration(tm.Tries)*tm.TryTimeout + tm.ServerTimeout() + lock.Scaled(tm.Hold+tm.Settle)
+		if got := cfg.StartNeed().Total; got < want || got > want+time.Millisecond {
+			t.Errorf("hold %s: a start needs %v, expected %v", hold, got, want)
 		}
 	}
 }

@@ -41,6 +41,10 @@ func metrics(st lifecycle.Status, beats health.HistogramCounts) []health.Metric 
 		tries.Samples = append(tries.Samples, health.Sample{Labels: []string{"result", name}, Value: float64(st.Beats[name])})
 	}
 	mounts := health.Metric{Name: "interlock_mount_state", Help: "1 for the latest finding about a mount.", Type: "gauge"}
+	oom := health.Metric{Name: "interlock_oom_kills_total", Help: "Processes of the payload's memory cgroup that the kernel killed for lack of memory; absent where that is not known.", Type: "counter"}
+	if st.Payload.OOMKills != nil {
+		oom.Samples = []health.Sample{{Value: float64(*st.Payload.OOMKills)}}
+	}
 	for _, m := range st.Mounts {
 		mounts.Samples = append(mounts.Samples, health.Sample{Labels: []string{"path", m.Path, "finding", m.Finding}, Value: 1})
 	}
@@ -52,7 +56,7 @@ func metrics(st lifecycle.Status, beats health.HistogramCounts) []health.Metric 
 		health.Gauge("interlock_late_writes_possible", "1 if an earlier holder's undrained writes may still arrive.", one(len(st.Lock.Undrained) > 0)),
 		health.Gauge("interlock_stuck_processes", "Processes that were killed and are not dead.", float64(len(st.Stuck))),
 		health.Gauge("interlock_restore_seconds", "How long the restore script of this run took; 0 if none ran.", st.Restored),
-		tries, health.Histogram("interlock_heartbeat_duration_seconds", "Duration of heartbeat tries.", beats), mounts,
+		oom, tries, health.Histogram("interlock_heartbeat_duration_seconds", "Duration of heartbeat tries.", beats), mounts,
 		{Name: "interlock_build_info", Help: "Version of the program.", Type: "gauge",
 			Samples: []health.Sample{{Labels: []string{"version", thisBuild().Version, "go", runtime.Version()}, Value: 1}}},
 	}

@@ -5,8 +5,6 @@ import (
 	"log/slog"
 	"os"
 	"os/user"
-	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -17,28 +15,27 @@ import (
 	"github.com/interlock-run/interlock/internal/notify"
 	"github.com/interlock-run/interlock/lock"
 	"github.com/interlock-run/interlock/lock/file"
-	"github.com/interlock-run/interlock/mountcheck"
-	"github.com/interlock-run/interlock/restore"
 	"github.com/interlock-run/interlock/supervise"
 )
 
-// makePlan turns the configuration into what the run follows. The lock's driver is filled in later.
-func makePlan(cfg config.Config, inv invocation, log *slog.Logger) (lifecycle.Plan, error) {
+// makePlan turns the configuration into what the run follows, and tells what was found around it. The lock's
+// driver is filled in later.
+func makePlan(cfg config.Config, inv invocation, log *slog.Logger) (lifecycle.Plan, []finding, error) {
 	cred, err := credential(cfg.Process.User)
 	if err != nil {
-		return lifecycle.Plan{}, exit.With(exit.Config, err)
+		return lifecycle.Plan{}, nil, exit.With(exit.Config, err)
 	}
 	boot, err := bootID()
 	if err != nil {
-		return lifecycle.Plan{}, exit.With(exit.Internal, err)
+		return lifecycle.Plan{}, nil, exit.With(exit.Internal, err)
 	}
-	mounts, state, err := storagePlan(cfg, log)
+	at, err := storagePlan(cfg, inv.environ, log)
 	if err != nil {
-		return lifecycle.Plan{}, err
+		return lifecycle.Plan{}, nil, err
 	}
 	sig, _ := cfg.Process.Stop.Number()
 	p := lifecycle.Plan{
-		Lock: lockPlan(cfg, boot), Mounts: mounts, Data: cfg.Storage.Data, State: state,
+		Lock: lockPlan(cfg, boot), Mounts: at.mounts, Data: cfg.Storage.Data, State: at.state,
 		Restore: lifecycle.RestorePlan{Exec: cfg.Restore.Exec, When: cfg.Restore.When, Timeout: cfg.Restore.Timeout},
 		Hooks: lifecycle.Hooks{
 			PreStart: lifecycle.Hook(cfg.Hooks.PreStart), PostStart: lifecycle.Hook(cfg.Hooks.PostStart),
@@ -52,7 +49,12 @@ func makePlan(cfg config.Config, inv invocation, log *slog.Logger) (lifecycle.Pl
 			ReasonFile: cfg.Health.ReasonFile, ReasonCreate: cfg.Health.ReasonFile != config.DefaultReasonFile,
 		},
 	}
-	return p, nil
+	found := around(cfg, inv.environ, os.Getppid()) // our own parent is the guard
+	if at.fleeting {                                // no claim there proves nothing (T3): a task before this one had another place
+		p.Lock.OneHost = false
+		found = append(found, fleetingState(at.state))
+	}
+	return p, found, nil
 }
 
 func lockPlan(cfg config.Config, boot string) lifecycle.LockPlan {
@@ -74,64 +76,6 @@ func lockPlan(cfg config.Config, boot string) lifecycle.LockPlan {
 		}
 	}
 	return p
-}
-
-// storagePlan is which mounts to watch, and where our own files lie.
-func storagePlan(cfg config.Config, log *slog.Logger) (mountcheck.Config, string, error) {
-	m := mountcheck.Config{
-		Data: cfg.Storage.Data, Period: cfg.Storage.Probe.Period, Timeout: cfg.Storage.Probe.Timeout, FailAfter: config.DefaultFailAfter,
-		Log: func(msg string, args ...any) { log.Debug(msg, args...) },
-	}
-	for _, c := range cfg.Storage.Mounts {
-		require, forbid, err := mountcheck.ParseOpts(c.Opts)
-		if err != nil {
-			return m, "", exit.With(exit.Config, err)
-		}
-		m.Expect = append(m.Expect, mountcheck.Expect{
-			Path: c.Path, FSType: c.FSType, Source: c.Source, Require: require, Forbid: forbid,
-			Volume: c.Volume, FailAfter: c.FailAfter,
-		})
-	}
-	state, err := stateDir(cfg, log)
-	m.StateDir = state
-	return m, state, err
-}
-
-// stateDir is where claim and state file lie; none where there is no data directory and none was named.
-func stateDir(cfg config.Config, log *slog.Logger) (string, error) {
-	data, given := cfg.Storage.Data, cfg.Storage.StateDir
-	if data == "" {
-		return given, nil
-	}
-	m, err := mountcheck.Trace(data)
-	if err != nil {
-		return "", exit.Withf(exit.Restore, "cannot tell which mount holds %s: %w: check that each directory of the path may be entered", data, err)
-	}
-	named := slices.ContainsFunc(cfg.Storage.Mounts, func(e config.Mount) bool { return e.Path == m.Point })
-	if given != "" {
-		return given, checkStateDir(given, data, m, named)
-	}
-	// Beside a data directory that is itself a mountpoint is another filesystem, in a container one that
-	// is new at each start: what is known of an unfinished restore would not be there.
-	dir, warning := restore.StateDirFor(data, m.Point, named || m.Point == data)
-	if warning != "" {
-		log.Warn(warning)
-	}
-	return dir, nil
-}
-
-// checkStateDir refuses a state directory that was set by hand in a place where it cannot do its work.
-// That it lies on the mount is compared by mounts, not by text: there may be symbolic links in the path.
-func checkStateDir(dir, data string, m mountcheck.Mount, named bool) error {
-	on, err := mountcheck.Trace(dir)
-	if err != nil {
-		return exit.Withf(exit.Mount, "cannot tell which mount holds the state directory %s: %w: check that each directory of the path may be entered", dir, err)
-	}
-	mounted := named && on.Point != m.Point
-	if dir == filepath.Join(data, restore.StateDirName) {
-		mounted = m.Point == data
-	}
-	return exit.With(exit.Config, restore.CheckStateDir(dir, data, m.Point, mounted))
 }
 
 func bootID() (string, error) {

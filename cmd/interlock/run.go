@@ -66,7 +66,7 @@ func runWith(c *cli.Context, cfg config.Config, warnings []string) error {
 	if cfg.Process.DryRun {
 		return dryRun(c, cfg)
 	}
-	plan, err := makePlan(cfg, inv, log)
+	plan, found, err := makePlan(cfg, inv, log)
 	if err != nil {
 		return err
 	}
@@ -82,18 +82,17 @@ func runWith(c *cli.Context, cfg config.Config, warnings []string) error {
 	}()
 	h := newHerald(inv.environ, log)
 	defer h.close()
-	return follow(cfg, plan, h, log)
+	return follow(cfg, plan, found, h, log)
 }
 
 // follow connects to the guard and runs the plan to its end.
-func follow(cfg config.Config, plan lifecycle.Plan, h *herald, log *slog.Logger) error {
+func follow(cfg config.Config, plan lifecycle.Plan, found []finding, h *herald, log *slog.Logger) error {
 	supervise.IgnoreStopSignals()
 	guard, err := supervise.Connect()
 	if err != nil {
 		return exit.Withf(exit.Internal, "cannot reach the guard process: %w: `interlock run` must be started as its own command", err)
 	}
 	runner := lifecycle.New(plan, lifecycle.Deps{Guard: guard, Clock: clock.Now, Log: log, Observe: h.observer()})
-	found := around(cfg)
 	if cfg.Health.Listen != "" {
 		s, err := health.Listen(cfg.Health.Listen, func() health.Picture { return picture(runner, found) })
 		if err != nil {

@@ -115,6 +115,9 @@ func printStatus(out io.Writer, st runStatus) error {
 	if st.Payload.PID != 0 {
 		fmt.Fprintf(w, "payload\tpid %d\n", st.Payload.PID)
 	}
+	if n := st.Payload.OOMKills; n != nil && *n > 0 {
+		fmt.Fprintf(w, "OUT OF MEMORY\tthe kernel killed %d of the payload's memory cgroup since it was started\n", *n)
+	}
 	for _, m := range st.Mounts {
 		fmt.Fprintf(w, "mount\t%s: %s %s\n", m.Path, m.Finding, m.Detail)
 	}

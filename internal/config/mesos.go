@@ -11,9 +11,14 @@ import (
 
 // Variables of a Mesos task.
 const (
-	mesosTask  = "MESOS_TASK_ID"
-	mesosGrace = "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD"
+	mesosPrefix  = "MESOS_"
+	mesosTask    = "MESOS_TASK_ID"
+	mesosSandbox = "MESOS_SANDBOX"
+	mesosGrace   = "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD"
 )
+
+// SandboxReason is the reason file's name in the sandbox of a Mesos task, which the agent keeps and shows.
+const SandboxReason = "interlock.reason"
 
 // mesosUnits are those of Mesos' own durations.
 func mesosUnits() map[string]time.Duration {
@@ -54,4 +59,19 @@ func (l *loader) fillOrchestrator() {
 		return
 	}
 	l.cfg.Orchestrator.Grace, l.origin[key] = d, mesosGrace
+}
+
+// fillReason is the reason file where nobody named one: Kubernetes' where it exists, else the sandbox of a
+// Mesos task, unless that is the data directory or lies in it.
+func (l *loader) fillReason() {
+	const key = "health.reason_file"
+	if l.isSet(key) && !l.bad[key] || l.in.TerminationLogExists {
+		return
+	}
+	l.cfg.Health.ReasonFile = ""
+	dir := l.environment(mesosSandbox)[mesosSandbox]
+	if l.isSet(key) || dir == "" || dataDir(dir) != "" || l.cfg.Data != "" && strings.HasPrefix(dir+"/", l.cfg.Data+"/") {
+		return
+	}
+	l.cfg.Health.ReasonFile, l.origin[key] = dir+"/"+SandboxReason, mesosSandbox
 }

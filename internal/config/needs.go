@@ -100,5 +100,5 @@ func (c Config) expiry() time.Duration {
 }
 
 func stretched(d time.Duration) time.Duration {
-	return time.Duration(math.Ceil(float64(d) * clockRates)).Round(time.Millisecond)
+	return time.Duration(math.Ceil(float64(d)*clockRates/1e6)) * time.Millisecond
 }

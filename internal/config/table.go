@@ -73,7 +73,7 @@ func storageFields() []Field {
 	return []Field{
 		{Key: "data", Flag: "data", Help: "directory of the payload's data; it must exist", Unset: "none: nothing but the lock is guarded", Example: "/srv/db/data",
 			at: func(c *Config) any { return &c.Data }, check: dataDir},
-		{Key: "state_dir", Flag: "state-dir", Help: "directory of the claim file and the state file", Unset: ".interlock in the root of the mount that holds data, or beside data on a plain disk", Example: "/srv/db/.interlock",
+		{Key: "state_dir", Flag: "state-dir", Help: "directory of the claim file and the state file", Unset: ".interlock in the root of the mount that holds data, or beside data on a plain disk; in a Mesos task the sandbox if that place cannot be made (docs/mesos.md)", Example: "/srv/db/.interlock",
 			at: func(c *Config) any { return &c.StateDir }, check: dataDir},
 		{Key: "mounts", Flag: "mount", Help: "a mount that must be there, right and alive: PATH[,fstype=TYPE][,source=GLOB][,opts=a+b+!c][,volume=ID][,fail_after=DURATION]; may be repeated", Unset: "the mount that holds data", Example: `[{path: /srv/db, fstype: nfs4, source: "filer*:/orders", opts: [hard, "!soft"], volume: orders-01, fail_after: 6s}]`,
 			at: func(c *Config) any { return &c.Mounts }},
@@ -127,7 +127,7 @@ func outsideFields() []Field {
 			at: func(c *Config) any { return &c.Orchestrator.StartBudget }, check: notNegative},
 		{Key: "health.listen", Flag: "listen", Help: "where /livez, /readyz, /status and /metrics are served: HOST:PORT or unix:PATH", Unset: "off", Example: `"127.0.0.1:9909"`,
 			at: func(c *Config) any { return &c.Health.Listen }, check: listenAddress},
-		{Key: "health.reason_file", Flag: "reason-file", Help: "file that gets one line saying why the run ended; the default is written, never created", Unset: DefaultReasonFile + " where it exists", Example: "/run/interlock/reason",
+		{Key: "health.reason_file", Flag: "reason-file", Help: "file that gets one line saying why the run ended; the default is written, never created", Unset: DefaultReasonFile + " where it exists, else " + SandboxReason + " in MESOS_SANDBOX, else none", Example: "/run/interlock/reason",
 			at: func(c *Config) any { return &c.Health.ReasonFile }, check: absoluteOrEmpty},
 		{Key: "log.format", Flag: "log-format", Help: "form of our log on stderr", Values: []string{"text", "json"}, Unset: "text on a terminal, else json", Example: "json",
 			at: func(c *Config) any { return &c.Log.Format }},

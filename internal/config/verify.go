@@ -18,9 +18,7 @@ func (l *loader) fillDefaults() {
 			l.cfg.Fence.Node = l.in.Hostname
 		}
 	}
-	if (!l.isSet("health.reason_file") || l.bad["health.reason_file"]) && !l.in.TerminationLogExists {
-		l.cfg.Health.ReasonFile = ""
-	}
+	l.fillReason()
 	l.fillOrchestrator()
 }
 
@@ -203,7 +201,7 @@ func (l *loader) place(key string) string {
 	switch {
 	case source == "":
 		return l.everywhere(key)
-	case strings.HasPrefix(source, "--"), strings.HasPrefix(source, variablePrefix), source == mesosGrace:
+	case strings.HasPrefix(source, "--"), strings.HasPrefix(source, variablePrefix), strings.HasPrefix(source, mesosPrefix):
 		return source
 	}
 	return source + " " + key

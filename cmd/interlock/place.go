@@ -1,0 +1,113 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/internal/config"
+	"github.com/interlock-run/interlock/internal/exit"
+	"github.com/interlock-run/interlock/mountcheck"
+	"github.com/interlock-run/interlock/restore"
+)
+
+// storage is which mounts to watch, and where our own files lie.
+type storage struct {
+	mounts mountcheck.Config
+	state  string
+	// fleeting: the state directory ends with the Mesos task, so that nobody after it sees a claim in it.
+	fleeting bool
+}
+
+func storagePlan(cfg config.Config, environ []string, log *slog.Logger) (storage, error) {
+	m := mountcheck.Config{
+		Data: cfg.Storage.Data, Period: cfg.Storage.Probe.Period, Timeout: cfg.Storage.Probe.Timeout, FailAfter: config.DefaultFailAfter,
+		Log: func(msg string, args ...any) { log.Debug(msg, args...) },
+	}
+	for _, c := range cfg.Storage.Mounts {
+		require, forbid, err := mountcheck.ParseOpts(c.Opts)
+		if err != nil {
+			return storage{}, exit.With(exit.Config, err)
+		}
+		m.Expect = append(m.Expect, mountcheck.Expect{
+			Path: c.Path, FSType: c.FSType, Source: c.Source, Require: require, Forbid: forbid,
+			Volume: c.Volume, FailAfter: c.FailAfter,
+		})
+	}
+	at := storage{mounts: m}
+	var err error
+	at.state, at.fleeting, err = stateDir(cfg, lookup(environ, "MESOS_SANDBOX"), log)
+	at.mounts.StateDir = at.state
+	return at, err
+}
+
+// stateDir is where claim and state file lie; none where there is no data directory and none was named.
+func stateDir(cfg config.Config, sandbox string, log *slog.Logger) (dir string, fleeting bool, err error) {
+	data, given := cfg.Storage.Data, cfg.Storage.StateDir
+	if data == "" {
+		return given, false, nil
+	}
+	m, err := mountcheck.Trace(data)
+	if err != nil {
+		return "", false, exit.Withf(exit.Restore, "cannot tell which mount holds %s: %w: check that each directory of the path may be entered", data, err)
+	}
+	named := slices.ContainsFunc(cfg.Storage.Mounts, func(e config.Mount) bool { return e.Path == m.Point })
+	if given != "" {
+		return given, false, checkStateDir(given, data, m, named)
+	}
+	// Beside a data directory that is itself a mountpoint is another filesystem, in a container one that
+	// is new at each start: what is known of an unfinished restore would not be there.
+	dir, warning := restore.StateDirFor(data, m.Point, named || m.Point == data)
+	if warning != "" {
+		log.Warn(warning)
+	}
+	if named || m.Point == data || sandbox == "" {
+		return dir, false, nil // on its mount, or not a Mesos task
+	}
+	if inside := filepath.Join(sandbox, restore.StateDirName); sandboxServes(cfg, m, dir, inside) {
+		return inside, true, nil
+	}
+	return dir, false, nil
+}
+
+// sandboxServes tells whether the sandbox of a Mesos task is better than nothing: the place beside the data
+// on a disk of this host cannot be made, and nothing that must outlive the task goes there. The account of
+// an unfinished restore must: the next task would take half of it for data.
+func sandboxServes(cfg config.Config, data mountcheck.Mount, beside, inside string) bool {
+	if mountcheck.Network(data.FSType, data.Source, data.Options) || len(cfg.Restore.Exec) > 0 || !cannotMake(beside) {
+		return false
+	}
+	on, err := mountcheck.Trace(inside)
+	if err != nil || mountcheck.Network(on.FSType, on.Source, on.Options) {
+		return false
+	}
+	return restore.CheckStateDir(inside, cfg.Storage.Data, data.Point, false) == nil
+}
+
+// cannotMake is true only where it is certain: dir does not exist, and its parent does not let us make it.
+func cannotMake(dir string) bool {
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	err := unix.Faccessat(unix.AT_FDCWD, filepath.Dir(dir), unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+	return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EROFS)
+}
+
+// checkStateDir refuses a state directory that was set by hand in a place where it cannot do its work.
+// That it lies on the mount is compared by mounts, not by text: there may be symbolic links in the path.
+func checkStateDir(dir, data string, m mountcheck.Mount, named bool) error {
+	on, err := mountcheck.Trace(dir)
+	if err != nil {
+		return exit.Withf(exit.Mount, "cannot tell which mount holds the state directory %s: %w: check that each directory of the path may be entered", dir, err)
+	}
+	mounted := named && on.Point != m.Point
+	if dir == filepath.Join(data, restore.StateDirName) {
+		mounted = m.Point == data
+	}
+	return exit.With(exit.Config, restore.CheckStateDir(dir, data, m.Point, mounted))
+}
