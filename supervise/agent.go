@@ -19,6 +19,7 @@ type agentProcess struct {
 	link        *conn
 	eof, reaped bool
 	status      unix.WaitStatus
+	memory      memory
 }
 
 func (a *agentProcess) gone() bool { return a.eof || a.reaped }

@@ -171,7 +171,7 @@ func (g *guard) verdict() int {
 		g.explain("stopped by signal " + strconv.Itoa(int(status.Signal())) + " before anything was started")
 		return exitSignaled + int(status.Signal())
 	default:
-		g.explain("internal: the agent was ended by signal " + strconv.Itoa(int(status.Signal())) + "; everything was killed")
+		g.explain("internal: the agent was ended by signal " + strconv.Itoa(int(status.Signal())) + g.agent.memory.tell(status) + "; everything was killed")
 	}
 	return exitInternal
 }
@@ -228,6 +228,7 @@ func (g *guard) cleanup() {
 	}
 	_ = g.agent.link.close() // readers end with it
 	_ = g.alarm.close()
+	g.agent.memory.forget()
 	for _, f := range g.kept {
 		_ = f.Close() // a lock that it held is released by the agent's own end, or by this
 	}

@@ -227,5 +227,11 @@ func (l *Link) Kill(tenure uint64) error { return l.send("kill", pack(msgKill).n
 // Finish kills what is left and ends the tenure for good; answered by Dead.
 func (l *Link) Finish(tenure uint64) error { return l.send("finish", pack(msgFinish).num(tenure)) }
 
+// Memory gives the guard what counts the processes that the kernel kills for lack of memory, and how far it
+// had counted lately: a guard whose agent is among them says so.
+func (l *Link) Memory(kills *os.File, was uint64) error {
+	return l.send("memory", pack(msgMemory).num(was), kills)
+}
+
 // Keep makes the guard hold a duplicate of f until it exits.
 func (l *Link) Keep(f *os.File) error { return l.send("keep", pack(msgKeep), f) }

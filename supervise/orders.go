@@ -54,6 +54,13 @@ func (g *guard) follow(kind uint64, u *unpacker, m *packet) bool {
 		g.onKill(u.num(), false)
 	case msgFinish:
 		g.onKill(u.num(), true)
+	case msgMemory:
+		was := u.num()
+		if u.err() != nil || len(m.files) != 1 {
+			return false
+		}
+		g.agent.memory.follow(m.files[0], was)
+		m.files = nil
 	case msgKeep:
 		g.kept, m.files = append(g.kept, m.files...), nil
 	default:

@@ -26,6 +26,7 @@ const (
 	msgExited // init -> guard
 	msgSpare  // guard -> init: fork gates ahead
 	msgEnv    // guard -> init: the environment of what it starts
+	msgMemory // agent -> guard: what counts the kills for lack of memory
 )
 
 // maxMessage bounds a message well below the default socket buffer; argv of the payload never crosses.

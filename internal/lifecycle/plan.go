@@ -83,6 +83,7 @@ type Guard interface {
 	Kill(tenure uint64) error
 	Finish(tenure uint64) error
 	Keep(f *os.File) error
+	Memory(kills *os.File, was uint64) error
 	TakeOver(ctx context.Context, env []string) (supervise.Proof, error)
 }
 

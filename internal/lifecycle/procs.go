@@ -27,7 +27,7 @@ type procEnd struct {
 	failed bool
 	stage  string
 	errno  syscall.Errno
-	text   string
+	text   string // why it did not start, or what is known besides its status
 	status syscall.WaitStatus
 }
 
@@ -117,9 +117,9 @@ func (e procEnd) err() error {
 	case e.failed:
 		return fmt.Errorf("cannot start it: %s: %s", e.stage, e.text)
 	case e.status.Signaled():
-		return fmt.Errorf("ended by signal %d (%v)", int(e.status.Signal()), e.status.Signal())
+		return fmt.Errorf("ended by signal %d (%v)%s", int(e.status.Signal()), e.status.Signal(), e.text)
 	case e.status.ExitStatus() != 0:
-		return fmt.Errorf("ended with exit status %d", e.status.ExitStatus())
+		return fmt.Errorf("ended with exit status %d%s", e.status.ExitStatus(), e.text)
 	}
 	return nil
 }

@@ -29,6 +29,7 @@ type Runner struct {
 
 	hold   holding
 	domain domain
+	memory memory
 	seen   seen
 }
 
@@ -95,6 +96,7 @@ func (r *Runner) Run() Verdict {
 	}
 	if r.phase != Finished { // told to stop meanwhile
 		r.enter(Looking)
+		r.openMemory()
 	}
 	for r.phase != Finished {
 		select {
@@ -106,6 +108,7 @@ func (r *Runner) Run() Verdict {
 			r.hearMount(f, open)
 		case <-tick.C:
 			r.watchGuard()
+			r.watchMemory(time.Now())
 		}
 		r.turn()
 	}
@@ -115,6 +118,7 @@ func (r *Runner) Run() Verdict {
 		r.hold.tenure.Abandon()
 	}
 	r.steps.Wait()
+	r.memory.close(r.log)
 	if r.verdict == nil {
 		r.decide(exit.Internal, "the run ended without a verdict")
 	}

@@ -126,6 +126,8 @@ func (g *scriptedGuard) Finish(tenure uint64) error {
 
 func (g *scriptedGuard) Keep(*os.File) error { return nil }
 
+func (g *scriptedGuard) Memory(*os.File, uint64) error { return nil }
+
 func (g *scriptedGuard) TakeOver(ctx context.Context, _ []string) (supervise.Proof, error) {
 	g.note("take over")
 	if g.taken != nil {

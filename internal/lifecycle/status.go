@@ -54,6 +54,9 @@ type LockStatus struct {
 type PayloadStatus struct {
 	PID     int        `json:"pid,omitempty"` // as seen from outside
 	Started *time.Time `json:"started,omitempty"`
+	// OOMKills is how many processes of the memory cgroup the kernel killed for lack of memory since the
+	// start; not there where that is not known.
+	OOMKills *uint64 `json:"oom_kills,omitempty"`
 }
 
 // MountStatus is the latest finding about one mount.
@@ -158,6 +161,7 @@ func (r *Runner) show() {
 	}
 	if !r.domain.payload.started.IsZero() {
 		st.Payload.Started = &r.domain.payload.started
+		st.Payload.OOMKills = r.memory.kills()
 	}
 	if r.seen.mounts != nil {
 		for _, f := range r.seen.mounts.State() {

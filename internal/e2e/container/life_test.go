@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/interlock-run/interlock/internal/e2e/scene"
 	"github.com/interlock-run/interlock/internal/testkit"
 )
 
@@ -87,17 +86,5 @@ func TestStopGrace(t *testing.T) {
 	}
 	if left := tree.Alive(); len(left) > 0 {
 		t.Errorf("%v outlived the container's first process", left)
-	}
-}
-
-// The kernel kills the payload for the container's memory limit; guard and agent live on and tell.
-func TestOutOfMemory(t *testing.T) {
-	s := calm(t)
-	j, _ := run(t, s, "a", plan{payload: []string{"-hog"}, changes: []change{memory(200 << 20)}})
-	if why := j.Expect(t, 60*time.Second, 137); !strings.Contains(why, "signal 9") {
-		t.Errorf("the reason %q does not name the signal", why)
-	}
-	if code, out, errs := scene.Interlock(t, "lock", "show", "--lock", s.Lock); code != 0 || !strings.Contains(out, "drained") {
-		t.Errorf("lock show: %d: %s%s: expected a released lock with a drained record", code, out, errs)
 	}
 }

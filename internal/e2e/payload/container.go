@@ -79,3 +79,17 @@ func hog() int {
 	fmt.Fprintln(os.Stderr, "payload: not killed with", len(held), "MiB in use")
 	return 98
 }
+
+// hogChild leaves a trace of how a child ended that the kernel prefers when memory runs out.
+func hogChild(f *os.File, o options) {
+	c := exec.Command("/proc/self/exe", "-log", o.log, "-hog")
+	check(c.Start())
+	check(os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", c.Process.Pid), []byte("1000"), 0))
+	err := c.Wait()
+	var ended *exec.ExitError
+	if errors.As(err, &ended) && ended.Sys().(syscall.WaitStatus).Signaled() {
+		trace(f, fmt.Sprintf("child-%d", int(ended.Sys().(syscall.WaitStatus).Signal())))
+		return
+	}
+	check(err)
+}

@@ -29,6 +29,8 @@ type options struct {
 	environ  string
 	slowStop time.Duration
 	hog      bool
+	later    bool
+	spare    bool
 }
 
 func main() {
@@ -50,6 +52,8 @@ func main() {
 	flag.StringVar(&o.environ, "environ", "", "write the environment to `FILE`")
 	flag.DurationVar(&o.slowStop, "slow-stop", 0, "time from TERM to the exit")
 	flag.BoolVar(&o.hog, "hog", false, "take memory until killed")
+	flag.BoolVar(&o.later, "hog-later", false, "take memory until killed, from USR1 on")
+	flag.BoolVar(&o.spare, "hog-child", false, "start a child that takes memory until it is killed for it, before all others")
 	flag.Parse()
 	os.Exit(run(o))
 }
@@ -71,6 +75,13 @@ func run(o options) int {
 	if o.hog {
 		return hog()
 	}
+	if o.spare {
+		go hogChild(f, o)
+	}
+	usr1 := make(chan os.Signal, 1)
+	if o.later {
+		signal.Notify(usr1, syscall.SIGUSR1)
+	}
 	var end <-chan time.Time
 	if o.after > 0 {
 		end = time.After(o.after)
@@ -80,6 +91,8 @@ func run(o options) int {
 		select {
 		case <-tick.C:
 			trace(f, "tick")
+		case <-usr1:
+			return hog()
 		case <-end:
 			trace(f, "end")
 			return o.code

@@ -152,7 +152,10 @@ type Status struct {
 		Ahead     string
 		LeaseLeft float64 `json:"lease_left_seconds"`
 	}
-	Payload  struct{ PID int }
+	Payload struct {
+		PID      int
+		OOMKills *uint64 `json:"oom_kills"`
+	}
 	KillMode string `json:"kill_mode"`
 	Stuck    []int
 	Drain    string `json:"drain_overdue"`
