@@ -1,0 +1,133 @@
+package databases
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/interlock-run/interlock/internal/e2e/scene"
+	"github.com/interlock-run/interlock/internal/testkit"
+)
+
+// limit bounds what takes a second or two on a machine that has nothing else to do.
+const limit = 40 * time.Second
+
+// A rig is one database on one data directory under one lock in etcd, and a watch over who has it open.
+type rig struct {
+	*scene.Scene
+	kind
+	db     *testkit.Database
+	etcd   *testkit.EtcdServer
+	watch  *watch
+	tokens string // file of the entrypoint
+	bin    string // folder of the entrypoint
+	next   int    // row
+}
+
+func newRig(t testing.TB, k kind) *rig {
+	t.Helper()
+	testkit.Binary(t) // so that no test measures a compiler
+	s := scene.New(t)
+	return newRigOn(t, k, s)
+}
+
+// newRigOn takes a scene whose data directory lies where the test wants it.
+func newRigOn(t testing.TB, k kind, s *scene.Scene) *rig {
+	t.Helper()
+	r := &rig{Scene: s, kind: k, db: k.make(t, s.Data), etcd: testkit.SharedEtcd(t),
+		tokens: filepath.Join(s.Dir, "tokens"), bin: filepath.Join(s.Dir, "bin")}
+	r.Lock = "etcd://" + r.etcd.Addr() + "/interlock/" + filepath.Base(s.Dir)
+	if code, _, errs := scene.Interlock(t, "lock", "init", "--lock", r.Lock); code != 0 {
+		t.Fatalf("lock init: %d: %s", code, errs)
+	}
+	r.prepare(t)
+	r.watch = startWatch(t, r)
+	return r
+}
+
+// prepare puts the entrypoint where any user may run it.
+func (r *rig) prepare(t testing.TB) {
+	t.Helper()
+	const name = "docker-entrypoint.sh"
+	script, err := os.ReadFile(filepath.Join("testdata", r.name, name))
+	must(t, err)
+	must(t, os.Mkdir(r.bin, 0o755))
+	must(t, os.WriteFile(filepath.Join(r.bin, name), script, 0o755))
+	must(t, os.WriteFile(r.tokens, nil, 0o666))
+	must(t, os.Chmod(r.tokens, 0o666))
+}
+
+// entrypoint is the database as its image starts it.
+func (r *rig) entrypoint(more ...string) scene.Option {
+	return scene.Command(append(append([]string{"docker-entrypoint.sh"}, r.db.Server...), more...)...)
+}
+
+// env is what the entrypoint reads.
+func (r *rig) env() scene.Option {
+	drop := "gosu " + r.db.User
+	if r.drop == "setpriv" {
+		drop = "setpriv --reuid=" + r.db.User + " --regid=" + r.db.User + " --init-groups"
+	}
+	return scene.Env("PATH="+r.bin+":"+os.Getenv("PATH"), "DATADIR="+r.db.Data, "SOCKET="+r.db.Socket, "DBUSER="+r.db.User,
+		"DROP="+drop, "INSTALL="+strings.Join(r.db.Install, " "), "TOKENS="+r.tokens, "BIN="+testkit.PostgreSQLBin())
+}
+
+// start runs a job with the entrypoint, unless an option says otherwise.
+func (r *rig) start(t testing.TB, holder string, options ...scene.Option) *scene.Job {
+	t.Helper()
+	all := []scene.Option{r.entrypoint(), r.env(), scene.Flags("--stop-signal", r.stop)}
+	return r.Run(t, holder, append(all, options...)...)
+}
+
+// serves waits until the server of this job answers.
+func (r *rig) serves(t testing.TB, j *scene.Job) scene.Status {
+	t.Helper()
+	st := j.WaitPhase(t, limit, "serving")
+	waitFor(t, func() (bool, string) {
+		select {
+		case <-j.Exited():
+			t.Fatalf("%s ended before its server answered: %s", j.Holder, j.ReasonText())
+		default:
+		}
+		_, err := os.Stat(r.db.Socket)
+		return err == nil, fmt.Sprint(err)
+	})
+	r.db.WaitReady(t, limit)
+	return st
+}
+
+// recorded is the phase on record.
+func (r *rig) recorded(t testing.TB) string {
+	t.Helper()
+	code, out, errs := scene.Interlock(t, "lock", "show", "--json", "--lock", r.Lock)
+	var shown struct{ Record struct{ Phase string } }
+	if err := json.Unmarshal([]byte(out), &shown); err != nil || code != 0 {
+		t.Fatalf("lock show: %d, %v: %s", code, err, errs)
+	}
+	return shown.Record.Phase
+}
+
+// loseLock removes the keys of the queue: the service has given the lock away.
+func (r *rig) loseLock(t testing.TB) {
+	t.Helper()
+	name := "interlock/" + filepath.Base(r.Dir) + "/"
+	out, err := r.etcd.Ctl("del", "--prefix", name)
+	if err != nil || strings.TrimSpace(out) == "0" {
+		t.Fatalf("del %s: %q, %v: expected a key", name, out, err)
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// soon is the grace and the kill budget of scene.Quick, and what a loaded machine adds; quick is a server's
+// own way down.
+const soon, quick = 2 * time.Second, 4 * time.Second
