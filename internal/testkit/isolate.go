@@ -27,6 +27,29 @@ func AsPID1(t testing.TB, args ...string) []string {
 	return append([]string{"unshare", "--pid", "--fork", "--mount-proc", "--kill-child", "--"}, args...)
 }
 
+// BoundedPID1 is AsPID1 without the right to make a PID namespace below.
+func BoundedPID1(t testing.TB, args ...string) []string {
+	t.Helper()
+	requireTool(t, "setpriv")
+	return AsPID1(t, append([]string{"setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin", "--"}, args...)...)
+}
+
+// FreezerOnly turns a command into one that sees no cgroup v2 tree, by a
+// mount namespace of its own; skipped where there is no v1 freezer to fall
+// back on.
+func FreezerOnly(t testing.TB, args ...string) []string {
+	t.Helper()
+	RequireRoot(t)
+	const unified = "/sys/fs/cgroup/unified"
+	for _, dir := range []string{unified, "/sys/fs/cgroup/freezer"} {
+		if _, err := os.Stat(dir); err != nil {
+			Skip(t, "cgroup1", err.Error())
+		}
+	}
+	script := `mount -t tmpfs none ` + unified + ` && exec "$@"`
+	return append([]string{"unshare", "--mount", "--", "sh", "-c", script, "sh"}, args...)
+}
+
 // Unprivileged turns a command into one that runs as uid and gid 65534
 // without any capability.
 func Unprivileged(t testing.TB, args ...string) []string {

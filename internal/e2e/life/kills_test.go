@@ -150,7 +150,7 @@ func TestStoppedAgent(t *testing.T) {
 // the exit code is the container's.
 func TestStopAsPID1(t *testing.T) {
 	t.Parallel()
-	for name, wrapper := range map[string]func(testing.TB, ...string) []string{"nested": testkit.AsPID1, "pid1": bounded} {
+	for name, wrapper := range map[string]func(testing.TB, ...string) []string{"nested": testkit.AsPID1, "pid1": testkit.BoundedPID1} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, sig := range stopSignals {

@@ -2,7 +2,6 @@ package life
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -21,11 +20,6 @@ type mode struct {
 	first    bool // the guard is PID 1: its death is everybody's
 }
 
-// bounded is a wrapper that takes the right to make a PID namespace away.
-func bounded(t testing.TB, argv ...string) []string {
-	return testkit.AsPID1(t, append([]string{"setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin", "--"}, argv...)...)
-}
-
 // noUserNamespaces is testkit.Unprivileged inside a user namespace that allows none below it.
 func noUserNamespaces(t testing.TB, argv ...string) []string {
 	testkit.RequireRoot(t)
@@ -34,30 +28,16 @@ func noUserNamespaces(t testing.TB, argv ...string) []string {
 		"--map-current-user", "--keep-caps", "--", "sh", "-c", script, "sh"}, argv...)
 }
 
-// freezerOnly hides every cgroup v2 tree in a mount namespace.
-func freezerOnly(t testing.TB, argv ...string) []string {
-	testkit.RequireRoot(t)
-	const unified = "/sys/fs/cgroup/unified"
-	if _, err := os.Stat(unified); err != nil {
-		testkit.Skip(t, "cgroup1", err.Error())
-	}
-	if _, err := os.Stat("/sys/fs/cgroup/freezer"); err != nil {
-		testkit.Skip(t, "cgroup1", err.Error())
-	}
-	script := `mount -t tmpfs none ` + unified + ` && exec "$@"`
-	return append([]string{"unshare", "--mount", "--", "sh", "-c", script, "sh"}, argv...)
-}
-
 func modes() []mode {
 	cgroup, none := scene.Flags("--isolate", "cgroup"), scene.Flags("--isolate", "none")
 	return []mode{
 		{name: "pidns"},
 		{name: "pidns/nested", options: []scene.Option{scene.Wrapped(testkit.AsPID1)}, first: true},
-		{name: "pid1", options: []scene.Option{scene.Wrapped(bounded)}, first: true},
+		{name: "pid1", options: []scene.Option{scene.Wrapped(testkit.BoundedPID1)}, first: true},
 		{name: "pidns/unprivileged", options: []scene.Option{scene.Wrapped(testkit.Unprivileged)}},
 		{name: "subreaper/unprivileged", options: []scene.Option{scene.Wrapped(noUserNamespaces)}, survives: true, unproven: true},
 		{name: "cgroup2", options: []scene.Option{cgroup}, survives: true},
-		{name: "cgroup1", options: []scene.Option{cgroup, scene.Wrapped(freezerOnly)}, survives: true},
+		{name: "cgroup1", options: []scene.Option{cgroup, scene.Wrapped(testkit.FreezerOnly)}, survives: true},
 		{name: "subreaper", options: []scene.Option{none}, survives: true, unproven: true},
 	}
 }
