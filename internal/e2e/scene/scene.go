@@ -305,3 +305,12 @@ func (s *Scene) Scope() string {
 	scheme, rest, _ := strings.Cut(s.Lock, "://")
 	return scheme + ":" + rest[strings.Index(rest, "/"):]
 }
+
+// All is several options as one.
+func All(options ...Option) Option {
+	return func(s *start) {
+		for _, o := range options {
+			o(s)
+		}
+	}
+}

@@ -1,0 +1,127 @@
+package citizen
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/interlock-run/interlock/internal/e2e/scene"
+	"github.com/interlock-run/interlock/internal/testkit"
+)
+
+// needed is how long the payload of these tests takes to stop.
+const needed = 2 * time.Second
+
+// slack is for the moment between the executor's CONT and our look at the clock.
+const slack = 200 * time.Millisecond
+
+// serving starts a task whose payload needs two seconds to stop, and one that waits for it.
+func serving(t *testing.T, s *scene.Scene, how string, options ...scene.Option) (a, b task) {
+	t.Helper()
+	payload := s.Payload(t, "-slow-stop", needed.String(), "-tick", "20ms")
+	a.Job = s.Run(t, "a", append([]scene.Option{payload, asTask(), form(how)}, options...)...)
+	a.Serving(t)
+	testkit.Wait(t, limit, func() (bool, string) { return s.Count(t, "begin") > 0, "the payload has not begun" })
+	b.Job = s.Run(t, "b", append([]scene.Option{s.Payload(t, "-tick", "20ms"), asTask()}, options...)...)
+	b.WaitPhase(t, limit, "locking")
+	return a, b
+}
+
+// recorded is the phase on record.
+func recorded(t *testing.T, s *scene.Scene) string {
+	t.Helper()
+	code, out, errs := scene.Interlock(t, "lock", "show", "--json", "--lock", s.Lock)
+	var shown struct{ Record struct{ Phase string } }
+	if err := json.Unmarshal([]byte(out), &shown); err != nil || code != 0 {
+		t.Fatalf("lock show: %d, %v: %s", code, err, errs)
+	}
+	return shown.Record.Phase
+}
+
+// A grace that is long enough: the payload stops in its own time, and the lock is given back.
+func TestKillWithinTheGrace(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"args", "cmd with exec"} {
+		for _, stop := range []string{"TERM", "none"} {
+			t.Run(how+"/"+stop, func(t *testing.T) {
+				t.Parallel()
+				s := scene.New(t)
+				a, b := serving(t, s, how, scene.Flags("--stop-signal", stop))
+				code, lived := a.kill(t, 20*time.Second)
+				if code != 0 || lived < needed-slack {
+					t.Errorf("exit code %d after %v: expected the payload's 0 after its %v", code, lived, needed)
+				}
+				b.Serving(t)
+				if took := scene.Now() - s.Last(t, 1); took > scene.Hold-time.Second {
+					t.Errorf("b served %v after the payload's end: expected that it need not wait the hold of %v", took, scene.Hold)
+				}
+				if n := s.Count(t, "signal-15"); n != 1 || s.Count(t, "end") != 1 {
+					t.Errorf("%d TERM and %d ends: expected one of each", n, s.Count(t, "end"))
+				}
+				if code, _ := b.kill(t, 20*time.Second); code != 0 {
+					t.Errorf("b's exit code %d: expected 0", code)
+				}
+				s.Judge(t)
+			})
+		}
+	}
+}
+
+// A grace that is too short: all is killed, stopped before it was, so that nobody can say what is dead. The
+// successor waits the hold.
+func TestKillPastTheGrace(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"args", "cmd with exec"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			s := scene.New(t)
+			a, b := serving(t, s, how, scene.Flags("--isolate", "none"))
+			code, lived := a.kill(t, time.Second)
+			if code != 137 || lived > needed {
+				t.Errorf("exit code %d after %v: expected to be killed", code, lived)
+			}
+			heldOff(t, s, b)
+		})
+	}
+}
+
+// A shell in front dies of the TERM at once, the container goes a second later, and the payload with it
+// before it could end.
+func TestKillWithAShellInFront(t *testing.T) {
+	t.Parallel()
+	s := scene.New(t)
+	a, b := serving(t, s, "cmd", scene.Flags("--isolate", "none"))
+	code, lived := a.kill(t, 20*time.Second)
+	if code != 143 || lived > needed/2 {
+		t.Errorf("exit code %d after %v: expected the shell's death of TERM at once", code, lived)
+	}
+	heldOff(t, s, b)
+}
+
+// heldOff: b serves after the hold, counted from the last heartbeat, and not before; the old payload never
+// came to its end.
+func heldOff(t *testing.T, s *scene.Scene, b task) {
+	t.Helper()
+	if s.Count(t, "end") != 0 {
+		t.Error("the payload came to its end: expected a kill before it")
+	}
+	killed := s.Last(t, 1)
+	b.Serving(t)
+	testkit.Wait(t, limit, func() (bool, string) { return s.Count(t, "begin") > 1, "b's payload has not begun" })
+	begun := time.Duration(0)
+	for _, l := range s.Lines(t) {
+		if l.Token > 1 && begun == 0 {
+			begun = l.At
+		}
+	}
+	if waited := begun - killed; waited < scene.Hold-time.Second {
+		t.Errorf("b's payload began %v after the last moment of a's: expected the hold of %v", waited, scene.Hold)
+	}
+	b.Stop(t)
+	if got := s.Judge(t); len(got) != 2 {
+		t.Errorf("tokens %v: expected two", got)
+	}
+	if phase := recorded(t, s); phase != "drained" {
+		t.Errorf("the record says %s: expected drained", phase)
+	}
+}
