@@ -15,7 +15,7 @@ VERSION := $(or $(shell git describe --tags --always --dirty 2>/dev/null),unknow
 LDFLAGS := -s -w -X main.buildVersion=$(VERSION)
 tool = $(firstword $(shell command -v $(1)) $(wildcard $(GOPATH)/bin/$(1)))
 
-.PHONY: build run test test-all check bench clean FORCE
+.PHONY: build run test test-all check bench bench-payload clean FORCE
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/interlock ./cmd/interlock
@@ -60,6 +60,12 @@ bench: build bin/testrun
 	@bin/testrun install bench zookeeper etcd system
 	@INTERLOCK_BIN=$(CURDIR)/bin/interlock CGO_ENABLED=0 \
 		$(GO) test -tags bench -count=1 -timeout 45m -v -run '^TestBench' ./internal/bench
+
+# BENCH_N is the number of rounds here too (12); a round takes half a minute.
+bench-payload: build bin/testrun
+	@bin/testrun install bench databases etcd system
+	@INTERLOCK_BIN=$(CURDIR)/bin/interlock CGO_ENABLED=0 \
+		$(GO) test -tags bench -count=1 -timeout 45m -v -run '^TestPayload' ./internal/bench
 
 clean:
 	rm -rf bin .cache

@@ -63,6 +63,13 @@ func rank(n int) int {
 	return max(r, 0)
 }
 
+func boundsName(n int) string {
+	if n < 6 {
+		return "its extremes"
+	}
+	return "its 95 % interval"
+}
+
 // Below tells whether i lies lower than all of what control shows.
 func (i Interval) Below(control Interval) bool { return i.High < min(control.Low, 1) }
 
@@ -72,7 +79,7 @@ func (i Interval) String() string { return fmt.Sprintf("%.3f (%.3f to %.3f)", i.
 // second time: what it shows is noise.
 func Ratios(w io.Writer, title, unit string, base, control *Paired, rows ...*Paired) error {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "\n%s, %s; ratio = median of the rounds' ratios to %q, with its 95 %% interval\n", title, unit, base.name)
+	fmt.Fprintf(w, "\n%s, %s; ratio = median of the rounds' ratios to %q, with %s\n", title, unit, base.name, boundsName(len(base.values)))
 	fmt.Fprintln(t, "\tn\tmin\tmedian\tmax\tratio\t")
 	for _, p := range append([]*Paired{base, control}, rows...) {
 		s := &Sample{values: p.values}

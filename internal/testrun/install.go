@@ -44,6 +44,7 @@ func needs() []need {
 		{"bench", "tini", "tini"},
 		{"bench", "dumb-init", "dumb-init"},
 		{"bench", "s6", "s6-supervise"},
+		{"bench", "sysbench", "sysbench"},
 	}
 }
 
