@@ -39,6 +39,7 @@ func ReadFaults(r io.Reader) ([]Fault, error) {
 			faults = append(faults, Fault{Seq: seq, Name: f[3], Host: f[4], Stall: f[5] == "stall", Begin: time.Duration(ns)})
 		case f[2] == "end":
 			faults[i].Heal = time.Duration(ns)
+			faults[i].Stall = faults[i].Stall || f[5] == "stall" // it may have lasted longer than was meant
 		}
 	}
 	return faults, in.Err()

@@ -1,0 +1,103 @@
+package fault
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/internal/chaos/field"
+	"github.com/interlock-run/interlock/internal/chaos/wire"
+)
+
+// stories are faults in a sequence that matters.
+func stories() []Fault {
+	return []Fault{
+		{Name: "release-reply-lost", Class: Other, Weight: 2, Min: 100 * ms, Max: 3000 * ms, Fits: holds, Inject: releaseReplyLost},
+		{Name: "join-reply-lost", Class: Watcher, Weight: 2, Min: 300 * ms, Max: 3000 * ms, Inject: joinReplyLost},
+		{Name: "join-paused", Class: Watcher, Weight: 2, Min: 1500 * ms, Max: 4000 * ms, Inject: joinPaused},
+		{Name: "hang-at-reconnect", Class: Other, Weight: 2, Min: 300 * ms, Max: 3000 * ms, Inject: hangAtReconnect},
+		{Name: "chain", Class: Watcher, Weight: 3, Inject: chain},
+		{Name: "crash-loop", Class: Watcher, Weight: 1, Inject: crashLoop},
+	}
+}
+
+// releaseReplyLost: the release is carried out, the reply never comes.
+func releaseReplyLost(_ context.Context, e *Env) (Heal, error) {
+	node := e.Target.Contender.Node
+	set(e.Field, node, back, wire.Rule{Drop: true})
+	heal := func(context.Context) error { set(e.Field, node, back, wire.Rule{}); return nil }
+	return heal, e.Target.Guard.Signal(unix.SIGTERM)
+}
+
+// joinReplyLost: a run that has just been started loses the replies of its first requests.
+func joinReplyLost(ctx context.Context, e *Env) (Heal, error) {
+	if err := field.Signal(unix.SIGKILL, e.Target.All()...); err != nil {
+		return nil, err
+	}
+	wait(ctx, between(e, 50*ms, 250*ms))
+	node := e.Target.Contender.Node
+	set(e.Field, node, back, wire.Rule{Drop: true})
+	return func(context.Context) error { set(e.Field, node, back, wire.Rule{}); return nil }, nil
+}
+
+// joinPaused: a run that has just been started stands still for longer than its session or lease lasts.
+func joinPaused(ctx context.Context, e *Env) (Heal, error) {
+	if err := field.Signal(unix.SIGKILL, e.Target.All()...); err != nil {
+		return nil, err
+	}
+	wait(ctx, between(e, 60*ms, 300*ms))
+	r, ok := e.Target.Contender.Now()
+	if !ok || r.Agent.PID == 0 {
+		return nil, nil
+	}
+	return func(context.Context) error { return r.Agent.Signal(unix.SIGCONT) }, r.Agent.Signal(unix.SIGSTOP)
+}
+
+// hangAtReconnect: the connections break, and the server that is dialled next hangs.
+func hangAtReconnect(ctx context.Context, e *Env) (Heal, error) {
+	node := e.Target.Contender.Node
+	set(e.Field, node, bothWays, wire.Rule{Reject: true})
+	wait(ctx, between(e, 20*ms, 150*ms))
+	s := e.Field.Servers[e.Rand.IntN(len(e.Field.Servers))]
+	err := s.Signal(unix.SIGSTOP)
+	set(e.Field, node, bothWays, wire.Rule{})
+	return func(context.Context) error { return s.Signal(unix.SIGCONT) }, err
+}
+
+// chain: the holder dies without a word, and who comes next dies in its hold-off; the third must neither
+// cut the wait short nor start it over.
+func chain(ctx context.Context, e *Env) (Heal, error) {
+	err := field.Signal(unix.SIGKILL, e.Target.All()...)
+	for range 2 {
+		wait(ctx, between(e, 1500*ms, 3500*ms))
+		err = errors.Join(err, killAny(e))
+	}
+	return nil, err
+}
+
+// crashLoop: somebody dies faster than the hold, for a while.
+func crashLoop(ctx context.Context, e *Env) (Heal, error) {
+	var err error
+	for end := time.Now().Add(8 * time.Second); time.Now().Before(end) && ctx.Err() == nil; {
+		err = errors.Join(err, killAny(e))
+		wait(ctx, between(e, 300*ms, 1200*ms))
+	}
+	return nil, err
+}
+
+// killAny kills all of one contender's run.
+func killAny(e *Env) error {
+	c := e.Field.Contenders[e.Rand.IntN(len(e.Field.Contenders))]
+	r, ok := c.Now()
+	if !ok {
+		return nil
+	}
+	all := r.All()
+	return errors.Join(field.Signal(unix.SIGSTOP, all...), field.Signal(unix.SIGKILL, all...))
+}
+
+func between(e *Env, low, high time.Duration) time.Duration {
+	return low + time.Duration(e.Rand.Int64N(int64(high-low)+1))
+}

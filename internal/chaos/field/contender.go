@@ -1,0 +1,215 @@
+package field
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/internal/chaos/wire"
+)
+
+const contenders = 3
+
+// A Contender is one `interlock run` after the other: when one ends the next is started, as an
+// orchestrator does.
+type Contender struct {
+	Name    string
+	Node    *wire.Node
+	Isolate string
+
+	field *Field
+	stop  context.CancelFunc
+	join  sync.WaitGroup
+
+	mu     sync.Mutex
+	starts int
+	proc   *process
+	codes  map[int]int
+	guards []int
+}
+
+// again is the pause of the orchestrator between the end of a run and the next.
+const again = 50 * time.Millisecond
+
+func (f *Field) startContenders(ctx context.Context) error {
+	for i := range contenders {
+		node, err := f.Net.Attach(fmt.Sprintf("c%d", i+1), wire.Address(21+i))
+		if err != nil {
+			return err
+		}
+		c := &Contender{Name: node.Name, Node: node, Isolate: "auto", field: f, codes: map[int]int{}}
+		if i == 1 { // one of the three in a cgroup, which can be frozen
+			c.Isolate = "cgroup"
+		}
+		f.Contenders = append(f.Contenders, c)
+	}
+	if err := f.initialise(ctx); err != nil {
+		return err
+	}
+	for _, c := range f.Contenders {
+		c.run()
+	}
+	return f.Serving(ctx)
+}
+
+// initialise makes the state record, as an operator does before the first start.
+func (f *Field) initialise(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, f.Interlock, append([]string{"lock", "init", "--lock", f.Service.URL()}, f.timing()...)...)
+	cmd.Env = environ(f.Env)
+	p, err := f.Family.start(f.ops, filepath.Join(f.Dir, "init.log"), cmd)
+	if err != nil {
+		return err
+	}
+	<-p.done
+	if p.code() != 0 {
+		return fmt.Errorf("interlock lock init ended with %d: see %s", p.code(), filepath.Join(f.Dir, "init.log"))
+	}
+	return nil
+}
+
+func (f *Field) timing() []string {
+	t := f.Timing
+	return []string{"--hold", t.Hold.String(), "--heartbeat", t.Heartbeat.String(), "--try-timeout", t.Try.String(),
+		"--tries", strconv.Itoa(t.Tries), "--grace", t.Grace.String(), "--kill-budget", t.KillBudget.String(), "--margin", t.Margin.String()}
+}
+
+// environ takes variables of a run around us away.
+func environ(more []string) []string {
+	var env []string
+	for _, e := range os.Environ() {
+		if !strings.HasPrefix(e, "INTERLOCK_") {
+			env = append(env, e)
+		}
+	}
+	return append(env, more...)
+}
+
+// run keeps one going until close.
+func (c *Contender) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	c.stop = cancel
+	c.join.Add(1)
+	go func() {
+		defer c.join.Done()
+		for ctx.Err() == nil {
+			c.once(ctx)
+			pause(ctx, again)
+		}
+	}()
+}
+
+// once is one start to its end.
+func (c *Contender) once(ctx context.Context) {
+	p, err := c.spawn()
+	if err != nil {
+		c.field.Log.Error("cannot start a contender", "contender", c.Name, "err", err)
+		pause(ctx, time.Second)
+		return
+	}
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		c.endAll(p)
+	}
+	c.mu.Lock()
+	c.codes[p.code()]++
+	c.mu.Unlock()
+}
+
+func (c *Contender) spawn() (*process, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.starts++
+	host := c.host()
+	p, err := c.field.Family.start(c.Node, filepath.Join(c.field.Dir, c.Name+".log"), c.command(host))
+	if err != nil {
+		return nil, err
+	}
+	c.proc = p
+	c.guards = append(c.guards, p.task.PID)
+	return p, nil
+}
+
+func (c *Contender) command(host string) *exec.Cmd {
+	f := c.field
+	args := append([]string{"run", "--lock", f.Service.URL(), "--data", filepath.Join(f.shared, "data"),
+		"--state-dir", filepath.Join(f.shared, "state"), "--holder", c.Name, "--fence-node", c.Name, "--isolate", c.Isolate,
+		"--reason-file", filepath.Join(f.Dir, c.Name+".reason"), "--log-format", "text", "--log-level", "info"}, f.timing()...)
+	args = append(args, "--", f.Payload, "-log", f.Trace, "-host", host, "-register", fmt.Sprintf("%s:%d", f.ops.Addr, registerPort))
+	cmd := exec.Command(f.Interlock, append(args, f.manner(host)...)...)
+	cmd.Env = environ(f.Env)
+	return cmd
+}
+
+// manner draws how a payload behaves, from the seed and the start alone.
+func (f *Field) manner(host string) []string {
+	var n uint64
+	for _, b := range []byte(host) {
+		n = n*31 + uint64(b)
+	}
+	switch rand.New(rand.NewPCG(f.Seed, n)).IntN(5) {
+	case 0:
+		return []string{"-ignore-term"}
+	case 1:
+		return []string{"-tree", "2"}
+	case 2:
+		return []string{"-daemon", "-ignore-term"}
+	case 3:
+		return []string{"-memory", "16"}
+	}
+	return nil
+}
+
+// close ends it with all that it started.
+func (c *Contender) close() error {
+	if c.stop == nil {
+		return nil
+	}
+	c.stop()
+	c.join.Wait()
+	return nil
+}
+
+// endAll kills a run and all below it.
+func (c *Contender) endAll(p *process) {
+	tree := append(below(p.task.PID), p.task)
+	for _, sig := range []unix.Signal{unix.SIGSTOP, unix.SIGKILL} {
+		if err := Signal(sig, tree...); err != nil {
+			c.field.Log.Error("cannot end a contender", "contender", c.Name, "err", err)
+		}
+	}
+	<-p.done
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// Beside runs a command that has nothing to do with the lock; end kills it with all below it.
+func (f *Field) Beside(argv ...string) (end func() error, err error) {
+	p, err := f.Family.start(f.ops, filepath.Join(f.Dir, "beside.log"), exec.Command(argv[0], argv[1:]...))
+	if err != nil {
+		return nil, err
+	}
+	return func() error {
+		err := Signal(unix.SIGSTOP, p.task) // so that it starts no more
+		err = errors.Join(err, Signal(unix.SIGKILL, append(below(p.task.PID), p.task)...))
+		<-p.done
+		return err
+	}, nil
+}

@@ -1,0 +1,204 @@
+// Package field is what the chaos suite breaks: three servers of a lock service and three contenders, each in
+// a network namespace of its own, all of them the real programs.
+//
+// Promise: three contenders always queue, one that ends is started again; every fault is made from here,
+// through the switch between the namespaces, signals, and the service's own operators' interface; nothing
+// outlives Close, and next to nothing a SIGKILL of this process. Non-promise: it judges nothing, that is for
+// those who read the payloads' log. It needs root. Called by the chaos suite.
+package field
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/interlock-run/interlock/internal/chaos/register"
+	"github.com/interlock-run/interlock/internal/chaos/wire"
+)
+
+// Timing is that of the contenders.
+type Timing struct {
+	Hold, Heartbeat, Try, Grace, KillBudget, Margin time.Duration
+	Tries                                           int
+}
+
+// Quick is the timing of the long suite: about 5 s a fault.
+func Quick() Timing {
+	const ms = time.Millisecond
+	return Timing{Hold: 2 * time.Second, Heartbeat: 200 * ms, Try: 200 * ms, Tries: 3, KillBudget: 500 * ms, Margin: 250 * ms}
+}
+
+// Default is the timing that the product has when nobody says anything.
+func Default() Timing {
+	const s = time.Second
+	return Timing{Hold: 20 * s, Heartbeat: 2 * s, Try: 2 * s, Tries: 3, Grace: 5 * s, KillBudget: s, Margin: 250 * time.Millisecond}
+}
+
+// Options say what field to make.
+type Options struct {
+	Backend   string // etcd, zk
+	Interlock string // the binary under test
+	Payload   string // binary
+	Etcd      string // server binary; etcd's on PATH when empty
+	Dir       string // of logs; it must exist
+	Seed      uint64
+	Timing    Timing
+	Env       []string // further variables for the contenders
+	Log       *slog.Logger
+	Family    *Family // shared by all fields of a process
+}
+
+// A Field is running.
+type Field struct {
+	Options
+	Net        *wire.Net
+	Servers    []*Server
+	Contenders []*Contender
+	Service    Service
+	Register   *register.Server
+	Trace      string // the payloads' log
+
+	ops      *wire.Node // where operators' tools and the register are
+	shared   string     // the protected directory's parent
+	listener net.Listener
+	served   chan error
+	reaper   *reaper
+	books    []io.Closer
+}
+
+// A Service is the lock service as its operators see it.
+type Service interface {
+	URL() string                              // for --lock
+	Healthy(ctx context.Context) error        // a quorum answers
+	Leader(ctx context.Context) (int, error)  // which server leads
+	Queue(ctx context.Context) ([]Key, error) // the lock keys, the holder's first
+	Remove(ctx context.Context, k Key) error  // by hand
+	RemoveRecord(ctx context.Context) error   // by hand
+}
+
+// A Key is one lock key.
+type Key struct {
+	Name  string
+	Lease int64 // etcd's
+}
+
+const registerPort = 7000
+
+// New makes the field and returns when a payload runs.
+func New(ctx context.Context, o Options) (*Field, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Family == nil {
+		o.Family = NewFamily()
+	}
+	f := &Field{Options: o}
+	if err := f.open(ctx); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func (f *Field) open(ctx context.Context) (err error) {
+	if f.shared, err = os.MkdirTemp(sharedRoot(), "chaos"); err != nil {
+		return err
+	}
+	f.Trace = filepath.Join(f.shared, "payload.log")
+	if err := os.Mkdir(filepath.Join(f.shared, "data"), 0o755); err != nil {
+		return err
+	}
+	f.reaper = startReaper(f.Family)
+	f.Net = wire.New(f.Seed)
+	if f.ops, err = f.Net.Attach("ops", wire.Address(1)); err != nil {
+		return err
+	}
+	if err := f.serveRegister(); err != nil {
+		return err
+	}
+	if err := f.startServers(ctx); err != nil {
+		return err
+	}
+	return f.startContenders(ctx)
+}
+
+// sharedRoot is in memory where it can be: the suite measures locks, not disks.
+func sharedRoot() string {
+	if dir := "/dev/shm"; writable(dir) {
+		return dir
+	}
+	return os.TempDir()
+}
+
+func writable(dir string) bool {
+	f, err := os.CreateTemp(dir, "chaos")
+	if err != nil {
+		return false
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name())) == nil
+}
+
+func (f *Field) serveRegister() error {
+	lis, err := f.ops.Listen(fmt.Sprintf("%s:%d", f.ops.Addr, registerPort))
+	if err != nil {
+		return err
+	}
+	book, err := os.Create(filepath.Join(f.Dir, "register.log"))
+	if err != nil {
+		return errors.Join(err, lis.Close())
+	}
+	f.books = append(f.books, book)
+	f.listener, f.served, f.Register = lis, make(chan error, 1), register.New(book)
+	go func() { f.served <- f.Register.Serve(lis) }()
+	return nil
+}
+
+// Close ends all and removes what the field made. The payloads' log is moved to Dir.
+func (f *Field) Close() error {
+	var errs []error
+	for _, c := range f.Contenders {
+		errs = append(errs, c.close())
+	}
+	for _, s := range f.Servers {
+		errs = append(errs, s.Kill())
+	}
+	if f.listener != nil {
+		errs = append(errs, f.listener.Close(), <-f.served)
+	}
+	if f.Net != nil {
+		errs = append(errs, f.Net.Close())
+	}
+	if f.reaper != nil {
+		f.reaper.close()
+	}
+	for _, b := range f.books {
+		errs = append(errs, b.Close())
+	}
+	if f.shared != "" {
+		errs = append(errs, keep(f.Trace, filepath.Join(f.Dir, "payload.log")), os.RemoveAll(f.shared))
+	}
+	return errors.Join(append(errs, removeCgroups(f.Contenders))...)
+}
+
+// keep copies, for the two may be on different filesystems.
+func keep(from, to string) error {
+	in, err := os.Open(from)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
