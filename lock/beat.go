@@ -186,6 +186,12 @@ func (t *Tenure) beat(ctx context.Context, phase Phase) bool {
 	t.renew(ctx)
 	try, cancel := context.WithTimeout(ctx, t.o.Timing.TryTimeout)
 	defer cancel()
+	t.foreign.unproven = t.prove(try, phase)
+	if t.foreign.unproven != nil && try.Err() != nil {
+		t.failed(t.foreign.unproven)
+		t.checkTerm()
+		return true
+	}
 	sent := t.o.Clock() // a holder stamps before it sends; and before the record is made: see WithdrawDomain
 	data, err := t.record(phase).Encode()
 	if err != nil {
@@ -203,6 +209,9 @@ func (t *Tenure) follow(res Result, err error, sent clock.Stamp, phase Phase) bo
 	case Committed:
 		t.version = res.Version
 		t.acknowledged(sent, phase)
+		if t.foreign.unproven != nil {
+			t.failed(t.foreign.unproven)
+		}
 	case KeyGone:
 		t.lose(errKeyGone)
 		return false
@@ -235,14 +244,20 @@ func (t *Tenure) adopt(current Stored) bool {
 
 // acknowledged extends the lease from this try's own stamp, unless the tenure is lost already.
 func (t *Tenure) acknowledged(sent clock.Stamp, phase Phase) {
-	l := leaseFrom(sent, t.o.Timing)
+	l, proven := t.leaseOf(sent)
 	t.checkTerm()
 	t.mu.Lock()
-	recovered := t.state.tries >= loudTry
-	t.state.lastAck, t.state.tries = sent, 0
+	recovered := t.state.tries >= loudTry && t.foreign.unproven == nil
+	t.state.lastAck = sent
+	if t.foreign.unproven == nil {
+		t.state.tries = 0
+	}
 	close(t.state.acked)
 	t.state.acked = make(chan struct{})
-	extend := phase == Running && t.state.lost == nil
+	extend := phase == Running && t.state.lost == nil && proven
+	if t.state.running && t.foreign.place != nil && !l.Kill.Later(t.state.lease.Kill) {
+		extend = false // the same proof as before
+	}
 	if extend {
 		t.state.running, t.state.lease = true, l
 	}
@@ -255,9 +270,8 @@ func (t *Tenure) acknowledged(sent clock.Stamp, phase Phase) {
 	}
 }
 
-// leaseFrom counts the deadlines from the send stamp (protocol.md section 2).
-func leaseFrom(sent clock.Stamp, tm Timing) Lease {
-	d := sent.Add(tm.Usable())
+// leaseUntil counts the other deadlines back from D (protocol.md section 2).
+func leaseUntil(d clock.Stamp, tm Timing) Lease {
 	kill := d.Add(-tm.KillBudget - tm.Margin)
 	return Lease{Deadline: d, Kill: kill, Term: kill.Add(-tm.Grace)}
 }

@@ -20,6 +20,8 @@ type Options struct {
 	BootID         string
 	Volumes        []string // network mounts that the payload will use
 	RequireDrained bool
+	// Foreign tells that other programs contend, too, as in the Settings of the driver.
+	Foreign bool
 	// NeverRan reads each configured place of a claim, after the grant; true only if all were read and
 	// hold none (T3).
 	NeverRan func(ctx context.Context) bool
@@ -90,7 +92,7 @@ func patienceOf(ctx context.Context, wait time.Duration, t Timing) (context.Cont
 // the patience no longer counts.
 func compete(ctx, patience context.Context, d Driver, place Place, o Options, once bool, queued func(Waiter)) (*Tenure, error) {
 	if once {
-		if err := freeOrHeld(patience, d, place); err != nil {
+		if err := freeOrHeld(patience, d, place, o); err != nil {
 			leave(place, o)
 			return nil, err
 		}
@@ -152,13 +154,16 @@ func tellQueue(place Place, granted <-chan struct{}, queued func(Waiter)) <-chan
 }
 
 // freeOrHeld is the one look of `--lock-wait 0`: ErrHeld if somebody is ahead of our own key.
-func freeOrHeld(ctx context.Context, d Driver, place Place) error {
+func freeOrHeld(ctx context.Context, d Driver, place Place, o Options) error {
 	v, err := d.View(ctx)
 	if err != nil {
 		return unanswered(err)
 	}
 	if len(v.Queue) == 0 || v.Queue[0].Token.Raw() == place.RawToken() {
 		return nil
+	}
+	if first := v.Queue[0]; first.Foreign && !o.Foreign {
+		return ForeignAhead(first)
 	}
 	return heldBy(v)
 }
@@ -213,9 +218,12 @@ func takeOver(ctx context.Context, place Place, o Options, seen *observations) (
 		return nil, err
 	}
 	t := newTenure(place, token, stored.Version, o)
+	if o.Foreign && t.foreign.place == nil {
+		return nil, fmt.Errorf("%w: this kind of lock has no foreign peers: turn --foreign-peers off", ErrConfig)
+	}
 	if !stored.Exists() {
-		// Absence is no version: what is owed counts from this read alone (T3).
-		t.observed, t.in = readAt, inheritNothing(o.Timing, o.NeverRan(ctx))
+		// Absence is no version: what is owed counts from this read alone (T3). Other programs leave no claim.
+		t.observed, t.in = readAt, inheritNothing(o.Timing, !o.Foreign && o.NeverRan(ctx))
 		return t, t.mayTakeOver()
 	}
 	r, err := DecodeRecord(stored.Data, o.Timing)
@@ -229,6 +237,7 @@ func takeOver(ctx context.Context, place Place, o Options, seen *observations) (
 	t.previous = &r
 	t.observed = seen.earliest(stored.Version, readAt)
 	t.in = inherit(r, token, o.Timing)
+	t.mindForeign(ctx, r, stored.Version, readAt)
 	return t, t.mayTakeOver()
 }
 

@@ -42,6 +42,7 @@ func (t *Tenure) Release(ctx context.Context, phase Phase, started bool) (Phase,
 			r.Phase = Dead
 		}
 	}
+	r.Mark = t.mark(ctx)
 	data, err := r.Encode()
 	if err != nil {
 		return "", err
@@ -110,7 +111,7 @@ func Init(ctx context.Context, d Driver, o Options) (created bool, existing Stor
 	if err != nil {
 		return false, Stored{}, err
 	}
-	if err := freeOrHeld(ctx, d, place); err != nil {
+	if err := freeOrHeld(ctx, d, place, o); err != nil {
 		leave(place, o)
 		return false, Stored{}, err
 	}
@@ -119,7 +120,9 @@ func Init(ctx context.Context, d Driver, o Options) (created bool, existing Stor
 		leave(place, o)
 		return false, stored, err
 	}
-	data, err := t.record(Drained).Encode()
+	r := t.record(Drained)
+	r.Mark = t.mark(ctx)
+	data, err := r.Encode()
 	if err != nil {
 		leave(place, o)
 		return false, Stored{}, err

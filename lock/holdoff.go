@@ -83,7 +83,7 @@ func (in inheritance) refuseUndrained() error {
 	case len(in.volumes) > 0:
 		return fmt.Errorf("%w: late writes to %v are possible and require-drained is set: fence the earlier holder at the storage, then clear the record", ErrUndrained, in.volumes)
 	case in.unknown:
-		return fmt.Errorf("%w: there is no state record and require-drained is set: if nobody ever ran here, `interlock lock init`", ErrUndrained)
+		return fmt.Errorf("%w: nobody knows what ran before (%s) and require-drained is set: if nobody ever ran here, `interlock lock init`", ErrUndrained, in.why)
 	}
 	return nil
 }

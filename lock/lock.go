@@ -125,6 +125,8 @@ type Waiter struct {
 	Holder string      // who made it, as far as its value says
 	Token  fence.Token // raw, without epoch
 	Since  time.Time   // wall clock of the service or the writer, for people; zero if unknown
+	// Foreign tells a key that another program made.
+	Foreign bool
 }
 
 // A View is what one look at the service showed.
@@ -150,7 +152,8 @@ type Settings struct {
 	User     string
 	Password string // from a file; never logged
 	TLS      TLSFiles
-	// Foreign permits keys of other programs ahead of ours (protocol.md section 6).
+	// Foreign permits keys of other programs ahead of ours (protocol.md section 6); the places are then
+	// SharedPlaces.
 	Foreign bool
 	Clock   clock.Source
 	Log     func(msg string, args ...any) // slog-shaped, debug level; never nil

@@ -38,6 +38,8 @@ type Record struct {
 	Volumes  []string    `json:"volumes,omitempty"` // network mounts in use
 	Domain   *Domain     `json:"domain,omitempty"`  // where the payload runs, for the same-boot shortcut
 	At       time.Time   `json:"at"`                // wall clock, for people only
+	// Mark is the driver's, written by a release beside foreign peers (ZooKeeper: the parent's cversion).
+	Mark int64 `json:"parent_cversion,omitempty"`
 }
 
 // Owed is an earlier holder that nobody has proven dead and drained.

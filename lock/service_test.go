@@ -23,6 +23,7 @@ type service struct {
 	writes  []Record // every record that was ever committed, in order
 	// fault, if set, is asked before each write; n counts the writes of that place.
 	fault func(p *place, n int) fault
+	shared
 }
 
 // A fault says what happens to one write.
@@ -42,6 +43,7 @@ type place struct {
 	alive   int // keep-alives
 	reads   int
 	failGet int // reads that fail first
+	foreign bool
 }
 
 func (s *service) Join(context.Context) (Place, error) {
@@ -82,7 +84,7 @@ func (s *service) View(context.Context) (View, error) {
 	defer s.mu.Unlock()
 	v := View{Record: s.record}
 	for _, p := range s.queue {
-		v.Queue = append(v.Queue, Waiter{Key: "k", Holder: "someone", Token: fence.Token(p.token)})
+		v.Queue = append(v.Queue, Waiter{Key: "k", Holder: "someone", Token: fence.Token(p.token), Foreign: p.foreign})
 	}
 	return v, nil
 }

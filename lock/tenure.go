@@ -22,6 +22,7 @@ type Tenure struct {
 	previous *Record // the record taken over, nil if there was none
 	observed clock.Stamp
 	in       inheritance
+	foreign  foreign
 
 	version  Version     // of the record as last known; only the loop, then only the release, touches it
 	tried    clock.Stamp // when the loop's last try began
@@ -86,12 +87,15 @@ type Status struct {
 }
 
 func newTenure(place Place, token fence.Token, v Version, o Options) *Tenure {
-	now := o.Clock()
-	return &Tenure{
+	t := &Tenure{
 		o: o, place: place, token: token, version: v,
 		ended: make(chan struct{}), beatNow: make(chan struct{}, 1),
-		state: state{pulse: now, acked: make(chan struct{})},
+		state: state{pulse: o.Clock(), acked: make(chan struct{})},
 	}
+	if o.Foreign {
+		t.foreign.place, _ = place.(SharedPlace)
+	}
+	return t
 }
 
 // Token is this tenure's fencing token.
@@ -101,7 +105,7 @@ func (t *Tenure) Token() fence.Token { return t.token }
 func (t *Tenure) HoldOff() (time.Duration, string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return max(0, t.in.owed-t.o.Clock().SuccessorSince(t.observed)), t.in.why
+	return t.left(), t.in.why
 }
 
 // Place is the driver's place, for what a driver offers beyond the contract.
@@ -185,7 +189,8 @@ func (t *Tenure) Status() Status {
 
 // left is what remains of the hold-off by a successor's clock.
 func (t *Tenure) left() time.Duration {
-	return max(0, t.in.owed-t.o.Clock().SuccessorSince(t.observed))
+	now := t.o.Clock()
+	return max(0, t.in.owed-now.SuccessorSince(t.observed), t.foreign.left(now))
 }
 
 func (t *Tenure) lose(cause error) {

@@ -35,7 +35,10 @@ func DefaultTiming() Timing {
 
 // Usable is H(1-2rho): how long a holder may go on after the send stamp of its last acknowledged
 // heartbeat.
-func (t Timing) Usable() time.Duration { return time.Duration(float64(t.Hold) * (1 - 2*clock.Rho)) }
+func (t Timing) Usable() time.Duration { return usable(t.Hold) }
+
+// usable is what a holder may count on of a time that somebody else counts.
+func usable(d time.Duration) time.Duration { return time.Duration(float64(d) * (1 - 2*clock.Rho)) }
 
 // Check reports every way in which the timing cannot work, each with the numbers.
 func (t Timing) Check() []error {

@@ -11,7 +11,7 @@ import (
 func TestLeaseArithmetic(t *testing.T) {
 	tm := DefaultTiming()
 	sent := clock.Stamp{Boot: time.Hour, Raw: 2 * time.Hour}
-	l := leaseFrom(sent, tm)
+	l := leaseUntil(sent.Add(tm.Usable()), tm)
 	for name, c := range map[string]struct {
 		got  clock.Stamp
 		want time.Duration
