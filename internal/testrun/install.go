@@ -34,6 +34,7 @@ func needs() []need {
 		{"system", "procps", "ps"},
 		{"system", "iproute2", "ip"},
 		{"container", "runc", "runc"},
+		{"docker", "docker.io", "dockerd"},
 		{"databases", "mariadb-server", "mariadbd"},
 		{"databases", "mariadb-client", "mariadb"},
 		{"databases", "postgresql", "/usr/lib/postgresql/*/bin/postgres"},

@@ -82,6 +82,7 @@ func TestSharedPIDNamespace(t *testing.T) {
 // The agent is killed inside the container: the guard ends the payload and says why, and the next container
 // takes over.
 func TestKillAgent(t *testing.T) {
+	t.Parallel()
 	s := calm(t)
 	s.Timing = scene.Quick()
 	a, _ := run(t, s, "a", plan{payload: []string{"-ignore-term", "-tree", "2"}})
@@ -101,6 +102,7 @@ func TestKillAgent(t *testing.T) {
 // All of the container is killed at once, as for a memory limit with a group kill or by a daemon that has
 // lost its patience.
 func TestKillAll(t *testing.T) {
+	t.Parallel()
 	s := calm(t)
 	s.Timing = scene.Quick()
 	a, b := run(t, s, "a", plan{payload: []string{"-tree", "2"}})
