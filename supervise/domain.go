@@ -49,7 +49,7 @@ func misses(mode string) string {
 	case ModeCgroup1:
 		return moved + ", and the freezer cannot hold the others still meanwhile"
 	}
-	return "once the guard was killed: processes without our variables in their environment, so death cannot be proven then; kill -9 of guard and agent at the same moment; " + asleep
+	return "once the guard was killed: a process that had left its parents within the last second and has overwritten its environment, so death cannot be proven then; kill -9 of guard and agent at the same moment; " + asleep
 }
 
 // local starts in the guard itself: modes without a namespace.

@@ -28,6 +28,7 @@ type Link struct {
 	mu     sync.Mutex
 	domain Domain
 	initFD *os.File // pidfd of the namespace's init, as last announced
+	kin    kin
 }
 
 // Connect takes the agent's end of the link that the guard started it with.
@@ -121,8 +122,11 @@ func (l *Link) read(queue chan<- Event) {
 			m.close()
 			return
 		}
-		if e.Kind == Ready {
+		switch {
+		case e.Kind == Ready:
 			l.adopt(e.Domain, &m)
+		case e.Kind == Started && l.subreaper():
+			l.kin.started()
 		}
 		m.close()
 		select {
@@ -139,6 +143,9 @@ func (l *Link) adopt(d Domain, m *packet) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.domain = d
+	if d.Mode == ModeSubreaper {
+		l.kin.watch(l.guardPID, l.closed, l.join)
+	}
 	if l.initFD != nil {
 		_ = l.initFD.Close() // of a namespace that the guard has proven dead
 		l.initFD = nil
@@ -146,6 +153,16 @@ func (l *Link) adopt(d Domain, m *packet) {
 	if len(m.files) > 0 {
 		l.initFD, m.files = m.files[0], m.files[1:]
 	}
+}
+
+func (l *Link) subreaper() bool {
+	d, _ := l.known()
+	return d.Mode == ModeSubreaper
+}
+
+func (l *Link) join(f func()) {
+	l.joined.Add(1)
+	go func() { defer l.joined.Done(); f() }()
 }
 
 // deliver stands between the socket and a caller that may be slow, so that the guard never waits.

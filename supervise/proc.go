@@ -13,6 +13,7 @@ import (
 type task struct {
 	pid, ppid int
 	state     byte
+	start     string // with the number it names one process for ever
 }
 
 func (t task) dead() bool { return t.state == 'Z' || t.state == 'X' }
@@ -67,11 +68,11 @@ func readTask(pid int) (task, bool) {
 		return task{}, false
 	}
 	f := strings.Fields(s[end+1:])
-	if len(f) < 2 || len(f[0]) != 1 {
+	if len(f) < 20 || len(f[0]) != 1 {
 		return task{}, false
 	}
 	ppid, err := strconv.Atoi(f[1])
-	return task{pid, ppid, f[0][0]}, err == nil
+	return task{pid, ppid, f[0][0], f[19]}, err == nil
 }
 
 // below returns the living descendants of root, without the tree under spare.

@@ -14,8 +14,8 @@ import (
 
 // TakeOver ends the domain without the guard: the guard first (SIGKILL works on a stopped process),
 // and only once it is seen dead, so that it cannot start anything behind our back, the proof (E4). env
-// is what every process of the domain has in its environment; it is all there is to go by in
-// subreaper mode (E5). The error is why nothing could be proven before ctx ended.
+// is what every process of the domain was given as environment; with what was seen below the guard it is
+// all there is to go by in subreaper mode (E5). The error is why nothing could be proven before ctx ended.
 func (l *Link) TakeOver(ctx context.Context, env []string) (Proof, error) {
 	if l.guardPID != 1 { // SIGKILL does not reach PID 1 from within; its gates keep the clock themselves
 		if err := l.killGuard(ctx, env); err != nil {
@@ -33,7 +33,7 @@ func (l *Link) TakeOver(ctx context.Context, env []string) (Proof, error) {
 	case ModePID1:
 		return l.endContainer(ctx)
 	}
-	return endByEnvironment(ctx, env)
+	return l.endKindred(ctx, env)
 }
 
 func (l *Link) known() (Domain, *os.File) {
@@ -81,7 +81,7 @@ func (l *Link) strike(env []string) {
 		(&cgroup{dir: d.Cgroup, v1: d.Mode == ModeCgroup1}).killGroup()
 	case ModeSubreaper:
 		if len(env) > 0 {
-			sweep(func() []task { return carriers(env) })
+			sweep(func() []task { return l.kindred(env) })
 		}
 	}
 }
@@ -167,26 +167,30 @@ func (l *Link) endContainer(ctx context.Context) (Proof, error) {
 	return Proof{Proven: true, How: "no process is left in the container but guard and agent"}, nil
 }
 
-// endByEnvironment kills what carries this run's variables. Orphans went to init and may have dropped
-// them: so this proves nothing, and says so.
-func endByEnvironment(ctx context.Context, env []string) (Proof, error) {
+// endKindred kills what carries this run's variables or was seen below the guard. Orphans went to init, may
+// have dropped the ones and come after the other: so this proves nothing, and says so.
+func (l *Link) endKindred(ctx context.Context, env []string) (Proof, error) {
 	how := "the guard is dead, and without a namespace or cgroup nothing can be proven"
 	if len(env) == 0 {
 		return Proof{How: how}, errors.New("no variables given to find the processes by")
 	}
-	members := func() []task { return carriers(env) }
+	members := func() []task { return l.kindred(env) }
 	if !until(ctx, func() { sweep(members) }, func() bool { return len(members()) == 0 }) {
 		return Proof{How: how}, fmt.Errorf("processes %v are not dead yet: %w", pids(members()), ctx.Err())
 	}
-	return Proof{How: how + "; every process with our variables was killed"}, nil
+	return Proof{How: how + "; every process that had been seen below it or has our variables was killed"}, nil
 }
 
-// carriers finds the living processes outside our own tree whose environment holds all of env.
-func carriers(env []string) []task {
+func (l *Link) kindred(env []string) []task {
 	list, err := tasks()
 	if err != nil {
 		return nil // nothing is proven here anyway
 	}
+	return append(l.kin.members(list), carriers(list, env)...)
+}
+
+// carriers finds the living processes outside our own tree whose environment holds all of env.
+func carriers(list []task, env []string) []task {
 	var found []task
 	for _, t := range outside(list, 1, os.Getpid()) {
 		b, err := os.ReadFile("/proc/" + strconv.Itoa(t.pid) + "/environ")
