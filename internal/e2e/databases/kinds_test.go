@@ -13,6 +13,7 @@ type kind struct {
 	make   func(t testing.TB, data string) *testkit.Database
 	stop   string // --stop-signal
 	drop   string // program with which the entrypoint drops its user
+	table  string // statements that make the table where no entrypoint does
 	insert string // format with one number, which is what the server answers
 	answer func(n int) string
 	rows   string // statement that lists the numbers
@@ -26,9 +27,11 @@ func number(n int) string { return fmt.Sprint(n) }
 func kinds() []kind {
 	return []kind{
 		{name: "mariadb", make: testkit.MariaDB, stop: "TERM", drop: "gosu",
+			table:  "CREATE DATABASE IF NOT EXISTS app; CREATE TABLE IF NOT EXISTS app.acked (n BIGINT PRIMARY KEY) ENGINE=InnoDB;",
 			insert: "INSERT INTO app.acked VALUES (%d) RETURNING n;", answer: number, rows: "SELECT n FROM app.acked;",
 			ended: ": Shutdown complete", calm: "ready for connections", recovers: "Starting crash recovery"},
 		{name: "postgresql", make: testkit.PostgreSQL, stop: "INT", drop: "setpriv",
+			table:  "SET client_min_messages = warning; CREATE TABLE IF NOT EXISTS acked (n BIGINT PRIMARY KEY);",
 			insert: "INSERT INTO acked VALUES (%d) RETURNING n;", answer: number, rows: "SELECT n FROM acked;",
 			ended: "database system is shut down", calm: "database system was shut down", recovers: "automatic recovery in progress"},
 		{name: "redis", make: testkit.Redis, stop: "TERM", drop: "setpriv",

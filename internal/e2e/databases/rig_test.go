@@ -52,13 +52,18 @@ func newRigOn(t testing.TB, k kind, s *scene.Scene) *rig {
 // prepare puts the entrypoint where any user may run it.
 func (r *rig) prepare(t testing.TB) {
 	t.Helper()
-	const name = "docker-entrypoint.sh"
-	script, err := os.ReadFile(filepath.Join("testdata", r.name, name))
-	must(t, err)
 	must(t, os.Mkdir(r.bin, 0o755))
-	must(t, os.WriteFile(filepath.Join(r.bin, name), script, 0o755))
+	const name = "docker-entrypoint.sh"
+	copyScript(t, filepath.Join(r.name, name), filepath.Join(r.bin, name))
 	must(t, os.WriteFile(r.tokens, nil, 0o666))
 	must(t, os.Chmod(r.tokens, 0o666))
+}
+
+func copyScript(t testing.TB, from, to string) {
+	t.Helper()
+	script, err := os.ReadFile(filepath.Join("testdata", from))
+	must(t, err)
+	must(t, os.WriteFile(to, script, 0o755))
 }
 
 // entrypoint is the database as its image starts it.

@@ -19,7 +19,7 @@ const look = 20 * time.Millisecond
 
 // A watch writes the scene's trace: one line for every process that has the data directory as its working
 // directory, as each of these servers has, at every look. Its token is the newest that an entrypoint had
-// been given when the process was first seen: a process of an older one that is still there then shows as
+// been given when the process was first seen, 0 before the first: a process of an older one that is still there then shows as
 // an overlap.
 type watch struct {
 	data, tokens string
@@ -72,10 +72,7 @@ func (w *watch) once() error {
 	if err != nil {
 		return err
 	}
-	all := strings.Fields(string(raw))
-	if len(all) == 0 {
-		return fmt.Errorf("processes %v in %s before any entrypoint", found, w.data)
-	}
+	all := append([]string{"0"}, strings.Fields(string(raw))...)
 	var lines strings.Builder
 	for process, pid := range found {
 		if w.seen[process] == "" {
