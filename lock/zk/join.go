@@ -90,6 +90,9 @@ func (p *place) enterOn(ctx context.Context, l *link, tried *[]string) error {
 		return p.d.errorf(lock.ErrConfig, "the service named our key %q: expected a sequence number at its end", name)
 	}
 	p.me, p.key = m, p.d.path+"/"+m.name
+	if p.d.set.Foreign {
+		p.twin = p.d.path + "/" + m.twin()
+	}
 	stat, err := exists(ctx, l, p.key)
 	if err != nil {
 		return p.d.explain(err, "read our key")
@@ -98,7 +101,7 @@ func (p *place) enterOn(ctx context.Context, l *link, tried *[]string) error {
 		return err
 	}
 	p.token = stat.Czxid
-	return p.refuseForeign(ctx, l)
+	return p.lookAround(ctx, l)
 }
 
 // find looks for a key of an earlier try. The list comes after a sync on the connection that attached
@@ -121,19 +124,29 @@ func (p *place) find(ctx context.Context, l *link, tried []string) (string, erro
 
 // children lists a node; none if the server says that it does not exist.
 func children(ctx context.Context, l *link, node string, fresh bool) ([]string, error) {
-	names, err := call(ctx, l, func(c *gozk.Conn) ([]string, error) {
-		if fresh {
-			if _, err := c.Sync(node); err != nil {
-				return nil, err
-			}
-		}
-		names, _, err := c.Children(node)
-		return names, err
-	})
+	names, _, err := listing(ctx, l, node, fresh)
 	if errors.Is(err, gozk.ErrNoNode) {
 		return nil, nil
 	}
 	return names, err
+}
+
+// listing is the children of a node, and the node's own numbers at that moment.
+func listing(ctx context.Context, l *link, node string, fresh bool) ([]string, *gozk.Stat, error) {
+	type content struct {
+		names []string
+		stat  *gozk.Stat
+	}
+	r, err := call(ctx, l, func(c *gozk.Conn) (content, error) {
+		if fresh {
+			if _, err := c.Sync(node); err != nil {
+				return content{}, err
+			}
+		}
+		names, stat, err := c.Children(node)
+		return content{names, stat}, err
+	})
+	return r.names, r.stat, err
 }
 
 // create makes the key, and the nodes above it where they are missing.
@@ -158,6 +171,9 @@ func (p *place) create(ctx context.Context, l *link, tried *[]string) (string, e
 func (p *place) createKey(ctx context.Context, l *link, tried *[]string) (string, error) {
 	prefix := freshPrefix()
 	*tried = append(*tried, prefix)
+	if p.d.set.Foreign {
+		return p.createPair(ctx, l, prefix)
+	}
 	return create(ctx, l, p.d.path+"/"+prefix, p.value, gozk.FlagEphemeralSequential, p.d.ident.acl())
 }
 
@@ -187,41 +203,6 @@ func (p *place) createParents(ctx context.Context, l *link) error {
 		default:
 			return p.d.explain(err, "create "+node)
 		}
-	}
-	return nil
-}
-
-// refuseForeign looks at the keys ahead, once: none can come between later.
-func (p *place) refuseForeign(ctx context.Context, l *link) error {
-	names, err := children(ctx, l, p.d.path, false)
-	if err != nil {
-		return p.d.explain(err, "list "+p.d.path)
-	}
-	q := queue(names, p.me.seq)
-	for _, m := range q[:max(position(q, p.me.name), 0)] {
-		if err := p.refuseKey(ctx, l, m.name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (p *place) refuseKey(ctx context.Context, l *link, name string) error {
-	if p.d.set.Foreign {
-		return nil
-	}
-	data, _, err := get(ctx, l, p.d.path+"/"+name)
-	switch {
-	case errors.Is(err, gozk.ErrNoNode):
-		return nil
-	case errors.Is(err, gozk.ErrNoAuth):
-		return p.d.errorf(lock.ErrCredentials, "key %s ahead of ours belongs to %s: all contenders of a lock need the same user, %s",
-			name, owner(ctx, l, p.d.path+"/"+name), p.d.ident.denied())
-	case err != nil:
-		return p.d.explain(err, "read key "+name)
-	case !ours(data):
-		return p.d.errorf(lock.ErrConfig, "key %s ahead of ours was made by another program (its value: %q): it knows no state record and may not die in time; end it, take another path, or turn on foreign peers",
-			name, printable(data))
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	gozk "github.com/go-zookeeper/zk"
+
+	"github.com/interlock-run/interlock/internal/clock"
 )
 
 // maxPending bounds requests without a reply on one connection. A place has few callers; more than this
@@ -31,6 +33,9 @@ type link struct {
 	server string
 	born   time.Time // for the pace of reconnects only
 
+	attached clock.Stamp   // before the dial
+	granted  time.Duration // the session's timeout, as the server said then
+
 	mu      sync.Mutex
 	ended   bool
 	pending int
@@ -49,7 +54,7 @@ func newLink(w *wire, server string, granted time.Duration, log gozk.Logger) (*l
 		w.cut(err)
 		return nil, err
 	}
-	l := &link{wire: w, conn: conn, server: server, born: time.Now(), done: make(chan struct{})}
+	l := &link{wire: w, conn: conn, server: server, born: time.Now(), granted: granted, done: make(chan struct{})}
 	go l.reap(events)
 	return l, nil
 }

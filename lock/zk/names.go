@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +22,9 @@ func markers() []string { return []string{"lock-", "__lock__"} }
 // parseMember recognises a contender. The number has ten digits, or is a minus and at least nine: the
 // service prints its 32 bit counter with %010d also after it has wrapped.
 func parseMember(name string) (member, bool) {
+	if isTwin(name) {
+		return member{}, false
+	}
 	for _, mark := range markers() {
 		i := strings.LastIndex(name, mark)
 		if i < 0 {
@@ -66,10 +70,43 @@ func position(q []member, name string) int {
 	return slices.IndexFunc(q, func(m member) bool { return m.name == name })
 }
 
+// sequential tells a name that ends as a contender's does, whatever recipe it follows.
+func sequential(name string) bool {
+	const digits = 10
+	if len(name) < digits {
+		return false
+	}
+	_, err := strconv.ParseInt(name[len(name)-digits:], 10, 64)
+	return err == nil
+}
+
+// A twin is a second key beside ours, for kazoo: its Lock counts only names with __lock__ right before the
+// number, and Curator and go-zookeeper only those with lock- there, so that no single name serves all. Key
+// and twin are made in one transaction and have neighbouring numbers, so nobody comes between. Curator sorts
+// a name without lock- by its letters: z comes behind all numbers, and is never ahead of anybody there.
+const twinStart, twinMark = "z_", "__lock__"
+
+func isTwin(name string) bool {
+	return strings.HasPrefix(name, twinStart) && strings.Contains(name, twinMark)
+}
+
+const keyStart, keyMark = "_c_", "-lock-"
+
+// twinPrefix belongs to a key's prefix as freshPrefix makes it.
+func twinPrefix(prefix string) string {
+	return twinStart + strings.TrimSuffix(strings.TrimPrefix(prefix, keyStart), keyMark) + twinMark
+}
+
+// twin is the name of a key's twin.
+func (m member) twin() string {
+	prefix, _, _ := strings.Cut(m.name, keyMark)
+	return twinPrefix(prefix+keyMark) + fmt.Sprintf("%010d", m.seq+1)
+}
+
 // freshPrefix begins the name of one create, and of no other ever: it tells our own node when the
 // create's reply was lost.
 func freshPrefix() string {
 	var id [16]byte
 	rand.Read(id[:]) // never fails
-	return "_c_" + hex.EncodeToString(id[:]) + "-lock-"
+	return keyStart + hex.EncodeToString(id[:]) + keyMark
 }

@@ -18,8 +18,10 @@ type place struct {
 	s       *session
 	me      member
 	key     string // full path of me
+	twin    string // of its twin; empty without foreign peers
 	value   []byte
 	token   int64 // czxid
+	near    neighbours
 	beat    pulse
 	gone    chan struct{}
 	goneOne sync.Once
@@ -176,11 +178,21 @@ func (p *place) remove(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = call(ctx, l, func(c *gozk.Conn) (struct{}, error) { return struct{}{}, c.Delete(p.key, -1) })
-	if errors.Is(err, gozk.ErrNoNode) {
-		return nil
+	for _, node := range p.nodes() {
+		_, err := call(ctx, l, func(c *gozk.Conn) (struct{}, error) { return struct{}{}, c.Delete(node, -1) })
+		if err != nil && !errors.Is(err, gozk.ErrNoNode) {
+			return err
+		}
 	}
-	return err
+	return nil
+}
+
+// nodes are those that make the place.
+func (p *place) nodes() []string {
+	if p.twin == "" {
+		return []string{p.key}
+	}
+	return []string{p.key, p.twin}
 }
 
 // over ends a place whose key is gone. The rest happens in the background, bounded, and Close waits.

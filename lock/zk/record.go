@@ -90,31 +90,37 @@ func (p *place) guarded(ctx context.Context, data []byte, after lock.Version, re
 	return p.outcome(ctx, l, t, got, err)
 }
 
-// A transaction is the request, and where in it the record is written.
+// A transaction is the request, and where in it the record is written: behind the guards.
 type transaction struct {
 	ops    []any
+	guards int
 	create bool
 }
 
-// The first two operations of each transaction.
-const (
-	opGuard  = 0
-	opRecord = 1
-)
+// guards check that our nodes are there.
+func (p *place) guards() []any {
+	var ops []any
+	for _, node := range p.nodes() {
+		ops = append(ops, &gozk.CheckVersionRequest{Path: node, Version: -1})
+	}
+	return ops
+}
 
 // transaction builds W1's. An absent record is created empty and then written in the same transaction,
 // because only the reply to setData tells the exact version.
 func (p *place) transaction(data []byte, after lock.Version, release bool) transaction {
-	t := transaction{create: after == lock.Version{}}
+	t := transaction{ops: p.guards(), create: after == lock.Version{}}
+	t.guards = len(t.ops)
 	set := &gozk.SetDataRequest{Path: p.d.record, Data: append([]byte{}, data...), Version: int32(after.CAS - 1)}
-	t.ops = append(t.ops, &gozk.CheckVersionRequest{Path: p.key, Version: -1})
 	if t.create {
 		set.Version = 0
 		t.ops = append(t.ops, &gozk.CreateRequest{Path: p.d.record, Data: []byte{}, Acl: p.d.ident.acl()})
 	}
 	t.ops = append(t.ops, set)
 	if release {
-		t.ops = append(t.ops, &gozk.DeleteRequest{Path: p.key, Version: -1})
+		for _, node := range p.nodes() {
+			t.ops = append(t.ops, &gozk.DeleteRequest{Path: node, Version: -1})
+		}
 	}
 	return t
 }
@@ -128,19 +134,19 @@ func (p *place) outcome(ctx context.Context, l *link, t transaction, got []gozk.
 	at, cause := firstError(got)
 	moved := t.create && errors.Is(cause, gozk.ErrNodeExists) || !t.create && errors.Is(cause, gozk.ErrBadVersion)
 	switch {
-	case at == opGuard && errors.Is(cause, gozk.ErrNoNode):
+	case at >= 0 && at < t.guards && errors.Is(cause, gozk.ErrNoNode):
 		p.deleted()
 		return lock.Result{Outcome: lock.KeyGone}, nil
-	case at == opRecord && moved:
+	case at == t.guards && moved:
 		return p.reread(ctx, l)
-	case at == opRecord && !t.create && errors.Is(cause, gozk.ErrNoNode):
+	case at == t.guards && !t.create && errors.Is(cause, gozk.ErrNoNode):
 		return lock.Result{Outcome: lock.Missing}, nil
 	}
 	return lock.Result{}, p.aboutRecord(ctx, l, err, "write the state record")
 }
 
 func (p *place) committed(t transaction, got []gozk.MultiResponse) (lock.Result, error) {
-	at := opRecord
+	at := t.guards
 	if t.create {
 		at++
 	}
@@ -183,7 +189,7 @@ func (p *place) askAnew(ctx context.Context, cause error) (lock.Result, error) {
 			return c.Multi(&gozk.CheckVersionRequest{Path: p.key, Version: -1})
 		})
 		at, first := firstError(got)
-		gone = at == opGuard && errors.Is(first, gozk.ErrNoNode)
+		gone = at == 0 && errors.Is(first, gozk.ErrNoNode)
 		if gone {
 			return nil
 		}

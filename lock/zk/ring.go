@@ -22,10 +22,14 @@ type ring struct {
 	known map[host][]string // addresses of the last look-up that worked: a name service that is down costs no lock
 	left  []target
 	last  string
+	stay  bool // begin the next round with the last one
 }
 
 // restart begins a new round, with the server that was just lost at its end.
 func (r *ring) restart() { r.left = nil }
+
+// again begins a new round with the server that we were just connected to.
+func (r *ring) again() { r.left, r.stay = nil, true }
 
 // next returns the next address to try and whether it is the last one of its round. bound limits the
 // look-up of all names together.
@@ -63,5 +67,10 @@ func (r *ring) resolve(ctx context.Context) []target {
 		return all
 	}
 	t := all[i]
-	return append(slices.Delete(all, i, i+1), t)
+	all = slices.Delete(all, i, i+1)
+	if r.stay {
+		r.stay = false
+		return slices.Insert(all, 0, t)
+	}
+	return append(all, t)
 }

@@ -43,6 +43,7 @@ func (r *round) patience() time.Duration {
 
 func (r *round) open(ctx context.Context, t target, bound time.Duration) (*link, error) {
 	s := r.s
+	began := s.d.set.Clock()
 	conn, err := dial(ctx, t, s.d.set.TLS)
 	if err != nil {
 		return nil, err
@@ -59,7 +60,11 @@ func (r *round) open(ctx context.Context, t target, bound time.Duration) (*link,
 		hangUp(conn)
 		return nil, r.refused(ctx, err, bound)
 	}
-	return r.start(ctx, newWire(conn, h, s.pulse, s.saw), h, t.addr)
+	l, err := r.start(ctx, newWire(conn, h, s.pulse, s.saw), h, t.addr)
+	if err == nil {
+		l.attached = began
+	}
+	return l, err
 }
 
 func (r *round) refused(ctx context.Context, err error, bound time.Duration) error {
@@ -144,6 +149,10 @@ func (r *round) report(err error) {
 // lost begins anew after a connection ended.
 func (r *round) lost(ctx context.Context, l *link) {
 	r.since = time.Now()
+	if errors.Is(l.wire.cause, errRenewed) {
+		r.ring.again()
+		return
+	}
 	r.ring.restart()
 	if time.Since(l.born) < r.pace() {
 		r.pause(ctx)

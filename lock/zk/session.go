@@ -20,6 +20,7 @@ var (
 	errNoPulse = errors.New("the decision loop stood still for the hold, the session is left to expire")
 	errStale   = errors.New("the servers refused the session for twice its timeout: was the service rebuilt or restored")
 	errRefused = errors.New("refused by the server")
+	errRenewed = errors.New("closed by us, to attach the session anew")
 )
 
 // A session is one ZooKeeper session, pinned: when it has ended nothing else comes in its place. It
@@ -136,6 +137,16 @@ func (s *session) link(ctx context.Context) (*link, error) {
 			return nil, fmt.Errorf("%w: %w", trouble, ctx.Err())
 		}
 	}
+}
+
+// renewed is a connection to which the session was attached lately: the present one, or a new one.
+func (s *session) renewed(ctx context.Context, lately time.Duration) (*link, error) {
+	l, err := s.link(ctx)
+	if err != nil || s.d.set.Clock().HolderSince(l.attached) < lately {
+		return l, err
+	}
+	l.wire.cut(errRenewed)
+	return s.link(ctx)
 }
 
 // finish ends the session without a word to the server; only the first cause is kept. It may be called

@@ -35,6 +35,7 @@ func waiter(name string, data []byte, stat *gozk.Stat) lock.Waiter {
 	if t, err := fence.NewToken(0, stat.Czxid); err == nil {
 		w.Token = t
 	}
+	w.Foreign = !ours(data)
 	var v keyValue
 	if ours(data) && json.Unmarshal(data[len(valuePrefix):], &v) == nil {
 		w.Holder = v.Holder
