@@ -143,6 +143,11 @@ func TestUnit(t *testing.T) {
 	if got := span(t, unit["TimeoutStopSec"]); got <= stop {
 		t.Errorf("TimeoutStopSec=%v: expected more than %v", got, stop)
 	}
+	for _, told := range [][2]string{{"TimeoutStartSec", "orchestrator.start_budget"}, {"TimeoutStopSec", "orchestrator.grace"}} {
+		if got := span(t, unit[told[0]]); got != span(t, values[told[1]]) {
+			t.Errorf("%s=%v, %s is %v: expected interlock to know", told[0], got, told[1], values[told[1]])
+		}
+	}
 	hung := sum(t, values, "timing.hold") + 2*sum(t, values, "timing.grace", "timing.kill_budget") + 5*time.Second
 	if got := span(t, unit["WatchdogSec"]); got <= hung*3/2 {
 		t.Errorf("WatchdogSec=%v: expected more than 1.5 times %v", got, hung)
