@@ -83,7 +83,7 @@ func (r *rig) stopsClean(t testing.TB, j *scene.Job) {
 	if phase := r.recorded(t); phase != "drained" {
 		t.Errorf("the record says %s: expected drained", phase)
 	}
-	if !strings.Contains(output(t, j), r.ended) {
+	if !strings.Contains(r.log(t, j), r.ended) {
 		t.Errorf("the server's log does not say %q", r.ended)
 	}
 }
@@ -100,11 +100,11 @@ func (r *rig) probe() string {
 func (r *rig) logs(t testing.TB, crashed, crashedToo, clean *scene.Job) {
 	t.Helper()
 	for _, j := range []*scene.Job{crashed, crashedToo} {
-		if !strings.Contains(output(t, j), r.recovers) {
+		if !strings.Contains(r.log(t, j), r.recovers) {
 			t.Errorf("%s: the server's log does not say %q after a crash", j.Holder, r.recovers)
 		}
 	}
-	log := output(t, clean)
+	log := r.log(t, clean)
 	if !strings.Contains(log, r.calm) {
 		t.Errorf("%s: the server's log does not say %q after a clean stop", clean.Holder, r.calm)
 	}
@@ -113,4 +113,15 @@ func (r *rig) logs(t testing.TB, crashed, crashedToo, clean *scene.Job) {
 	}
 }
 
-func output(t testing.TB, j *scene.Job) string { t.Helper(); return j.Stdout(t) + j.Stderr(t) }
+// log is what the last server of a job wrote: the one before may be the entrypoint's temporary one, which
+// pg_ctl gives another stream.
+func (r *rig) log(t testing.TB, j *scene.Job) string {
+	t.Helper()
+	for _, text := range []string{j.Stderr(t), j.Stdout(t)} {
+		if at := strings.LastIndex(text, r.starts); at >= 0 {
+			return text[at:]
+		}
+	}
+	t.Errorf("%s: no server's log says %q", j.Holder, r.starts)
+	return ""
+}

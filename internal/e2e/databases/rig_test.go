@@ -2,8 +2,10 @@ package databases
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -136,3 +138,17 @@ func must(t testing.TB, err error) {
 // soon is the grace and the kill budget of scene.Quick, and what a loaded machine adds; quick is a server's
 // own way down.
 const soon, quick = 2 * time.Second, 4 * time.Second
+
+func appendFile(path, text string) error {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
+
+func onPath(program string) bool {
+	_, err := exec.LookPath(program)
+	return err == nil
+}
