@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/interlock-run/interlock/internal/chaos/field"
 )
@@ -56,7 +57,7 @@ func backendNumber(name string) uint64 {
 
 // part draws a fault and its victim.
 func part(f *field.Field, r *rand.Rand, names []string, beside *Part) (Part, error) {
-	e := &Env{Field: f, Rand: rand.New(rand.NewPCG(r.Uint64(), r.Uint64()))}
+	e := &Env{Field: f, Rand: rand.New(rand.NewPCG(r.Uint64(), r.Uint64())), Scale: float64(f.Timing.Hold) / float64(2*time.Second)}
 	if err := e.aim(r.Float64() < onHolder); err != nil {
 		return Part{}, err
 	}
@@ -75,8 +76,14 @@ func part(f *field.Field, r *rand.Rand, names []string, beside *Part) (Part, err
 	at := r.IntN(total)
 	i := slices.IndexFunc(fit, func(one Fault) bool { at -= one.Weight; return at < 0 })
 	e.Length = between(e, fit[i].Min, fit[i].Max)
+	if fit[i].Name != stopBoth {
+		e.Length = e.scaled(e.Length)
+	}
 	return Part{fit[i], e}, nil
 }
+
+// scaled makes a time that is meant for a hold of 2 s as long against the hold there is.
+func (e *Env) scaled(d time.Duration) time.Duration { return time.Duration(float64(d) * e.Scale) }
 
 // clash: two faults that take watchers away are one too many, and the same twice is one.
 func clash(one Fault, beside *Part) bool {

@@ -45,6 +45,7 @@ type Env struct {
 	Holds  bool      // the target is the holder
 	Stall  bool      // set by a fault that stops a whole tree
 	Length time.Duration
+	Scale  float64 // of all times: 1 at a hold of 2 s
 }
 
 func holds(e *Env) bool    { return e.Holds }
@@ -55,7 +56,7 @@ func hasAgent(e *Env) bool { return e.Target.Agent.PID != 0 }
 // All are the faults there are, in an order that never changes: seeds count by it. New ones go to the end.
 func All() []Fault {
 	var all []Fault
-	for _, part := range [][]Fault{processes(), networks(), servers(), operators(), stories(), loads()} {
+	for _, part := range [][]Fault{processes(), networks(), servers(), operators(), stories(), loads(), keepers()} {
 		all = append(all, part...)
 	}
 	return all

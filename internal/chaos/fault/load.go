@@ -10,6 +10,7 @@ func loads() []Fault {
 		{Name: "cpu-load", Class: Other, Weight: 1, Min: 1000 * ms, Max: 4000 * ms, Inject: load(8, "while :; do :; done")},
 		{Name: "fork-storm", Class: Other, Weight: 1, Min: 500 * ms, Max: 2000 * ms,
 			Inject: load(1, "i=0; while [ $i -lt 300 ]; do sleep 30 & i=$((i+1)); done; wait")},
+		{Name: "memory-load", Class: Other, Weight: 1, Min: 500 * ms, Max: 3000 * ms, Inject: hog},
 	}
 }
 
@@ -33,4 +34,13 @@ func load(copies int, script string) func(context.Context, *Env) (Heal, error) {
 		}
 		return heal, nil
 	}
+}
+
+// hog takes 1 GiB, quickly.
+func hog(_ context.Context, e *Env) (Heal, error) {
+	end, err := e.Field.Beside(e.Field.Payload, "-log", "/dev/null", "-token", "1", "-host", "hog", "-memory", "1024", "-tick", "1s")
+	if err != nil {
+		return nil, err
+	}
+	return func(context.Context) error { return end() }, nil
 }

@@ -2,6 +2,7 @@ package fault
 
 import (
 	"context"
+	"errors"
 
 	"github.com/interlock-run/interlock/internal/chaos/field"
 )
@@ -21,9 +22,9 @@ func onKey(n int, do func(field.Service, context.Context, field.Key) error) func
 	return func(ctx context.Context, e *Env) (Heal, error) {
 		keys, err := e.Field.Service.Queue(ctx)
 		if err != nil || len(keys) == 0 {
-			return nil, err
+			return nil, tolerant(e, err)
 		}
-		return nil, do(e.Field.Service, ctx, keys[min(n, len(keys)-1)])
+		return nil, tolerant(e, do(e.Field.Service, ctx, keys[min(n, len(keys)-1)]))
 	}
 }
 
@@ -33,17 +34,12 @@ func revoke(s field.Service, ctx context.Context, k field.Key) error {
 
 func removeAll(ctx context.Context, e *Env) (Heal, error) {
 	keys, err := e.Field.Service.Queue(ctx)
-	if err != nil {
-		return nil, err
-	}
 	for _, k := range keys {
-		if err := e.Field.Service.Remove(ctx, k); err != nil {
-			return nil, err
-		}
+		err = errors.Join(err, e.Field.Service.Remove(ctx, k))
 	}
-	return nil, nil
+	return nil, tolerant(e, err)
 }
 
 func removeRecord(ctx context.Context, e *Env) (Heal, error) {
-	return nil, e.Field.Service.RemoveRecord(ctx)
+	return nil, tolerant(e, e.Field.Service.RemoveRecord(ctx))
 }

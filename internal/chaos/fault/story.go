@@ -20,6 +20,7 @@ func stories() []Fault {
 		{Name: "hang-at-reconnect", Class: Other, Weight: 2, Min: 300 * ms, Max: 3000 * ms, Inject: hangAtReconnect},
 		{Name: "chain", Class: Watcher, Weight: 3, Inject: chain},
 		{Name: "crash-loop", Class: Watcher, Weight: 1, Inject: crashLoop},
+		{Name: "second-task", Class: Other, Weight: 1, Min: 500 * ms, Max: 4000 * ms, Inject: secondTask},
 	}
 }
 
@@ -71,7 +72,7 @@ func hangAtReconnect(ctx context.Context, e *Env) (Heal, error) {
 func chain(ctx context.Context, e *Env) (Heal, error) {
 	err := field.Signal(unix.SIGKILL, e.Target.All()...)
 	for range 2 {
-		wait(ctx, between(e, 1500*ms, 3500*ms))
+		wait(ctx, e.scaled(between(e, 1500*ms, 3500*ms)))
 		err = errors.Join(err, killAny(e))
 	}
 	return nil, err
@@ -80,9 +81,9 @@ func chain(ctx context.Context, e *Env) (Heal, error) {
 // crashLoop: somebody dies faster than the hold, for a while.
 func crashLoop(ctx context.Context, e *Env) (Heal, error) {
 	var err error
-	for end := time.Now().Add(8 * time.Second); time.Now().Before(end) && ctx.Err() == nil; {
+	for end := time.Now().Add(e.scaled(8 * time.Second)); time.Now().Before(end) && ctx.Err() == nil; {
 		err = errors.Join(err, killAny(e))
-		wait(ctx, between(e, 300*ms, 1200*ms))
+		wait(ctx, e.scaled(between(e, 300*ms, 1200*ms)))
 	}
 	return nil, err
 }
@@ -100,4 +101,13 @@ func killAny(e *Env) error {
 
 func between(e *Env, low, high time.Duration) time.Duration {
 	return low + time.Duration(e.Rand.Int64N(int64(high-low)+1))
+}
+
+// secondTask: an orchestrator that lost sight of a task starts it anew, under the same name, beside the old.
+func secondTask(_ context.Context, e *Env) (Heal, error) {
+	end, err := e.Target.Contender.Second()
+	if err != nil {
+		return nil, err
+	}
+	return func(context.Context) error { return end() }, nil
 }

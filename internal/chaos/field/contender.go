@@ -33,6 +33,7 @@ type Contender struct {
 
 	mu     sync.Mutex
 	starts int
+	extra  int // starts of Second
 	proc   *process
 	codes  map[int]int
 	guards []int
@@ -157,17 +158,44 @@ func (f *Field) manner(host string) []string {
 	for _, b := range []byte(host) {
 		n = n*31 + uint64(b)
 	}
-	switch rand.New(rand.NewPCG(f.Seed, n)).IntN(5) {
-	case 0:
+	switch rand.New(rand.NewPCG(f.Seed, n)).IntN(12) {
+	case 0, 1:
 		return []string{"-ignore-term"}
-	case 1:
+	case 2, 3:
 		return []string{"-tree", "2"}
-	case 2:
+	case 4, 5:
 		return []string{"-daemon", "-ignore-term"}
-	case 3:
+	case 6:
 		return []string{"-memory", "16"}
+	case 7:
+		return []string{"-storm", "300"}
 	}
 	return nil
+}
+
+// Second starts one more run of the same name beside the one that is on; end sends it TERM, and kills it
+// with all below it when it does not follow.
+func (c *Contender) Second() (end func() error, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.extra++
+	host := fmt.Sprintf("%s.x%d", c.Name, c.extra)
+	p, err := c.field.Family.start(c.Node, filepath.Join(c.field.Dir, c.Name+".x.log"), c.command(host))
+	if err != nil {
+		return nil, err
+	}
+	c.guards = append(c.guards, p.task.PID)
+	return func() error {
+		err := p.task.Signal(unix.SIGTERM)
+		limit := time.NewTimer(5 * time.Second)
+		defer limit.Stop()
+		select {
+		case <-p.done:
+		case <-limit.C:
+			c.endAll(p)
+		}
+		return err
+	}, nil
 }
 
 // close ends it with all that it started.

@@ -21,7 +21,7 @@ const (
 type Etcd struct {
 	servers []*Server
 	http    *http.Client
-	token   string // of the user root, once authentication is on
+	token   string // of the user root, for calls made as root
 }
 
 func (f *Field) serverDir(s *Server) string { return filepath.Join(f.shared, s.Name) }

@@ -59,13 +59,13 @@ func Stalls(faults []Fault) []Stall {
 // An Outcome is what a fault led to.
 type Outcome struct {
 	Fault Fault
-	Kept  bool          // the holder of the time of the fault lives on for longer than a hold after it
+	Kept  bool          // the holder of the time of the fault outlived it
 	After time.Duration // from the heal to the next begin; of those that are not kept
 	Began bool          // there was a next begin
 }
 
 // Outcomes tells the liveness: for each healed fault how long it took until somebody ran again. A holder
-// that outlived the fault by a hold has survived it: what killed it later was something else. A successor
+// that lives on for a hold after the heal, or until the next fault begins, has survived it. A successor
 // that began before the heal took 0.
 func Outcomes(faults []Fault, tenures []Tenure, hold time.Duration) []Outcome {
 	var all []Outcome
@@ -73,9 +73,9 @@ func Outcomes(faults []Fault, tenures []Tenure, hold time.Duration) []Outcome {
 		if f.Heal == 0 {
 			continue
 		}
-		o := Outcome{Fault: f}
+		o, until := Outcome{Fault: f}, survived(f, faults, hold)
 		for _, t := range tenures {
-			if t.First <= f.Begin && t.Last > f.Heal+hold {
+			if t.First <= f.Begin && t.Last >= until {
 				o.Kept = true
 			}
 			if t.First > f.Begin && !o.Began {
@@ -85,4 +85,17 @@ func Outcomes(faults []Fault, tenures []Tenure, hold time.Duration) []Outcome {
 		all = append(all, o)
 	}
 	return all
+}
+
+// survived is the moment from which on a holder that still lives has outlived a fault. A tick before the
+// next fault is early enough.
+func survived(f Fault, faults []Fault, hold time.Duration) time.Duration {
+	const tick = 50 * time.Millisecond
+	until := f.Heal + hold
+	for _, next := range faults {
+		if next.Begin > f.Heal {
+			until = min(until, max(f.Heal, next.Begin-tick))
+		}
+	}
+	return until
 }

@@ -126,6 +126,10 @@ func TestFaults(t *testing.T) {
 	if len(got) != 2 || got[0].Kept || !got[0].Began || got[0].After != 60 || !got[1].Kept || got[1].Began {
 		t.Errorf("%+v", got)
 	}
+	between := []Fault{{Begin: 100, Heal: 200}, {Begin: 50 * ms, Heal: 60 * ms}}
+	if got := Outcomes(between, []Tenure{{First: 50, Last: 100 * ms}}, time.Second); !got[0].Kept || got[1].Kept {
+		t.Errorf("a holder that only the next fault ended: %+v", got)
+	}
 	for _, bad := range []string{"100 1 begin x a.1\n", "100 1 end x a.1 -\n", "x 1 begin x a.1 -\n", "100 1 begin x - -\n100 1 begin x - -\n"} {
 		if _, err := ReadFaults(strings.NewReader(bad)); err == nil {
 			t.Errorf("%q was read", bad)

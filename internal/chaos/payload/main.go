@@ -25,6 +25,7 @@ type options struct {
 	ignoreTerm bool
 	daemon     bool
 	tree       int
+	storm      int
 	memory     int
 	register   string
 	every      time.Duration
@@ -40,6 +41,7 @@ func main() {
 	flag.BoolVar(&o.ignoreTerm, "ignore-term", false, "ignore TERM and INT")
 	flag.BoolVar(&o.daemon, "daemon", false, "also start a member that left session and parent by a double fork")
 	flag.IntVar(&o.tree, "tree", 0, "start `N` more members")
+	flag.IntVar(&o.storm, "storm", 0, "start `N` more members that tick once a second")
 	flag.IntVar(&o.memory, "memory", 0, "hold `MIB` of memory")
 	flag.StringVar(&o.register, "register", "", "`HOST:PORT` of the register server")
 	flag.DurationVar(&o.every, "register-every", 50*time.Millisecond, "period of writes to the register")

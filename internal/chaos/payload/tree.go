@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 const (
@@ -17,6 +18,13 @@ const (
 func offspring(o options) error {
 	for range o.tree {
 		if err := spawn(o, roleMember); err != nil {
+			return err
+		}
+	}
+	slow := o
+	slow.tick = time.Second
+	for range o.storm {
+		if err := spawn(slow, roleMember); err != nil {
 			return err
 		}
 	}
