@@ -42,6 +42,7 @@ func lockSettings(cfg config.Config, log *slog.Logger) (lock.Settings, error) {
 		Foreign: cfg.Lock.ForeignPeers,
 		TLS:     lock.TLSFiles{CA: cfg.Lock.TLS.CA, Cert: cfg.Lock.TLS.Cert, Key: cfg.Lock.TLS.Key},
 		Clock:   clock.Now, Log: func(msg string, args ...any) { log.Debug(msg, args...) },
+		Warn: func(msg string, args ...any) { log.Warn(msg, args...) },
 	}
 	if cfg.Lock.PasswordFile == "" {
 		return s, nil

@@ -28,7 +28,7 @@ func shellAbove(top int) []finding {
 	}
 	return []finding{{
 		Topic: topicParent,
-		What:  fmt.Sprintf("the parent process %d is a shell (%s) in a Mesos task: the executor's TERM goes to the whole tree and ends that shell at once; the task then counts as ended, and its container is destroyed while the payload still stops", parent, name),
+		What:  fmt.Sprintf("the parent process %d is a shell (%s) in a Mesos task: at a stop it dies of the executor's TERM at once, or keeps it to itself where it is PID 1, and the container is destroyed before the payload has stopped", parent, name),
 		Do:    `give Marathon args instead of cmd, or begin cmd with exec: "exec interlock run …"`,
 	}}
 }
