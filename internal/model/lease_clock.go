@@ -16,12 +16,13 @@ type timing struct {
 	hold    [contenders]uint8 // H
 	settle  [contenders]uint8
 	holdMax uint8
+	effects [contenders]uint8 // ticks for which writes of a dead payload may really arrive
 }
 
 // small is the timing of the exhaustive search: A holds longer than its successors, and only its storage
 // needs to settle.
 func small() timing {
-	return timing{hold: [contenders]uint8{4 * right, 2 * right, 2 * right}, settle: [contenders]uint8{right, 0, 0}, holdMax: 4 * right}
+	return timing{hold: [contenders]uint8{4 * right, 2 * right, 2 * right}, settle: [contenders]uint8{right, 0, 0}, holdMax: 4 * right, effects: [contenders]uint8{1, 0, 0}}
 }
 
 // usable is H(1-2rho): what a holder may use of its hold.

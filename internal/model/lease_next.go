@@ -9,6 +9,10 @@ type leases struct {
 	late       int  // requests of one contender that may be late at a time
 	fences     bool // T6 is configured
 	init       bool // the scene of `lock init`
+	restarts   bool // ZooKeeper: a new record counts its versions from the start again
+	barren     bool // B dies before it begins or releases anything
+	bare       bool // look for living payloads only, not for what a dead one leaves behind
+	noRecord   bool // the start is one without a record: the first run ever, or it was removed before
 	longest    uint8
 	expiredAt  [contenders]uint8
 }
@@ -27,6 +31,7 @@ const (
 	aReleaseDrained
 	anArrival
 	aLateArrival
+	aLateLoss
 	aReply
 	aGiveUp
 	aBegin
@@ -69,6 +74,9 @@ func (m *leases) start() lease {
 	}
 	a := &s.who[0]
 	a.key, a.stage, a.known, a.lease, a.run = true, leased, present, 0, payload{state: alive}
+	if m.noRecord {
+		s.rec, a.known = record{}, stale
+	}
 	if m.dropped == storeVersion {
 		a.seq = 1
 	}
@@ -84,7 +92,7 @@ func (m *leases) next(s lease, out []edge[lease]) []edge[lease] {
 	l := &lister{m: m, from: &s, out: out}
 	l.add(aTick, 0, 0, func(s *lease) { m.tick(s) })
 	if s.removals > 0 && s.rec.there {
-		l.add(aRemoval, 0, 0, removeRecord)
+		l.add(aRemoval, 0, 0, m.removeRecord)
 	}
 	for x := range m.contenders {
 		l.inQueue(x)
@@ -171,7 +179,9 @@ func (l *lister) ofTry(x int) {
 	}
 	switch c.try.state {
 	case sent:
-		l.add(anArrival, x, 0, func(s *lease) { m.arrive(s, x) })
+		if !m.inOrder() || !c.late[0].on {
+			l.add(anArrival, x, 0, func(s *lease) { m.arrive(s, x) })
+		}
 		l.add(aGiveUp, x, 0, func(s *lease) { m.giveUp(s, x) })
 	case answered:
 		l.add(aReply, x, 0, func(s *lease) { m.hear(s, x) })
@@ -180,6 +190,9 @@ func (l *lister) ofTry(x int) {
 	for i := range c.late {
 		if c.late[i].on {
 			l.add(aLateArrival, x, i, func(s *lease) { m.arriveLate(s, x, i) })
+			if m.restarts {
+				l.add(aLateLoss, x, i, func(s *lease) { s.who[x].late[i] = request{} })
+			}
 		}
 	}
 }
@@ -215,5 +228,8 @@ func (l *lister) ofPayload(x int) {
 		l.add(aDeath, x, 0, func(s *lease) { m.die(&s.who[x], x) })
 	}
 }
+
+// inOrder: ZooKeeper executes the requests of a session in the order in which they were sent.
+func (m *leases) inOrder() bool { return m.restarts && m.dropped != sessionOrder }
 
 func (m *leases) passes(t step) bool { return t.act == aTick }

@@ -4,10 +4,28 @@ package model
 func loseKey(s *lease, x int) { s.who[x].key = false }
 
 // removeRecord: an operator removes the record.
-func removeRecord(s *lease) {
+func (m *leases) removeRecord(s *lease) {
 	newVersion(s, false)
+	if m.restarts {
+		formerVersions(s)
+	}
 	s.rec = record{}
-	s.removals--
+	s.removed = m.init
+	if s.removals != always {
+		s.removals--
+	}
+}
+
+// formerVersions: the new record will count from the start, so that any number may come again.
+func formerVersions(s *lease) {
+	for x := range s.who {
+		c := &s.who[x]
+		for _, r := range [...]*ref{&c.known, &c.try.after, &c.late[0].after, &c.late[1].after} {
+			if *r == stale {
+				*r = former
+			}
+		}
+	}
 }
 
 // In the scene of `lock init` (section 6) B is that command, and C joins after it.
@@ -50,6 +68,6 @@ func (m *leases) initUnlocked(s *lease, x int) {
 // beyondA7 tells whether an init just wrote over a record that was removed together with the lock key of a
 // holder whose payload may live. Nothing is promised then, and `lock init` says so.
 func (m *leases) beyondA7(s *lease, x int) bool {
-	return m.init && m.removals > int(s.removals) && s.rec.there && s.rec.token == token(initiator) &&
-		x == initiator && !s.who[0].key && s.who[0].run.state == alive
+	return m.init && s.removed && s.rec.there && s.rec.token == token(initiator) &&
+		x == initiator && !s.who[0].key && (s.who[0].run.state == alive || s.who[0].run.effects > 0)
 }

@@ -4,6 +4,8 @@ package model
 func (m *leases) mayBegin(s *lease, x int) bool {
 	c := &s.who[x]
 	switch {
+	case m.barren && x == 1:
+		return false
 	case m.dropped == ackBeforeStart && c.stage == ready && c.try.state != idle && c.try.phase == running:
 		return c.run.state == unborn && !m.expired(x, c.try.age)
 	case m.dropped == releaseIsFinal && c.stage == parting:
@@ -24,13 +26,13 @@ func (m *leases) begin(s *lease, x int) {
 // die is the end of the payload, by itself or killed. Writes that it had under way may arrive for as long
 // as its storage takes to settle.
 func (m *leases) die(c *contender, x int) {
-	c.run = payload{state: ended, effects: m.settle[x] / right}
+	c.run = payload{state: ended, effects: m.effects[x]}
 }
 
 // mayRelease is E2 for `dead` and `drained`.
 func (m *leases) mayRelease(s *lease, x int, p phase) bool {
 	c := &s.who[x]
-	if c.try.state != idle {
+	if c.try.state != idle || m.barren && x == 1 {
 		return false
 	}
 	if m.dropped == drainedAfterWait && c.stage == holding {
@@ -50,8 +52,11 @@ func (m *leases) broken(s lease) string {
 		}
 		for y := range s.who {
 			b := s.who[y].run
-			if y != x && (b.state == alive || b.effects > 0) {
+			if y != x && b.state == alive {
 				return "two payloads overlap"
+			}
+			if y != x && b.effects > 0 && !m.bare && m.settle[x]+m.settle[y] > 0 { // settle is promised where it is configured
+				return "a payload is alive while writes of a dead one may arrive"
 			}
 		}
 		if token(x) < s.begun {

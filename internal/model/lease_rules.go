@@ -25,14 +25,18 @@ const (
 	initAbsent              // section 6: `lock init` changes no record that exists
 	initLocked              // section 6: and creates one only while it holds the lock
 	// Beyond section 7's list.
-	ownReplyOnly  // W2: only the reply that says committed extends D, no re-read
-	clockFactors  // section 2 and T3: (1-2rho) and (1+2rho)
-	holderMax     // section 2: a holder goes by the faster of its clocks
-	successorMin  // section 2: a successor goes by the slower of its clocks
-	settleCounts  // T3: the record's settle is owed too
-	unknownUnsafe // T6: no fence ends a wait while `unknown` stands in owes
-	absentOwes    // T3: no record owes hold_max
-	owesCarried   // T4: `waiting` carries on whom it took over from
+	createOwesHold // a write that creates the record says no less than a running holder's
+	settleScaled   // what the own settle exceeds the record's is scaled in `waiting` too
+	sessionOrder   // ZooKeeper, whose versions restart: requests of one session are executed in order
+	waitGoesDown   // T4: what is left, not a full hold anew
+	ownReplyOnly   // W2: only the reply that says committed extends D, no re-read
+	clockFactors   // section 2 and T3: (1-2rho) and (1+2rho)
+	holderMax      // section 2: a holder goes by the faster of its clocks
+	successorMin   // section 2: a successor goes by the slower of its clocks
+	settleCounts   // T3: the record's settle is owed too
+	unknownUnsafe  // T6: no fence ends a wait while `unknown` stands in owes
+	absentOwes     // T3: no record owes hold_max
+	owesCarried    // T4: `waiting` carries on whom it took over from
 	rules
 )
 
@@ -47,7 +51,7 @@ var ruleNames = [rules]string{
 	releaseIsFinal: "release not final", deadByDeadline: "alive after D", fenceCoversOwes: "fence skips `owes`",
 	fenceCoversWriter: "fence skips the writer", waitByVersion: "remaining wait without compare-and-set",
 	initAbsent: "init unconditional", initLocked: "init only-if-absent alone",
-	ownReplyOnly: "a re-read extends D", clockFactors: "no factors for clock rates", holderMax: "holder by its slower clock",
+	createOwesHold: "a creating write says only what is left", settleScaled: "own settle beyond a `waiting` record's not scaled", sessionOrder: "versions that restart, late requests in any order", waitGoesDown: "`waiting` stamped with a full hold", ownReplyOnly: "a re-read extends D", clockFactors: "no factors for clock rates", holderMax: "holder by its slower clock",
 	successorMin: "successor by its faster clock", settleCounts: "settle of the record not owed",
 	unknownUnsafe: "fence ends the wait although `unknown` is owed",
 	absentOwes:    "no record owes nothing", owesCarried: "`waiting` forgets whom it owes",

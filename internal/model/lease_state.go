@@ -7,11 +7,15 @@ type lease struct {
 	rec      record
 	who      [contenders]contender
 	begun    uint8 // the highest token with which a payload began
-	removals uint8 // how often the record may still be removed
+	removals uint8 // how often the record may still be removed; always
+	removed  bool  // it was, in the scene of lock init
 	outside  bool  // beyond assumption A7: nothing is promised from here on
 }
 
 const contenders = 3
+
+// always is a number of removals that does not run out.
+const always = 255
 
 // A record is the persistent state record (section 1). The token of contender x is x+1; 0 is a holder
 // before all of them.
@@ -102,6 +106,7 @@ const (
 	stale ref = iota
 	present
 	absent
+	former // of a record that was removed, where version numbers do return (ZooKeeper)
 )
 
 // A request is one transaction of W1: write the record if the own key is there and the record at a version.

@@ -21,7 +21,7 @@ func (m *leases) matches(s *lease, r request) bool {
 	case m.dropped == waitByVersion && r.phase == waiting:
 		return true
 	case s.rec.there:
-		return r.after == present
+		return r.after == present || r.after == former
 	}
 	return r.after == absent
 }

@@ -57,7 +57,11 @@ func (m *leases) inherit(r record, x int) (owed, settle, owes uint8) {
 	case r.phase == dead:
 		return m.scaled(settle), settle, r.owes | bit(r.token)
 	case r.phase == waiting: // it holds the factor already
-		return r.wait + max(r.settle, m.settle[x]) - r.settle, settle, r.owes
+		excess := max(r.settle, m.settle[x]) - r.settle
+		if m.dropped != settleScaled {
+			excess = m.scaled(excess)
+		}
+		return r.wait + excess, settle, r.owes
 	case m.dropped == holdOfRecord:
 		return m.scaled(m.hold[x] + settle), settle, r.owes | bit(r.token)
 	}
@@ -112,6 +116,9 @@ func (m *leases) fenced(c *contender) {
 // mayFence: whom it makes sense to fence; never itself, and nobody where `unknown` is owed.
 func (m *leases) mayFence(s *lease, x, y int) bool {
 	c := &s.who[x]
+	if !m.fences {
+		return false
+	}
 	if m.dropped == fenceCoversWriter && c.need == 0 { // any fence seems to do
 		return x != y && c.stage == holding
 	}

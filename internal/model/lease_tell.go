@@ -26,9 +26,11 @@ func (m *leases) tell(before lease, t step, after lease) string {
 	case aSendWaiting, aSendRunning, aReleaseDead, aReleaseDrained:
 		return m.tellSend(before, after, x)
 	case anArrival:
-		return fmt.Sprintf("%s's `%s` write arrives: %s%s", name, phaseWords[c.try.phase], m.outcome(n.try.result), gone(c, n))
+		return fmt.Sprintf("%s's `%s` write arrives: %s%s", name, phaseWords[c.try.phase], arrived(c, n), gone(c, n))
 	case aLateArrival:
 		return fmt.Sprintf("a late `%s` write of %s arrives: %s%s", phaseWords[c.late[t.arg].phase], name, m.landed(before, after), gone(c, n))
+	case aLateLoss:
+		return fmt.Sprintf("a late `%s` write of %s is lost", phaseWords[c.late[t.arg].phase], name)
 	case aReply:
 		return m.tellReply(before, after, x)
 	case aGiveUp:
@@ -151,7 +153,18 @@ func (m *leases) tellSend(before, after lease, x int) string {
 	return fmt.Sprintf("%s sends `%s`%s", m.name(x), phaseWords[t.phase], says)
 }
 
-func (m *leases) outcome(r result) string {
+// arrived is the outcome; one that nobody can hear any more was tidied away.
+func arrived(before, after contender) string {
+	switch {
+	case after.try.state == answered:
+		return outcome(after.try.result)
+	case before.key && !after.key:
+		return outcome(committed)
+	}
+	return outcome(keyGone)
+}
+
+func outcome(r result) string {
 	switch r {
 	case committed:
 		return "committed"
@@ -176,7 +189,7 @@ func (m *leases) landed(before, after lease) string {
 
 func (m *leases) tellReply(before, after lease, x int) string {
 	c, n := before.who[x], after.who[x]
-	line := m.name(x) + " hears: " + m.outcome(c.try.result)
+	line := m.name(x) + " hears: " + outcome(c.try.result)
 	switch {
 	case n.stage == over && c.stage == parting:
 		return line + "; it has left"

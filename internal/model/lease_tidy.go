@@ -53,7 +53,7 @@ func (m *leases) tidyTry(c *contender, x int) {
 // does not matter.
 func (m *leases) tidyLate(c *contender) {
 	for i := range c.late {
-		if c.late[i].after == stale && !(m.dropped == waitByVersion && c.late[i].phase == waiting) {
+		if c.late[i].after == stale && !m.restarts && !(m.dropped == waitByVersion && c.late[i].phase == waiting) {
 			c.late[i] = request{}
 		}
 	}

@@ -15,8 +15,14 @@ func (m *leases) send(s *lease, x int, p phase) {
 	switch p {
 	case waiting:
 		r.wait, r.settle, r.owes = c.left, c.settle, c.owes
-		if m.dropped == tellTheWait {
+		if c.known == absent && m.dropped != createOwesHold {
+			r.wait = max(c.left, m.scaled(m.hold[x]+c.settle))
+		}
+		switch m.dropped {
+		case tellTheWait:
 			r.wait = 0
+		case waitGoesDown:
+			r.wait = m.scaled(m.hold[x] + c.settle)
 		}
 		if m.dropped == owesCarried {
 			r.owes = 0
