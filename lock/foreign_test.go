@@ -60,7 +60,7 @@ func TestForeignLeaseIsCapped(t *testing.T) {
 		var from clock.Stamp
 		s.reset = func(int) (Proof, error) {
 			from = o.Clock()
-			time.Sleep(300 * time.Millisecond) // in the bubble: the proof takes its time
+			wait(context.Background(), 300*time.Millisecond) // the proof takes its time
 			return Proof{From: from, For: granted}, nil
 		}
 		s.put(t, drained())
@@ -138,7 +138,7 @@ func TestForeignProofPeriod(t *testing.T) {
 		s.reset = func(n int) (Proof, error) {
 			if n > 1 && failing < o.Timing.Tries-1 {
 				failing++
-				time.Sleep(o.Timing.TryTimeout - time.Millisecond)
+				wait(context.Background(), o.Timing.TryTimeout-time.Millisecond)
 				return Proof{}, errors.New("no answer")
 			}
 			failing = 0
@@ -149,7 +149,7 @@ func TestForeignProofPeriod(t *testing.T) {
 		c := contend(t, s, o)
 		stop := c.pulse()
 		defer func() { stop(); c.t.Abandon() }()
-		time.Sleep(2 * time.Minute)
+		wait(context.Background(), 2*time.Minute)
 		select {
 		case err := <-c.lost:
 			t.Fatalf("lost though one of n tries always came through: %v", err)

@@ -48,6 +48,10 @@ type Driver interface {
 	Close() error
 }
 
+// An Advisor is a Driver that learns, from its first Join on, what is wrong with the service's servers.
+// Findings never blocks; nothing is found before anybody answered.
+type Advisor interface{ Findings() []Diagnosis }
+
 // A Place is one contender's own key in the queue, from Join to Release, Leave or loss.
 type Place interface {
 	// Await returns nil once the own key is first in the queue, checked against the service (and, in
@@ -157,6 +161,7 @@ type Settings struct {
 	Foreign bool
 	Clock   clock.Source
 	Log     func(msg string, args ...any) // slog-shaped, debug level; never nil
+	Warn    func(msg string, args ...any) // for the operator; nil goes to Log
 }
 
 // TLSFiles are paths of PEM files; all empty means no TLS.

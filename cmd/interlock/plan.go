@@ -61,7 +61,7 @@ func lockPlan(cfg config.Config, boot string) lifecycle.LockPlan {
 	p := lifecycle.LockPlan{
 		Options: lock.Options{
 			Timing: lockTiming(cfg.Timing), Epoch: cfg.Lock.TokenEpoch, Holder: cfg.Holder, Node: cfg.Fence.Node,
-			BootID: boot, RequireDrained: cfg.Fence.RequireDrained, Clock: clock.Now,
+			BootID: boot, RequireDrained: cfg.Fence.RequireDrained, Foreign: cfg.Lock.ForeignPeers, Clock: clock.Now,
 		},
 		Wait: lock.Forever, Name: lockName(cfg.Lock.URL), Scope: lockScope(cfg.Lock.URL), OneHost: strings.HasPrefix(cfg.Lock.URL, "file:"),
 	}

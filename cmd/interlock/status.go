@@ -109,6 +109,9 @@ func printStatus(out io.Writer, st runStatus) error {
 	if st.Lock.Ahead != "" {
 		fmt.Fprintf(w, "waits for\t%s\n", st.Lock.Ahead)
 	}
+	for _, f := range st.Lock.Findings {
+		fmt.Fprintf(w, "lock service\t%s\n", f)
+	}
 	if len(st.Lock.Undrained) > 0 {
 		fmt.Fprintf(w, "late writes possible\t%s\n", strings.Join(st.Lock.Undrained, ", "))
 	}

@@ -48,6 +48,8 @@ type LockStatus struct {
 	Ahead       string   `json:"ahead,omitempty"` // who is ahead of us in the queue
 	Undrained   []string `json:"late_writes_possible,omitempty"`
 	Waited      float64  `json:"waited_seconds"` // for the grant
+	// Findings are what is known to be wrong with the service's servers.
+	Findings []string `json:"service_findings,omitempty"`
 }
 
 // PayloadStatus is the process that the run is about.
@@ -189,7 +191,7 @@ func (s *shared) publish(st *Status, queued bool) {
 }
 
 func (r *Runner) lockStatus() LockStatus {
-	ls := LockStatus{Name: r.plan.Lock.Name, Holder: r.plan.Lock.Options.Holder}
+	ls := LockStatus{Name: r.plan.Lock.Name, Holder: r.plan.Lock.Options.Holder, Findings: findings(r.plan.Lock.Driver)}
 	if r.hold.tenure == nil {
 		ls.Waited = r.clock().HolderSince(r.seen.at).Seconds()
 		return ls
@@ -199,6 +201,19 @@ func (r *Runner) lockStatus() LockStatus {
 	ls.HoldOffLeft, ls.LeaseLeft = s.HoldOffLeft.Seconds(), s.LeaseLeft.Seconds()
 	ls.LastBeatAgo, ls.FailedTries, ls.Waited = s.LastAckAgo.Seconds(), s.FailedTries, r.seen.waited.Seconds()
 	return ls
+}
+
+// findings are the driver's, if it has any; asking never blocks.
+func findings(d lock.Driver) []string {
+	a, ok := d.(lock.Advisor)
+	if !ok {
+		return nil
+	}
+	var all []string
+	for _, f := range a.Findings() {
+		all = append(all, f.What)
+	}
+	return all
 }
 
 func (r *Runner) debug(msg string, args ...any) { r.log.Debug(msg, args...) }

@@ -21,36 +21,27 @@ const (
 // Diagnose asks each server for itself, then tries our rights without writing anything.
 func (d *driver) Diagnose(ctx context.Context) []lock.Diagnosis {
 	var lines []lock.Diagnosis
-	reached := 0
+	met := map[uint64]bool{}
 	for _, e := range d.conns.all {
-		ls, up := d.diagnoseServer(ctx, e)
+		ls, member, up := d.diagnoseServer(ctx, e)
 		lines = append(lines, ls...)
 		if up {
-			reached++
+			met[member] = true
 		}
 	}
-	if reached == 0 {
+	if len(met) == 0 {
 		return lines
 	}
+	lines = append(lines, d.strangers(ctx, met)...)
 	return append(append(lines, d.diagnoseRights(ctx)), d.diagnoseAlarms(ctx)...)
 }
 
-func (d *driver) diagnoseServer(ctx context.Context, e *endpoint) (lines []lock.Diagnosis, up bool) {
-	try, cancel := context.WithTimeout(ctx, d.bound)
-	defer cancel()
-	var s *pb.StatusResponse
-	err := d.conns.connected(try, e)
-	if err == nil {
-		err = d.on(try, ctx, e, func(ctx context.Context, e *endpoint) error {
-			var err error
-			s, err = pb.NewMaintenanceClient(e.conn()).Status(ctx, &pb.StatusRequest{})
-			return err
-		})
-	}
+func (d *driver) diagnoseServer(ctx context.Context, e *endpoint) (lines []lock.Diagnosis, member uint64, up bool) {
+	s, err := d.statusOf(ctx, e)
 	if err != nil {
-		return []lock.Diagnosis{{Level: fail, What: err.Error(), Do: wayOut(err)}}, false
+		return []lock.Diagnosis{{Level: fail, What: err.Error(), Do: wayOut(err)}}, 0, false
 	}
-	return []lock.Diagnosis{diagnoseVersion(e.addr, s.GetVersion()), d.diagnoseSize(e.addr, s)}, true
+	return []lock.Diagnosis{d.judgeVersion(e.addr, s.GetVersion()), d.diagnoseSize(e.addr, s)}, s.GetHeader().GetMemberId(), true
 }
 
 // connected waits for this server alone.
@@ -75,14 +66,6 @@ func wayOut(err error) string {
 		return "compact, defragment, then `etcdctl alarm disarm`"
 	}
 	return "start this server, or correct its address, port or the TLS settings"
-}
-
-func diagnoseVersion(addr, version string) lock.Diagnosis {
-	if hasLeaseDefect(version) {
-		return lock.Diagnosis{Level: warn, What: fmt.Sprintf("etcd %s answers, version %s: may revoke a lease early (exclusion does not rest on it, but a holder can lose the lock)", addr, version),
-			Do: "update to one of " + leaseFixes + " or later"}
-	}
-	return lock.Diagnosis{Level: ok, What: fmt.Sprintf("etcd %s answers, version %s", addr, version)}
 }
 
 // diagnoseRights reads what we read, and sends a transaction that would write what we write but cannot:

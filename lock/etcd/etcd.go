@@ -29,9 +29,10 @@ type driver struct {
 	cancel context.CancelFunc
 	hint   sync.Once
 
-	mu     sync.Mutex
-	closed bool
-	flight sync.WaitGroup // watches of own keys
+	mu       sync.Mutex
+	closed   bool
+	findings []lock.Diagnosis
+	flight   sync.WaitGroup // watches of own keys
 }
 
 // Open prepares the lock at u, etcd://host[:port],host[:port],…/name. It does not wait for a connection:

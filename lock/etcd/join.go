@@ -28,7 +28,7 @@ func (d *driver) Join(ctx context.Context) (lock.Place, error) {
 		}
 		return nil, err
 	}
-	d.hint.Do(func() { d.logDefect(ctx) })
+	d.hint.Do(func() { d.spawn(d.inquire) })
 	return p, nil
 }
 

@@ -35,7 +35,7 @@ func ours(kv *mvccpb.KeyValue) bool { return bytes.HasPrefix(kv.Value, []byte(ma
 // waiter describes a key in the queue. What it says of itself is not needed for anything but messages,
 // so that an unreadable value leaves the holder empty.
 func waiter(kv *mvccpb.KeyValue) lock.Waiter {
-	w := lock.Waiter{Key: string(kv.Key), Token: fence.Token(kv.CreateRevision)}
+	w := lock.Waiter{Key: string(kv.Key), Token: fence.Token(kv.CreateRevision), Foreign: !ours(kv)}
 	var v keyValue
 	if ours(kv) && json.Unmarshal(kv.Value[len(mark):], &v) == nil {
 		w.Holder, w.Since = v.Holder, v.Start

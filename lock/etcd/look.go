@@ -64,8 +64,7 @@ func (d *driver) refuseForeign(ahead []*mvccpb.KeyValue) error {
 	}
 	for _, kv := range ahead {
 		if !ours(kv) {
-			return fmt.Errorf("%w: etcd: key %q ahead of ours belongs to another program (its value does not begin %q): end that program, or permit foreign peers",
-				lock.ErrConfig, kv.Key, mark)
+			return fmt.Errorf("etcd: %w", lock.ForeignAhead(waiter(kv)))
 		}
 	}
 	return nil

@@ -95,7 +95,7 @@ func TestDiagnoseOneDown(t *testing.T) {
 	s, name := testkit.SharedEtcd(t), fresh(t)
 	d := open(t, settings(t, 20*time.Second), name, "127.0.0.1:1", s.Addr())
 	mustDiagnose(t, d, fail, "127.0.0.1:1")
-	if hasLeaseDefect(s.Version(t)) { // an old one, which does not tell its quota either
+	if leaseDefect(s.Version(t)) == defective { // an old one, which does not tell its quota either
 		mustDiagnose(t, d, warn, "3.4.31")
 		mustDiagnose(t, d, warn, "quota")
 	}

@@ -82,15 +82,7 @@ func leaseUnknown(err error) bool {
 func (p *place) KeepAlive(ctx context.Context) error {
 	var left int64
 	err := p.d.do(ctx, func(ctx context.Context, e *endpoint) error {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel() // ends the stream
-		stream, err := pb.NewLeaseClient(e.conn()).LeaseKeepAlive(ctx)
-		if err != nil {
-			return err
-		}
-		// A failed Send shows its cause in Recv.
-		_ = stream.Send(&pb.LeaseKeepAliveRequest{ID: int64(p.lease)})
-		resp, err := stream.Recv()
+		resp, err := p.renewOnce(ctx, e)
 		left = resp.GetTTL()
 		return err
 	})
@@ -99,6 +91,18 @@ func (p *place) KeepAlive(ctx context.Context) error {
 		return errLeaseGone
 	}
 	return err
+}
+
+func (p *place) renewOnce(ctx context.Context, e *endpoint) (*pb.LeaseKeepAliveResponse, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the stream
+	stream, err := pb.NewLeaseClient(e.conn()).LeaseKeepAlive(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// A failed Send shows its cause in Recv.
+	_ = stream.Send(&pb.LeaseKeepAliveRequest{ID: int64(p.lease)})
+	return stream.Recv()
 }
 
 // Leave deletes the key, if it is still ours, and drops the lease.

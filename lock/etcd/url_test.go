@@ -73,14 +73,3 @@ func TestSettingsRefused(t *testing.T) {
 		}
 	}
 }
-
-func TestLeaseDefect(t *testing.T) {
-	for v, want := range map[string]bool{
-		"3.3.27": true, "3.4.23": true, "3.4.30": true, "3.4.31": false, "3.5.0": true, "3.5.12": true,
-		"3.5.13": false, "3.6.0": false, "3.6.0-rc.1": false, "3.7.3": false, "4.0.0": false, "": false, "odd": false,
-	} {
-		if hasLeaseDefect(v) != want {
-			t.Errorf("%q: %v, expected %v", v, !want, want)
-		}
-	}
-}
