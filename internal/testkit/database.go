@@ -58,16 +58,23 @@ func (d *Database) Initialize(t testing.TB) {
 // Own gives a path to the database's user.
 func (d *Database) Own(t testing.TB, path string) {
 	t.Helper()
+	uid, gid := d.IDs(t)
+	must(t, os.Chown(path, uid, gid))
+}
+
+// IDs are the numbers of User and its group.
+func (d *Database) IDs(t testing.TB) (uid, gid int) {
+	t.Helper()
 	if d.User == "" {
-		return
+		return os.Geteuid(), os.Getegid()
 	}
 	u, err := user.Lookup(d.User)
 	must(t, err)
-	uid, err := strconv.Atoi(u.Uid)
+	uid, err = strconv.Atoi(u.Uid)
 	must(t, err)
-	gid, err := strconv.Atoi(u.Gid)
+	gid, err = strconv.Atoi(u.Gid)
 	must(t, err)
-	must(t, os.Chown(path, uid, gid))
+	return uid, gid
 }
 
 // Query asks the server through a client of its own and fails the test if it
