@@ -41,7 +41,7 @@ func TestKillModes(t *testing.T) {
 				first.cut(t)
 
 				b := r.background(t, mode, "b", options)
-				r.intact(t, first)
+				r.intact(t)
 				second := r.write(t)
 				r.guardKilled(t, b)
 				second.cut(t)
@@ -61,9 +61,10 @@ func TestKillWithoutContainer(t *testing.T) {
 		first := r.write(t)
 		r.dies(t, "the agent was killed", func() { scene.Kill(t, a.Agent(t), syscall.SIGKILL) })
 		a.Expect(t, limit, 70)
+		first.cut(t)
 		b := r.start(t, "b", none)
 		r.serves(t, b)
-		r.intact(t, first)
+		r.intact(t)
 		r.guardKilled(t, b)
 	})
 }

@@ -13,4 +13,4 @@ import (
 	"github.com/interlock-run/interlock/internal/testkit"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+func TestMain(m *testing.M) { testkit.MainWithMounts(m) }

@@ -28,19 +28,21 @@ type rig struct {
 	tokens string // file of the entrypoint
 	bin    string // folder of the entrypoint
 	next   int    // row
+
+	writers []*writer // all there were
 }
 
 func newRig(t testing.TB, k kind) *rig {
 	t.Helper()
 	testkit.Binary(t) // so that no test measures a compiler
 	s := scene.New(t)
-	return newRigOn(t, k, s)
+	return newRigOn(t, k, s, s.Data)
 }
 
-// newRigOn takes a scene whose data directory lies where the test wants it.
-func newRigOn(t testing.TB, k kind, s *scene.Scene) *rig {
+// newRigOn takes a scene whose --data lies where the test wants it, and the server's own data directory.
+func newRigOn(t testing.TB, k kind, s *scene.Scene, data string) *rig {
 	t.Helper()
-	r := &rig{Scene: s, kind: k, db: k.make(t, s.Data), etcd: testkit.SharedEtcd(t),
+	r := &rig{Scene: s, kind: k, db: k.make(t, data), etcd: testkit.SharedEtcd(t),
 		tokens: filepath.Join(s.Dir, "tokens"), bin: filepath.Join(s.Dir, "bin")}
 	r.Lock = "etcd://" + r.etcd.Addr() + "/interlock/" + filepath.Base(s.Dir)
 	if code, _, errs := scene.Interlock(t, "lock", "init", "--lock", r.Lock); code != 0 {

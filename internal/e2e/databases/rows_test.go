@@ -27,6 +27,7 @@ func (r *rig) write(t testing.TB) *writer {
 	session := r.db.Open(t)
 	go func() { defer close(w.done); w.err = w.run(session, r.kind) }()
 	t.Cleanup(w.end)
+	r.writers = append(r.writers, w)
 	waitFor(t, func() (bool, string) {
 		select {
 		case <-w.done:
@@ -85,15 +86,19 @@ func (w *writer) cut(t testing.TB) {
 	}
 }
 
-// intact fails unless every acknowledged row is there, and at most one more a writer: the one in flight.
-func (r *rig) intact(t testing.TB, writers ...*writer) {
+// intact fails unless every row that was acknowledged to any writer is there, and at most one more of each:
+// the one in flight. It ends the writers.
+func (r *rig) intact(t testing.TB) {
 	t.Helper()
+	for _, w := range r.writers {
+		w.end()
+	}
 	have := map[string]bool{}
 	for _, row := range strings.Fields(r.db.Query(t, r.rows)) {
 		have[row] = true
 	}
 	total := 0
-	for _, w := range writers {
+	for _, w := range r.writers {
 		acked := int(w.acked.Load())
 		total += acked
 		for n := w.first; n < w.first+acked; n++ {
@@ -103,8 +108,8 @@ func (r *rig) intact(t testing.TB, writers ...*writer) {
 			}
 		}
 	}
-	if len(have) > total+len(writers) {
-		t.Errorf("%s has %d rows, %d were acknowledged to %d clients", r.name, len(have), total, len(writers))
+	if len(have) > total+len(r.writers) {
+		t.Errorf("%s has %d rows, %d were acknowledged to %d clients", r.name, len(have), total, len(r.writers))
 	}
 }
 

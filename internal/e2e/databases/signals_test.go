@@ -86,7 +86,7 @@ func TestPostgresQuits(t *testing.T) {
 	}
 	b := r.start(t, "b")
 	r.serves(t, b)
-	r.intact(t, w)
+	r.intact(t)
 	if !strings.Contains(r.log(t, b), r.recovers) {
 		t.Errorf("the next server's log does not say %q", r.recovers)
 	}

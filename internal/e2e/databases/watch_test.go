@@ -33,8 +33,9 @@ func startWatch(t testing.TB, r *rig) *watch {
 	t.Helper()
 	out, err := os.Create(r.Trace)
 	must(t, err)
-	data, err := filepath.EvalSymlinks(r.Data)
+	dir, err := filepath.EvalSymlinks(r.Dir)
 	must(t, err)
+	data := dir + strings.TrimPrefix(r.db.Data, r.Dir) // may not be there yet
 	w := &watch{data: data, tokens: r.tokens, out: out, seen: map[string]string{}, stop: make(chan struct{}), done: make(chan struct{})}
 	go w.run()
 	t.Cleanup(func() {
