@@ -38,7 +38,7 @@ func Draw(f *field.Field, seed uint64, names []string) (Plan, error) {
 		return p, err
 	}
 	p.Parts = append(p.Parts, first)
-	if r.Float64() >= combined {
+	if r.Float64() >= combined || len(names) == 1 {
 		return p, nil
 	}
 	second, err := part(f, r, names, &first)
@@ -55,14 +55,21 @@ func backendNumber(name string) uint64 {
 	return h.Sum64()
 }
 
-// part draws a fault and its victim.
+// part draws a fault and its victim: a waiting one sometimes, the holder where no fault fits such a one.
 func part(f *field.Field, r *rand.Rand, names []string, beside *Part) (Part, error) {
 	e := &Env{Field: f, Rand: rand.New(rand.NewPCG(r.Uint64(), r.Uint64())), Scale: float64(f.Timing.Hold) / float64(2*time.Second)}
-	if err := e.aim(r.Float64() < onHolder); err != nil {
-		return Part{}, err
+	for _, holder := range []bool{r.Float64() < onHolder, true} {
+		if err := e.aim(holder); err != nil {
+			return Part{}, err
+		}
+		if fit, total := fitting(e, names, beside); total > 0 {
+			return e.choose(fit, r.IntN(total)), nil
+		}
 	}
-	var fit []Fault
-	total := 0
+	return Part{}, errNone
+}
+
+func fitting(e *Env, names []string, beside *Part) (fit []Fault, total int) {
 	for _, one := range All() {
 		wanted := len(names) == 0 || slices.Contains(names, one.Name)
 		if wanted && (one.Fits == nil || one.Fits(e)) && !clash(one, beside) {
@@ -70,16 +77,17 @@ func part(f *field.Field, r *rand.Rand, names []string, beside *Part) (Part, err
 			total += one.Weight
 		}
 	}
-	if total == 0 {
-		return Part{}, errNone
-	}
-	at := r.IntN(total)
+	return fit, total
+}
+
+// choose takes the fault at a point of the sum of all weights, and how long it lasts.
+func (e *Env) choose(fit []Fault, at int) Part {
 	i := slices.IndexFunc(fit, func(one Fault) bool { at -= one.Weight; return at < 0 })
 	e.Length = between(e, fit[i].Min, fit[i].Max)
 	if fit[i].Name != stopBoth {
 		e.Length = e.scaled(e.Length)
 	}
-	return Part{fit[i], e}, nil
+	return Part{fit[i], e}
 }
 
 // scaled makes a time that is meant for a hold of 2 s as long against the hold there is.

@@ -20,6 +20,8 @@ func stories() []Fault {
 		{Name: "hang-at-reconnect", Class: Other, Weight: 2, Min: 300 * ms, Max: 3000 * ms, Inject: hangAtReconnect},
 		{Name: "chain", Class: Watcher, Weight: 3, Inject: chain},
 		{Name: "crash-loop", Class: Watcher, Weight: 1, Inject: crashLoop},
+		{Name: "cut-and-removed", Class: Other, Weight: 3, Min: 1000 * ms, Max: 4000 * ms, Fits: holds, Inject: cutAndRemoved},
+		{Name: "agent-stopped-and-removed", Class: Watcher, Weight: 3, Min: 1000 * ms, Max: 4000 * ms, Fits: holdsWithAgent, Inject: stoppedAndRemoved},
 		{Name: "second-task", Class: Other, Weight: 1, Min: 500 * ms, Max: 4000 * ms, Inject: secondTask},
 	}
 }
@@ -110,4 +112,28 @@ func secondTask(_ context.Context, e *Env) (Heal, error) {
 		return nil, err
 	}
 	return func(context.Context) error { return end() }, nil
+}
+
+func holdsWithAgent(e *Env) bool { return holds(e) && hasAgent(e) }
+
+// cutAndRemoved: the key is taken from a holder that cannot hear of it. Only the hold-off keeps the
+// successor from starting beside it.
+func cutAndRemoved(ctx context.Context, e *Env) (Heal, error) {
+	node := e.Target.Contender.Node
+	set(e.Field, node, bothWays, wire.Rule{Drop: true})
+	heal := func(context.Context) error { set(e.Field, node, bothWays, wire.Rule{}); return nil }
+	wait(ctx, between(e, 0, 150*ms))
+	_, err := onKey(0, field.Service.Remove)(ctx, e)
+	return heal, err
+}
+
+// stoppedAndRemoved is the same with an agent that stands still; the guard's deadline is all there is.
+func stoppedAndRemoved(ctx context.Context, e *Env) (Heal, error) {
+	heal, err := stop(agent)(ctx, e)
+	if err != nil {
+		return heal, err
+	}
+	wait(ctx, between(e, 0, 150*ms))
+	_, err = onKey(0, field.Service.Remove)(ctx, e)
+	return heal, err
 }

@@ -164,6 +164,7 @@ func (f *Field) Close() error {
 	for _, c := range f.Contenders {
 		errs = append(errs, c.close())
 	}
+	errs = append(errs, f.endStrays())
 	for _, s := range f.Servers {
 		errs = append(errs, s.Kill())
 	}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // A Run is one start of a contender, as it is now: its processes by their parts.
@@ -80,4 +82,20 @@ func Cgroup(t Task) string {
 		}
 	}
 	return ""
+}
+
+// endStrays kills the payloads of this field that outlived their run, and says so.
+func (f *Field) endStrays() error {
+	var strays []Task
+	for _, t := range below(os.Getpid()) {
+		line, err := os.ReadFile(procFile(t.PID, "cmdline"))
+		if err != nil {
+			continue // it ended
+		}
+		if argv := strings.Split(string(line), "\x00"); argv[0] == f.Payload && slices.Contains(argv, f.Trace) {
+			f.Log.Warn("a payload outlived its run", "pid", t.PID, "argv", argv)
+			strays = append(strays, t)
+		}
+	}
+	return Signal(unix.SIGKILL, strays...)
 }

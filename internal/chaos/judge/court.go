@@ -8,10 +8,10 @@ type court struct {
 	violations []Violation
 	tokens     []uint64 // in the order of their first lines
 	byToken    map[uint64]*Tenure
-	roots      map[uint64]bool
 	last       map[process]time.Duration
 	highest    Line // the line that brought the highest token
 	boot       string
+	now        time.Duration // of the line at hand
 	excess     map[uint64]Excess
 	margins    []time.Duration
 	rejected   int
@@ -34,7 +34,9 @@ func (c *court) say(k Kind, token uint64, line int, format string, args ...any) 
 	key := saidKey{k, token}
 	c.said[key]++
 	if c.said[key] <= bound {
-		c.violations = append(c.violations, violation(k, line, format, args...))
+		v := violation(k, line, format, args...)
+		v.At = c.now
+		c.violations = append(c.violations, v)
 	}
 }
 
@@ -62,7 +64,7 @@ func (c *court) begin(l Line) {
 	switch {
 	case known && have.Host != l.Host:
 		c.say(TwoTrees, l.Token, l.N, "line %d: token %d is used by %s and by %s", l.N, l.Token, have.Host, l.Host)
-	case l.Event == "begin" && c.roots[l.Token]:
+	case l.Event == "begin" && known && have.rooted:
 		c.say(TwoTrees, l.Token, l.N, "line %d: token %d begins a second time on %s", l.N, l.Token, l.Host)
 	case l.Event != "begin" && !known:
 		c.say(Garbled, l.Token, l.N, "line %d: token %d has no begin", l.N, l.Token)
@@ -70,7 +72,6 @@ func (c *court) begin(l Line) {
 	if l.Event != "begin" {
 		return
 	}
-	c.roots[l.Token] = true
 	if l.Token < c.highest.Token {
 		c.say(Backward, l.Token, l.N, "line %d: token %d begins on %s after token %d (line %d, %s)",
 			l.N, l.Token, l.Host, c.highest.Token, c.highest.N, c.highest.Host)
@@ -119,4 +120,5 @@ func (c *court) extend(l Line) {
 	t.First, t.Last = min(t.First, l.At), max(t.Last, l.At)
 	t.Lines++
 	t.Ended = t.Ended || l.Event == "end"
+	t.rooted = t.rooted || l.Event == "begin"
 }

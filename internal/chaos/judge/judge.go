@@ -28,6 +28,7 @@ type Tenure struct {
 	Line        int // of its first
 	Lines       int
 	Ended       bool // the root wrote end
+	rooted      bool // the root wrote begin
 }
 
 // An Excess is what a tree wrote after a younger one had begun because it was stalled across its deadline.
@@ -52,7 +53,7 @@ const bound = 5
 // File judges a log of any length. What it cannot read is a violation; an error says that the reading
 // itself failed.
 func File(log io.Reader, r Rules) (Verdict, error) {
-	c := &court{rules: r, byToken: map[uint64]*Tenure{}, roots: map[uint64]bool{}, last: map[process]time.Duration{},
+	c := &court{rules: r, byToken: map[uint64]*Tenure{}, last: map[process]time.Duration{},
 		excess: map[uint64]Excess{}, said: map[saidKey]int{}}
 	if err := each(log, c.hear, func(v Violation) { c.violations = append(c.violations, v) }); err != nil {
 		return Verdict{}, err
@@ -62,6 +63,7 @@ func File(log io.Reader, r Rules) (Verdict, error) {
 }
 
 func (c *court) hear(l Line) {
+	c.now = l.At
 	c.order(l)
 	c.begin(l)
 	c.late(l)
@@ -108,6 +110,7 @@ func (c *court) gap(older, younger *Tenure) {
 		c.excuse(older.Token, older.Host, length)
 		return
 	}
+	c.now = younger.First
 	c.say(Overlap, younger.Token, younger.Line, "token %d (%s) lived for %v after token %d (%s) had begun",
 		older.Token, older.Host, -d, younger.Token, younger.Host)
 }

@@ -1,6 +1,9 @@
 package judge
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // A Kind says which rule was broken.
 type Kind string
@@ -19,11 +22,12 @@ const (
 type Violation struct {
 	Kind Kind
 	Line int
+	At   time.Duration // by the stamp of that line; 0 where it cannot be read
 	Text string
 }
 
 func (v Violation) String() string { return fmt.Sprintf("%s: %s", v.Kind, v.Text) }
 
 func violation(k Kind, line int, format string, args ...any) Violation {
-	return Violation{k, line, fmt.Sprintf(format, args...)}
+	return Violation{Kind: k, Line: line, Text: fmt.Sprintf(format, args...)}
 }

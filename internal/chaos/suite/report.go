@@ -25,13 +25,23 @@ func (r *Result) Print(w io.Writer) error {
 		fmt.Fprintf(&b, "DEAD %s %s\n", r.Backend, d)
 	}
 	for _, v := range r.Verdict.Violations {
-		fmt.Fprintf(&b, "VIOLATION %s %v\n", r.Backend, v)
+		fmt.Fprintf(&b, "VIOLATION %s %s%v\n", r.Backend, r.seedAt(v.At), v)
 	}
 	if r.Unplanned != nil {
 		fmt.Fprintf(&b, "HARNESS %s %v\n", r.Backend, r.Unplanned)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// seedAt names the seed in whose time a moment lies.
+func (r *Result) seedAt(at time.Duration) string {
+	for _, d := range r.Done {
+		if d.From <= at && at <= d.To {
+			return fmt.Sprintf("seed %d (%s): ", d.Seed, d.Plan)
+		}
+	}
+	return ""
 }
 
 // row is one fault's outcomes.

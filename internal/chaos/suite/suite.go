@@ -27,6 +27,7 @@ type Options struct {
 	From   uint64   // first seed
 	N      int      // how many
 	Faults []string // only these; all when empty
+	Each   bool     // not drawn: each of Faults in turn, alone
 	Say    io.Writer
 }
 
@@ -91,7 +92,7 @@ func one(ctx context.Context, o Options, f *field.Field, book *fault.Book, seed 
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	plan, err := drawn(ctx, f, seed, o.Faults)
+	plan, err := drawn(ctx, f, seed, o.names(seed))
 	if err != nil {
 		return fmt.Errorf("seed %d: %w", seed, err)
 	}
@@ -114,6 +115,14 @@ func one(ctx context.Context, o Options, f *field.Field, book *fault.Book, seed 
 	}
 	_, err = fmt.Fprintf(o.Say, "%s seed %d: %s: %s\n", o.Field.Backend, seed, d.Plan, after)
 	return err
+}
+
+// names are the faults that a seed is drawn from.
+func (o Options) names(seed uint64) []string {
+	if !o.Each {
+		return o.Faults
+	}
+	return o.Faults[(seed-o.From)%uint64(len(o.Faults)):][:1]
 }
 
 // drawn draws a plan while there is a holder. It may end in the moment between; then it is drawn again.
