@@ -80,6 +80,7 @@ func ofPostgreSQL() [][4]string {
 		{"args: [install, /opt/interlock]", "args: [install, /opt]", "binary", "installs"},
 		{"args: [install, /opt/interlock]", "command: [/bin/cp]\n        args: [install, /opt/interlock]", "binary", "installs"},
 		{"mountPath: /opt/interlock, readOnly: true", "mountPath: /opt/interlock", "binary", "read-only"},
+		{"[/opt/interlock/interlock, run", "[/opt/interlock/bin/interlock, run", "binary", "volume of its own"},
 		{"[/opt/interlock/interlock, run", "[/interlock, run", "binary", "/interlock"},
 		{"emptyDir: {sizeLimit: 128Mi}", "configMap: {name: x}", "binary", "emptyDir"},
 
@@ -101,7 +102,7 @@ func ofPostgreSQL() [][4]string {
 		{"failureThreshold: 6\n", "failureThreshold: 2\n", "probes", "livenessProbe gives up"},
 		{"timeoutSeconds: 5", "timeoutSeconds: 1", "probes", "timeout"},
 
-		{"terminationGracePeriodSeconds: 90", "terminationGracePeriodSeconds: 62", "stop budget", "1m2s"},
+		{"terminationGracePeriodSeconds: 90", "terminationGracePeriodSeconds: 62", "stop budget", "may take 1m2s"},
 		{"      terminationGracePeriodSeconds: 90\n", "", "stop budget", "30s"},
 		{"      grace: 40s", "      grace: 70s", "stop budget", "1m32s"},
 		{"      grace: 90s", "      grace: 80s", "stop budget", "orchestrator.grace is 1m20s"},
