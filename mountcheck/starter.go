@@ -7,10 +7,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/interlock-run/interlock/mountcheck/probe"
 )
@@ -107,38 +104,23 @@ func (s *starter) start(ctx context.Context, mount string, limit time.Duration) 
 	}
 }
 
-// startHelper gives the helper an empty environment (it must know no secret) and no stream of ours: one
-// that cannot be killed would hold them open.
+// startHelper takes the helper that was forked ahead, if there is one.
 func startHelper(mount string) (*helper, error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("socketpair", err)
-	}
-	far := os.NewFile(uintptr(pair[1]), "probe helper's end")
-	defer far.Close()
-	if err := unix.SetNonblock(pair[0], true); err != nil {
-		unix.Close(pair[0])
-		return nil, os.NewSyscallError("fcntl", err)
-	}
-	near := os.NewFile(uintptr(pair[0]), "probe helper")
-	proc, err := fork(mount, far)
-	if err != nil {
-		near.Close()
-		return nil, err
+	proc, near, ok := probe.TakeAhead()
+	if !ok {
+		var err error
+		if proc, near, err = probe.Start(mount); err != nil {
+			return nil, err
+		}
 	}
 	return newHelper(mount, proc, near), nil
 }
 
-func fork(mount string, far *os.File) (*os.Process, error) {
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return nil, err
+// dropAhead ends the helper that was forked ahead where no mount is looked at.
+func dropAhead() {
+	if proc, near, ok := probe.TakeAhead(); ok {
+		h := newHelper("", proc, near)
+		h.kill()
+		h.wait(killWait)
 	}
-	defer null.Close()
-	return os.StartProcess("/proc/self/exe", []string{probe.Name, mount}, &os.ProcAttr{
-		Dir:   "/",
-		Env:   []string{"GOMAXPROCS=1", "GOTRACEBACK=none"},
-		Files: []*os.File{null, null, null, far},
-		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
-	})
 }

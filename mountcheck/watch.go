@@ -38,6 +38,9 @@ func Watch(ctx context.Context, c Config) (*Watcher, error) {
 		ev.close()
 		return nil, err
 	}
+	if len(p.targets) == 0 {
+		dropAhead()
+	}
 	w := &Watcher{plan: p, events: ev, queue: newQueue()}
 	w.ctx, w.cancel = context.WithCancel(ctx)
 	// The mount table first: a data directory is missing because its mount is, not the other way round.

@@ -23,6 +23,7 @@ func init() {
 	}
 	if len(os.Args) > 0 && os.Args[0] == supervise.RoleAgent {
 		supervise.BeginAgent() // before the long part of its start
+		probe.StartAhead()     // beside it
 	}
 }
 
