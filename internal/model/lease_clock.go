@@ -25,6 +25,13 @@ func small() timing {
 	return timing{hold: [contenders]uint8{4 * right, 2 * right, 2 * right}, settle: [contenders]uint8{right, 0, 0}, holdMax: 4 * right, effects: [contenders]uint8{1, 0, 0}}
 }
 
+// plain is the same with storage that has nothing to settle.
+func plain() timing {
+	t := small()
+	t.settle, t.effects = [contenders]uint8{}, [contenders]uint8{}
+	return t
+}
+
 // usable is H(1-2rho): what a holder may use of its hold.
 func (m *leases) usable(x int) uint8 {
 	h := m.hold[x]

@@ -11,7 +11,6 @@ type leases struct {
 	init       bool // the scene of `lock init`
 	restarts   bool // ZooKeeper: a new record counts its versions from the start again
 	barren     bool // B dies before it begins or releases anything
-	bare       bool // look for living payloads only, not for what a dead one leaves behind
 	noRecord   bool // the start is one without a record: the first run ever, or it was removed before
 	longest    uint8
 	expiredAt  [contenders]uint8
@@ -231,5 +230,18 @@ func (l *lister) ofPayload(x int) {
 
 // inOrder: ZooKeeper executes the requests of a session in the order in which they were sent.
 func (m *leases) inOrder() bool { return m.restarts && m.dropped != sessionOrder }
+
+// odds: what the world does to a contender is rarer than what it does itself, or nobody gets far.
+func (m *leases) odds(t step) int {
+	switch t.act {
+	case aKeyLoss, aRemoval, aFence, aLateLoss:
+		return 1
+	case aGiveUp, aDeath, aReleaseDead, aReleaseDrained:
+		return 6
+	case aTick:
+		return 40
+	}
+	return 24
+}
 
 func (m *leases) passes(t step) bool { return t.act == aTick }

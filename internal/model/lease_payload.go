@@ -55,7 +55,7 @@ func (m *leases) broken(s lease) string {
 			if y != x && b.state == alive {
 				return "two payloads overlap"
 			}
-			if y != x && b.effects > 0 && !m.bare && m.settle[x]+m.settle[y] > 0 { // settle is promised where it is configured
+			if y != x && b.effects > 0 && m.settle[x]+m.settle[y] > 0 { // settle is promised where it is configured
 				return "a payload is alive while writes of a dead one may arrive"
 			}
 		}

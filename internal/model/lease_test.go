@@ -22,10 +22,11 @@ type scope struct {
 func scopes() []scope {
 	return []scope{
 		{name: "three contenders", m: leases{contenders: 3, removals: 1, late: 1, fences: true}},
+		{name: "three contenders, nothing to settle", m: leases{contenders: 3, removals: 1, late: 1, fences: true, timing: plain()}},
 		{name: "two contenders, anything goes", m: leases{contenders: 2, removals: always, late: 2, fences: true}},
 		{name: "two contenders, versions that restart", m: leases{contenders: 2, removals: 1, late: 1, restarts: true}},
 		{name: "lock init", m: leases{contenders: 3, removals: always, late: 1, fences: true, init: true}},
-		{name: "no record at the start", large: true, m: leases{contenders: 3, removals: 1, late: 1, noRecord: true}},
+		{name: "no record at the start", large: true, m: leases{contenders: 3, removals: always, late: 1, noRecord: true, timing: plain()}},
 		{name: "three contenders, anything goes", large: true, m: leases{contenders: 3, removals: always, late: 2, fences: true}},
 		{name: "versions that restart, anything goes", large: true, m: leases{contenders: 3, removals: always, late: 2, fences: true, restarts: true, noRecord: true}},
 		{name: "lock init, anything goes", large: true, m: leases{contenders: 3, removals: always, late: 2, fences: true, init: true}},
@@ -92,7 +93,9 @@ func droppable() map[rule]scope {
 	}
 	scopes := map[rule]scope{}
 	for r, m := range list {
-		m.bare = r != settleCounts && r != settleScaled
+		if r != settleCounts && r != settleScaled {
+			m.timing = plain() // two living payloads are what is looked for
+		}
 		scopes[r] = scope{name: r.String(), m: m, large: r == sessionOrder}
 	}
 	return scopes

@@ -32,7 +32,7 @@ func walk[S comparable](m machine[S], walks, length int, saw func(edge[S])) {
 			if out = m.next(s, out[:0]); len(out) == 0 {
 				break
 			}
-			e := out[r.IntN(len(out))]
+			e := draw(m, r, out)
 			saw(e)
 			s = e.to
 		}

@@ -23,6 +23,7 @@ type machine[S comparable] interface {
 	tell(before S, t step, after S) string // empty where nothing is worth a line
 	passes(t step) bool                    // whether the step lets time pass, by one tick
 	ends(s S) string                       // what a story says of its last state
+	odds(t step) int                       // how likely a step is on a random way, beside others
 }
 
 // A found is what a search came to.
@@ -84,7 +85,7 @@ func randomWalks[S comparable](m machine[S], seed uint64, walks, length int) fou
 			if out = m.next(s, out[:0]); len(out) == 0 {
 				break
 			}
-			e := out[r.IntN(len(out))]
+			e := draw(m, r, out)
 			s, way = e.to, append(way, e.step)
 			f.states++
 			if why := m.broken(s); why != "" {
@@ -94,6 +95,20 @@ func randomWalks[S comparable](m machine[S], seed uint64, walks, length int) fou
 		}
 	}
 	return f
+}
+
+func draw[S comparable](m machine[S], r *rand.Rand, out []edge[S]) edge[S] {
+	sum := 0
+	for i := range out {
+		sum += m.odds(out[i].step)
+	}
+	n := r.IntN(sum)
+	for i := range out {
+		if n -= m.odds(out[i].step); n < 0 {
+			return out[i]
+		}
+	}
+	return out[len(out)-1]
 }
 
 // A trail remembers how each state was first reached, at eight bytes a state.
