@@ -60,8 +60,8 @@ func TestBudgetsAreWarnedOf(t *testing.T) {
 	t.Parallel()
 	s := scene.New(t)
 	needs := checked(t, nil, append([]string{"--lock", s.Lock, "--data", s.Data}, s.Timing...)...).Needs
-	fits := func(seconds float64) string {
-		return (time.Duration(seconds*float64(time.Second)) + time.Millisecond).String()
+	about := func(seconds float64, more time.Duration) string {
+		return (time.Duration(seconds*1e3)*time.Millisecond + more).String()
 	}
 	cases := []struct {
 		name  string
@@ -71,7 +71,8 @@ func TestBudgetsAreWarnedOf(t *testing.T) {
 	}{
 		{"unknown", nil, nil, []string{}},
 		{"short", nil, []string{"--orchestrator-grace", "5s", "--start-budget", "5s"}, []string{"stop budget", "start budget"}},
-		{"fitting", nil, []string{"--orchestrator-grace", fits(needs.Stop), "--start-budget", fits(needs.Start)}, []string{}},
+		{"just short", nil, []string{"--orchestrator-grace", about(needs.Stop, -time.Millisecond), "--start-budget", about(needs.Start, -time.Millisecond)}, []string{"stop budget", "start budget"}},
+		{"fitting", nil, []string{"--orchestrator-grace", about(needs.Stop, time.Millisecond), "--start-budget", about(needs.Start, time.Millisecond)}, []string{}},
 		{"variable", []string{"INTERLOCK_ORCHESTRATOR_GRACE=5s"}, nil, []string{"stop budget"}},
 		{"Mesos", []string{"MESOS_TASK_ID=t", "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD=5secs"}, nil, []string{"stop budget"}},
 		{"Mesos, long", []string{"MESOS_TASK_ID=t", "MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD=10mins"}, nil, []string{}},
@@ -124,7 +125,9 @@ func TestNeedsHold(t *testing.T) {
 	a := s.Run(t, "a", s.Payload(t, "-ignore-term", "-tick", "20ms"))
 	a.Serving(t)
 	testkit.Wait(t, limit, func() (bool, string) { return s.Count(t, "begin") > 0, "the payload has not begun" })
-	killtree(t, a.Pid(), 9)
+	for _, pid := range a.WholeTree(t) {
+		tell(t, pid, 9)
+	}
 	a.Wait(t, limit)
 	begun := scene.Now()
 	b := s.Run(t, "b", s.Payload(t, "-ignore-term", "-tick", "20ms"))

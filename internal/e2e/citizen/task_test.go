@@ -114,6 +114,7 @@ func TestStateInTheSandbox(t *testing.T) {
 	if !slices.Contains(all, "state") || !claimIn(sandbox) || claimIn(filepath.Dir(s.Data)) {
 		t.Errorf("warnings %q, claim in the sandbox %v, beside the data %v", all, claimIn(sandbox), claimIn(filepath.Dir(s.Data)))
 	}
+	testkit.Wait(t, limit, func() (bool, string) { return s.Count(t, "begin") > 0, "the payload has not begun" })
 	if code := j.Stop(t); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
