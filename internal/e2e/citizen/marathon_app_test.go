@@ -14,17 +14,16 @@ import (
 type app struct {
 	appStart
 	appAround
-	ID                    string               `json:"id"`
-	Instances             *int                 `json:"instances"`
-	Labels                map[string]string    `json:"labels"`
-	Constraints           [][]string           `json:"constraints"`
-	HealthChecks          []healthCheck        `json:"healthChecks"`
-	ReadinessChecks       []readinessCheck     `json:"readinessChecks"`
-	TaskKillGrace         int                  `json:"taskKillGracePeriodSeconds"`
-	UpgradeStrategy       *upgradeStrategy     `json:"upgradeStrategy"`
-	UnreachableStrategy   *unreachableStrategy `json:"unreachableStrategy"`
-	KillSelection         string               `json:"killSelection"`
-	AcceptedResourceRoles []string             `json:"acceptedResourceRoles"`
+	ID                  string               `json:"id"`
+	Instances           *int                 `json:"instances"`
+	Labels              map[string]string    `json:"labels"`
+	Constraints         [][]string           `json:"constraints"`
+	HealthChecks        []healthCheck        `json:"healthChecks"`
+	ReadinessChecks     []readinessCheck     `json:"readinessChecks"`
+	TaskKillGrace       int                  `json:"taskKillGracePeriodSeconds"`
+	UpgradeStrategy     *upgradeStrategy     `json:"upgradeStrategy"`
+	UnreachableStrategy *unreachableStrategy `json:"unreachableStrategy"`
+	KillSelection       string               `json:"killSelection"`
 }
 
 // appStart is what is started.
@@ -48,6 +47,7 @@ type appAround struct {
 	BackoffSeconds  int              `json:"backoffSeconds"`
 	BackoffFactor   float64          `json:"backoffFactor"`
 	MaxLaunchDelay  *int             `json:"maxLaunchDelaySeconds"`
+	Roles           []string         `json:"acceptedResourceRoles"`
 }
 
 type healthCheck struct {
