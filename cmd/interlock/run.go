@@ -52,6 +52,7 @@ func run(c *cli.Context) error {
 const logPatience = time.Second
 
 func runWith(c *cli.Context, cfg config.Config, warnings []string) error {
+	defer collectLater()()
 	out := newSteadyWriter(c.App.ErrWriter)
 	defer out.Close(logPatience)
 	log := newLogger(cfg.Log, out)
