@@ -26,9 +26,9 @@ func (m *leases) tell(before lease, t step, after lease) string {
 	case aSendWaiting, aSendRunning, aReleaseDead, aReleaseDrained:
 		return m.tellSend(before, after, x)
 	case anArrival:
-		return fmt.Sprintf("%s's `%s` write arrives: %s%s", name, phaseWords[c.try.phase], arrived(c, n), gone(c, n))
+		return fmt.Sprintf("%s's `%s` write arrives: %s%s", name, phaseWords[c.try.phase], arrived(c, n), keyWent(c, n))
 	case aLateArrival:
-		return fmt.Sprintf("a late `%s` write of %s arrives: %s%s", phaseWords[c.late[t.arg].phase], name, m.landed(before, after), gone(c, n))
+		return fmt.Sprintf("a late `%s` write of %s arrives: %s%s", phaseWords[c.late[t.arg].phase], name, m.landed(before, after), keyWent(c, n))
 	case aLateLoss:
 		return fmt.Sprintf("a late `%s` write of %s is lost", phaseWords[c.late[t.arg].phase], name)
 	case aReply:
@@ -85,7 +85,7 @@ func ago(ticks uint8) string {
 // in tells units as ticks of a right clock.
 func in(units uint8) string { return fmt.Sprintf("%.3g", float64(units)/right) }
 
-func gone(before, after contender) string {
+func keyWent(before, after contender) string {
 	if before.key && !after.key {
 		return ", and its key goes with it"
 	}
