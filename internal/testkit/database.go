@@ -110,14 +110,20 @@ func (d *Database) WaitReady(t testing.TB, limit time.Duration) {
 	if d.Name == "redis" {
 		ask = "EXISTS none"
 	}
+	word, pause := "not asked yet", time.Time{}
 	Wait(t, limit, func() (bool, string) {
-		// A client for each look would take the processor from the server.
+		// A client for each look would take the processor from a server that recovers.
+		if time.Now().Before(pause) {
+			return false, word
+		}
+		pause = time.Now().Add(100 * time.Millisecond)
 		c, err := net.Dial("unix", d.Socket)
 		if err == nil {
 			_, err = d.TryQuery(ask)
 			err = errors.Join(err, c.Close())
 		}
-		return err == nil, fmt.Sprint(err)
+		word = fmt.Sprint(err)
+		return err == nil, word
 	})
 }
 

@@ -2,6 +2,7 @@ package databases
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,7 +33,7 @@ func TestKillModes(t *testing.T) {
 			t.Run(mode+"/"+k.name, func(t *testing.T) {
 				t.Parallel()
 				r := newRig(t, k)
-				r.db.Initialize(t)
+				r.fill(t)
 				options := append([]scene.Option{scene.Command(r.daemon(t)...)}, options...)
 				a := r.background(t, mode, "a", options)
 				first := r.write(t)
@@ -107,16 +108,13 @@ func (r *rig) leftSession(t *testing.T, j *scene.Job) {
 	st, err := j.Status()
 	must(t, err)
 	below := testkit.Descendants(st.Payload.PID)
-	open, err := r.watch.open()
-	must(t, err)
+	open := r.watch.fresh(t)
 	if len(open) == 0 {
 		t.Error("no process has the data directory open")
 	}
-	for _, pid := range open {
-		for _, b := range below {
-			if b == pid {
-				t.Errorf("%d is below the payload %d: expected it in the background", pid, st.Payload.PID)
-			}
+	for _, p := range open {
+		if slices.Contains(below, p.pid) {
+			t.Errorf("%d is below the payload %d: expected it in the background", p.pid, st.Payload.PID)
 		}
 	}
 }

@@ -42,6 +42,7 @@ func newRig(t testing.TB, k kind) *rig {
 // newRigOn takes a scene whose --data lies where the test wants it, and the server's own data directory.
 func newRigOn(t testing.TB, k kind, s *scene.Scene, data string) *rig {
 	t.Helper()
+	s.Timing = unhurried()
 	r := &rig{Scene: s, kind: k, db: k.make(t, data), etcd: testkit.SharedEtcd(t),
 		tokens: filepath.Join(s.Dir, "tokens"), bin: filepath.Join(s.Dir, "bin")}
 	r.Lock = "etcd://" + r.etcd.Addr() + "/interlock/" + filepath.Base(s.Dir)
@@ -137,9 +138,14 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// soon is the grace and the kill budget of scene.Quick, and what a loaded machine adds; quick is a server's
-// own way down.
-const soon, quick = 2 * time.Second, 4 * time.Second
+// unhurried is scene.Quick with a kill budget for a machine that has many databases to run.
+func unhurried() []string {
+	return []string{"--hold", "6s", "--heartbeat", "500ms", "--try-timeout", "500ms", "--tries", "3",
+		"--grace", "500ms", "--kill-budget", "2s", "--margin", "200ms"}
+}
+
+// soon is grace and kill budget of that; quick is a server's own way down.
+const soon, quick = 2500 * time.Millisecond, 4 * time.Second
 
 func appendFile(path, text string) error {
 	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
