@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net/url"
 	"sync/atomic"
@@ -39,6 +40,11 @@ func suiteLock(server *testkit.EtcdServer, name string) locktest.Lock {
 		Overwrite:    func(t *testing.T, data []byte) { ctl(t, "put", name+".interlock", string(data)) },
 		Expire: func(t *testing.T, _ lock.Driver, p lock.Place) {
 			ctl(t, "lease", "revoke", fmt.Sprintf("%x", int64(p.(*place).lease)))
+		},
+		Intrude: func(t *testing.T) func() {
+			key := name + "/" + rand.Text()
+			ctl(t, "put", key, "")
+			return func() { ctl(t, "del", key) }
 		},
 		Watches: func(t *testing.T) int {
 			return int(server.Metric(t, "etcd_debugging_mvcc_watcher_total"))

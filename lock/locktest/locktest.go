@@ -46,6 +46,9 @@ type Lock struct {
 	Corrupt func(t *testing.T)
 	// Expire makes the service drop the session or lease that p hangs on, at once.
 	Expire func(t *testing.T, d lock.Driver, p lock.Place)
+	// Intrude queues a key of another program, behind those that are there; what it returns takes it away.
+	// A service without it has no foreign peers.
+	Intrude func(t *testing.T) func()
 	// Watches counts the watches that clients have at the service for this lock now.
 	Watches func(t *testing.T) int
 }
@@ -96,6 +99,11 @@ var tests = []struct {
 	{"Diagnose", testDiagnose},
 	{"CloseLeavesToExpire", testClose},
 	{"NoPulseLapses", testNoPulse},
+	{"SharedReset", testSharedReset},
+	{"SharedResetGone", testSharedResetGone},
+	{"SharedUnbroken", testSharedUnbroken},
+	{"SharedBetween", testSharedBetween},
+	{"SharedCrash", testSharedCrash},
 }
 
 // Run runs the suite, each sub-test on a lock of its own.

@@ -46,7 +46,16 @@ func freshLock(t *testing.T, server *testkit.ZKServer) locktest.Lock {
 		},
 		Expire:  func(t *testing.T, _ lock.Driver, p lock.Place) { expire(t, server.Addr(), p.(*place).s) },
 		Watches: func(t *testing.T) int { return watchesOf(t, server, path) },
+		Intrude: func(t *testing.T) func() { return intrude(t, c, path+"/"+rand.Text()+"__lock__") },
 	}
+}
+
+// intrude makes another program's key.
+func intrude(t testing.TB, c *gozk.Conn, prefix string) func() {
+	t.Helper()
+	key, err := c.Create(prefix, []byte("10.0.0.7"), gozk.FlagEphemeralSequential, settingsACL())
+	must(t, err)
+	return func() { must(t, c.Delete(key, -1)) }
 }
 
 func must(t testing.TB, err error) {
