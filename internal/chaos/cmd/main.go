@@ -13,9 +13,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -37,9 +37,9 @@ type flags struct {
 
 func main() {
 	var o flags
-	flag.StringVar(&o.backends, "backend", "etcd,zk", "`LIST` of etcd, zk: a field each, side by side")
+	flag.StringVar(&o.backends, "backend", "etcd,zk", "`LIST` of etcd, etcd-current, zk: a field each, side by side")
 	flag.StringVar(&o.interlock, "interlock", "bin/interlock", "`BINARY` under test")
-	flag.StringVar(&o.etcd, "etcd", "", "etcd server `BINARY`; that on PATH otherwise")
+	flag.StringVar(&o.etcd, "etcd", "", "etcd server `BINARY` for the backend etcd; that on PATH otherwise")
 	flag.StringVar(&o.faults, "faults", "", "`LIST` of faults to draw from; all when empty")
 	flag.StringVar(&o.dir, "dir", "", "`DIRECTORY` for logs; a temporary one, removed after success, otherwise")
 	flag.Uint64Var(&o.seed, "seed", 0, "first seed; drawn from the clock and printed when 0")
@@ -76,8 +76,14 @@ func run(o flags) (red bool, err error) {
 	if err := build(ctx, payload); err != nil {
 		return false, err
 	}
+	current := ""
+	if slices.Contains(split(o.backends), field.EtcdCurrent) {
+		if current, err = currentEtcd(ctx); err != nil {
+			return false, err
+		}
+	}
 	fmt.Printf("chaos: seed %d, n %d, backends %s, logs in %s\n", o.seed, o.n, o.backends, dir)
-	red, err = fields(ctx, o, dir, payload)
+	red, err = fields(ctx, o, dir, payload, current)
 	err = errors.Join(err, testkit.EndLeftProcesses())
 	if temporary && !red && err == nil {
 		return red, os.RemoveAll(dir)
@@ -93,18 +99,8 @@ func place(given string) (dir string, temporary bool, err error) {
 	return dir, true, err
 }
 
-// build makes the payload; a tree that has no source here is none that this command comes from.
-func build(ctx context.Context, to string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", to, "./internal/chaos/payload")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("building the payload: %w: %s", err, out)
-	}
-	return nil
-}
-
 // fields runs one for each backend, side by side.
-func fields(ctx context.Context, o flags, dir, payload string) (red bool, err error) {
+func fields(ctx context.Context, o flags, dir, payload, current string) (red bool, err error) {
 	family := field.NewFamily()
 	backends := split(o.backends)
 	results, errs := make([]suite.Result, len(backends)), make([]error, len(backends))
@@ -113,6 +109,10 @@ func fields(ctx context.Context, o flags, dir, payload string) (red bool, err er
 		join.Add(1)
 		go func() {
 			defer join.Done()
+			o := o
+			if b == field.EtcdCurrent {
+				o.etcd = current
+			}
 			results[i], errs[i] = one(ctx, o, b, filepath.Join(dir, fmt.Sprintf("%s-%d", b, i)), payload, family)
 		}()
 	}

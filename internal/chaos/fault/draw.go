@@ -38,7 +38,7 @@ func Draw(f *field.Field, seed uint64, names []string) (Plan, error) {
 		return p, err
 	}
 	p.Parts = append(p.Parts, first)
-	if r.Float64() >= combined || len(names) == 1 {
+	if r.Float64() >= combined || len(names) == 1 || first.Fault.Class == Alone {
 		return p, nil
 	}
 	second, err := part(f, r, names, &first)
@@ -95,7 +95,10 @@ func (e *Env) scaled(d time.Duration) time.Duration { return time.Duration(float
 
 // clash: two faults that take watchers away are one too many, and the same twice is one.
 func clash(one Fault, beside *Part) bool {
-	return beside != nil && (one.Name == beside.Fault.Name || one.Class == Watcher && beside.Fault.Class == Watcher)
+	if beside == nil {
+		return false
+	}
+	return one.Name == beside.Fault.Name || one.Class == Alone || one.Class == Watcher && beside.Fault.Class == Watcher
 }
 
 // onHolder is how often the victim is who holds the lock.

@@ -22,6 +22,7 @@ type Class int
 const (
 	Watcher Class = iota // takes away guard or agent, or all of a run
 	Other
+	Alone // its own check would not hold beside another
 )
 
 // A Fault is one way to break something.
@@ -43,6 +44,7 @@ type Env struct {
 	Rand   *rand.Rand
 	Target field.Run // the victim, most often the holder
 	Holds  bool      // the target is the holder
+	Broken string    // set by a fault that saw itself what must not be
 	Stall  bool      // set by a fault that stops a whole tree
 	Length time.Duration
 	Scale  float64 // of all times: 1 at a hold of 2 s
@@ -56,7 +58,7 @@ func hasAgent(e *Env) bool { return e.Target.Agent.PID != 0 }
 // All are the faults there are, in an order that never changes: seeds count by it. New ones go to the end.
 func All() []Fault {
 	var all []Fault
-	for _, part := range [][]Fault{processes(), networks(), servers(), operators(), stories(), loads(), keepers()} {
+	for _, part := range [][]Fault{processes(), networks(), servers(), operators(), stories(), loads(), keepers(), later()} {
 		all = append(all, part...)
 	}
 	return all

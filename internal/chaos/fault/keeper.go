@@ -8,6 +8,14 @@ import (
 	"github.com/interlock-run/interlock/internal/chaos/field"
 )
 
+// later are those that came after the first seeds were written down.
+func later() []Fault {
+	return []Fault{
+		{Name: "freeze-payload-v1", Class: Other, Weight: 2, Min: 50 * ms, Max: 5000 * ms, Fits: canFreezeV1, Inject: freezeV1},
+		{Name: "stuck-payload", Class: Alone, Weight: 2, Min: 1000 * ms, Max: 5000 * ms, Fits: canStick, Inject: stick},
+	}
+}
+
 // keepers are what an operator of etcd does to the whole service.
 func keepers() []Fault {
 	return []Fault{

@@ -123,6 +123,17 @@ func freeze(_ context.Context, e *Env) (Heal, error) {
 	return func(context.Context) error { return set("0") }, set("1")
 }
 
+func canFreezeV1(e *Env) bool { return field.HasFreezer() && holds(e) && len(e.Target.Payloads) > 0 }
+
+// freezeV1 uses the old freezer, in which not even SIGKILL is heard.
+func freezeV1(_ context.Context, e *Env) (Heal, error) {
+	thaw, err := e.Field.Freeze(e.Target.Payloads...)
+	if thaw == nil {
+		return nil, err
+	}
+	return func(context.Context) error { return thaw() }, err
+}
+
 // wait is a pause inside a fault.
 func wait(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)

@@ -143,10 +143,10 @@ func (c *Contender) spawn() (*process, error) {
 
 func (c *Contender) command(host string) *exec.Cmd {
 	f := c.field
-	args := append([]string{"run", "--lock", f.Service.URL(), "--data", filepath.Join(f.shared, "data"),
-		"--state-dir", filepath.Join(f.shared, "state"), "--holder", c.Name, "--fence-node", c.Name, "--isolate", c.Isolate,
+	args := append([]string{"run", "--lock", f.Service.URL(), "--data", filepath.Join(f.own.shared, "data"),
+		"--state-dir", filepath.Join(f.own.shared, "state"), "--holder", c.Name, "--fence-node", c.Name, "--isolate", c.Isolate,
 		"--reason-file", filepath.Join(f.Dir, c.Name+".reason"), "--log-format", "text", "--log-level", "info"}, f.timing()...)
-	args = append(args, "--", f.Payload, "-log", f.Trace, "-host", host, "-register", fmt.Sprintf("%s:%d", f.ops.Addr, registerPort))
+	args = append(args, "--", f.Payload, "-log", f.Trace, "-host", host, "-register", fmt.Sprintf("%s:%d", f.ops.Addr, registerPort), "-stuck", f.swampDir())
 	cmd := exec.Command(f.Interlock, append(args, f.manner(host)...)...)
 	cmd.Env = environ(f.Env)
 	return cmd

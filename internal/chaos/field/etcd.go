@@ -24,7 +24,7 @@ type Etcd struct {
 	token   string // of the user root, for calls made as root
 }
 
-func (f *Field) serverDir(s *Server) string { return filepath.Join(f.shared, s.Name) }
+func (f *Field) serverDir(s *Server) string { return filepath.Join(f.own.shared, s.Name) }
 
 func (f *Field) etcd() error {
 	binary := f.Etcd

@@ -64,12 +64,24 @@ type Field struct {
 	Register   *register.Server
 	Trace      string // the payloads' log
 
-	ops      *wire.Node // where operators' tools and the register are
-	shared   string     // the protected directory's parent
+	ops  *wire.Node // where operators' tools and the register are
+	desk desk
+	own  premises
+}
+
+// desk is where the register is served.
+type desk struct {
 	listener net.Listener
 	served   chan error
+}
+
+// premises are what Close takes away again.
+type premises struct {
+	shared   string // the protected directory's parent
 	reaper   *reaper
 	books    []io.Closer
+	freezers freezers
+	swamp    *swamp // nil where there is no FUSE
 }
 
 // A Service is the lock service as its operators see it.
@@ -106,14 +118,17 @@ func New(ctx context.Context, o Options) (*Field, error) {
 }
 
 func (f *Field) open(ctx context.Context) (err error) {
-	if f.shared, err = os.MkdirTemp(sharedRoot(), "chaos"); err != nil {
+	if f.own.shared, err = os.MkdirTemp(sharedRoot(), "chaos"); err != nil {
 		return err
 	}
-	f.Trace = filepath.Join(f.shared, "payload.log")
-	if err := os.Mkdir(filepath.Join(f.shared, "data"), 0o755); err != nil {
+	f.Trace = filepath.Join(f.own.shared, "payload.log")
+	if err := os.Mkdir(filepath.Join(f.own.shared, "data"), 0o755); err != nil {
 		return err
 	}
-	f.reaper = startReaper(f.Family)
+	if f.own.swamp, err = openSwamp(f.swampDir()); err != nil {
+		return err
+	}
+	f.own.reaper = startReaper(f.Family)
 	f.Net = wire.New(f.Seed)
 	if f.ops, err = f.Net.Attach("ops", wire.Address(1)); err != nil {
 		return err
@@ -152,15 +167,18 @@ func (f *Field) serveRegister() error {
 	if err != nil {
 		return errors.Join(err, lis.Close())
 	}
-	f.books = append(f.books, book)
-	f.listener, f.served, f.Register = lis, make(chan error, 1), register.New(book)
-	go func() { f.served <- f.Register.Serve(lis) }()
+	f.own.books = append(f.own.books, book)
+	f.desk.listener, f.desk.served, f.Register = lis, make(chan error, 1), register.New(book)
+	go func() { f.desk.served <- f.Register.Serve(lis) }()
 	return nil
 }
 
 // Close ends all and removes what the field made. The payloads' log is moved to Dir.
 func (f *Field) Close() error {
 	var errs []error
+	if f.own.swamp != nil { // first: who stands in it could not be killed
+		errs = append(errs, f.own.swamp.close())
+	}
 	for _, c := range f.Contenders {
 		errs = append(errs, c.close())
 	}
@@ -168,22 +186,22 @@ func (f *Field) Close() error {
 	for _, s := range f.Servers {
 		errs = append(errs, s.Kill())
 	}
-	if f.listener != nil {
-		errs = append(errs, f.listener.Close(), <-f.served)
+	if f.desk.listener != nil {
+		errs = append(errs, f.desk.listener.Close(), <-f.desk.served)
 	}
 	if f.Net != nil {
 		errs = append(errs, f.Net.Close())
 	}
-	if f.reaper != nil {
-		f.reaper.close()
+	if f.own.reaper != nil {
+		f.own.reaper.close()
 	}
-	for _, b := range f.books {
+	for _, b := range f.own.books {
 		errs = append(errs, b.Close())
 	}
-	if f.shared != "" {
-		errs = append(errs, keep(f.Trace, filepath.Join(f.Dir, "payload.log")), os.RemoveAll(f.shared))
+	if f.own.shared != "" {
+		errs = append(errs, keep(f.Trace, filepath.Join(f.Dir, "payload.log")), os.RemoveAll(f.own.shared))
 	}
-	return errors.Join(append(errs, removeCgroups(f.Contenders))...)
+	return errors.Join(append(errs, f.own.freezers.remove(), removeCgroups(f.Contenders))...)
 }
 
 // keep copies, for the two may be on different filesystems.

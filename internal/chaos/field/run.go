@@ -84,7 +84,7 @@ func Cgroup(t Task) string {
 	return ""
 }
 
-// endStrays kills the payloads of this field that outlived their run, and says so.
+// endStrays kills the payloads of this field that are left, most of them on their way out, and says so.
 func (f *Field) endStrays() error {
 	var strays []Task
 	for _, t := range below(os.Getpid()) {
@@ -93,7 +93,7 @@ func (f *Field) endStrays() error {
 			continue // it ended
 		}
 		if argv := strings.Split(string(line), "\x00"); argv[0] == f.Payload && slices.Contains(argv, f.Trace) {
-			f.Log.Warn("a payload outlived its run", "pid", t.PID, "argv", argv)
+			f.Log.Info("killed a payload that was left at the end", "pid", t.PID, "argv", argv)
 			strays = append(strays, t)
 		}
 	}

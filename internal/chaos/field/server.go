@@ -16,6 +16,9 @@ import (
 
 const servers = 3
 
+// EtcdCurrent is the backend etcd with a server that was built for the suite.
+const EtcdCurrent = "etcd-current"
+
 // A Server is one node of the lock service; it keeps its address and its data.
 type Server struct {
 	Name string
@@ -115,12 +118,12 @@ func (f *Field) backend() error {
 		}
 	}
 	switch f.Backend {
-	case "etcd":
+	case "etcd", EtcdCurrent:
 		return f.etcd()
 	case "zk":
 		return f.zooKeeper()
 	}
-	return fmt.Errorf("backend %q: expected etcd or zk", f.Backend)
+	return fmt.Errorf("backend %q: expected etcd, etcd-current or zk", f.Backend)
 }
 
 // poll asks until there is no error; the context bounds it.

@@ -69,11 +69,15 @@ type Outcome struct {
 // that began before the heal took 0.
 func Outcomes(faults []Fault, tenures []Tenure, hold time.Duration) []Outcome {
 	var all []Outcome
+	var over time.Duration // the end of the log: nobody is asked to live longer
+	for _, t := range tenures {
+		over = max(over, t.Last)
+	}
 	for _, f := range faults {
 		if f.Heal == 0 {
 			continue
 		}
-		o, until := Outcome{Fault: f}, survived(f, faults, hold)
+		o, until := Outcome{Fault: f}, min(over, survived(f, faults, hold))
 		for _, t := range tenures {
 			if t.First <= f.Begin && t.Last >= until {
 				o.Kept = true

@@ -127,7 +127,7 @@ func TestFaults(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	between := []Fault{{Begin: 100, Heal: 200}, {Begin: 50 * ms, Heal: 60 * ms}}
-	if got := Outcomes(between, []Tenure{{First: 50, Last: 100 * ms}}, time.Second); !got[0].Kept || got[1].Kept {
+	if got := Outcomes(between, []Tenure{{First: 50, Last: 100 * ms}, {First: 105 * ms, Last: 5 * time.Second}}, time.Second); !got[0].Kept || got[1].Kept {
 		t.Errorf("a holder that only the next fault ended: %+v", got)
 	}
 	for _, bad := range []string{"100 1 begin x a.1\n", "100 1 end x a.1 -\n", "x 1 begin x a.1 -\n", "100 1 begin x - -\n100 1 begin x - -\n"} {

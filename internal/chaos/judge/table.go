@@ -22,7 +22,7 @@ func Summarise(sample []time.Duration) Table {
 		return Table{}
 	}
 	s := slices.Sorted(slices.Values(sample))
-	at := func(p int) time.Duration { return s[(len(s)-1)*p/100] }
+	at := func(p int) time.Duration { return s[(len(s)*p+99)/100-1] } // the nearest rank
 	return Table{N: len(s), Min: s[0], Median: at(50), Max: s[len(s)-1], P1: at(1), P99: at(99), percentilesMeanThings: len(s) >= fewest}
 }
 

@@ -23,13 +23,18 @@ type options struct {
 	host       string
 	tick       time.Duration
 	ignoreTerm bool
-	daemon     bool
-	tree       int
-	storm      int
+	tree       shape
+	stuck      string
 	memory     int
 	register   string
 	every      time.Duration
 	role       string
+}
+
+// shape is that of the tree.
+type shape struct {
+	members, storm int
+	daemon         bool
 }
 
 func main() {
@@ -39,12 +44,13 @@ func main() {
 	flag.StringVar(&o.host, "host", "", "`NAME` of the contender and its start: one word")
 	flag.DurationVar(&o.tick, "tick", 5*time.Millisecond, "period of ticks")
 	flag.BoolVar(&o.ignoreTerm, "ignore-term", false, "ignore TERM and INT")
-	flag.BoolVar(&o.daemon, "daemon", false, "also start a member that left session and parent by a double fork")
-	flag.IntVar(&o.tree, "tree", 0, "start `N` more members")
-	flag.IntVar(&o.storm, "storm", 0, "start `N` more members that tick once a second")
+	flag.BoolVar(&o.tree.daemon, "daemon", false, "also start a member that left session and parent by a double fork")
+	flag.IntVar(&o.tree.members, "tree", 0, "start `N` more members")
+	flag.IntVar(&o.tree.storm, "storm", 0, "start `N` more members that tick once a second")
 	flag.IntVar(&o.memory, "memory", 0, "hold `MIB` of memory")
 	flag.StringVar(&o.register, "register", "", "`HOST:PORT` of the register server")
 	flag.DurationVar(&o.every, "register-every", 50*time.Millisecond, "period of writes to the register")
+	flag.StringVar(&o.stuck, "stuck", "", "`DIR` on a mount that is looked at when SIGUSR1 comes")
 	flag.StringVar(&o.role, "role", roleRoot, "root, member or middle; for its own use")
 	flag.Parse()
 	if err := run(o); err != nil {
@@ -76,6 +82,7 @@ func run(o options) error {
 			return err
 		}
 	}
+	getStuck(o)
 	register := startRegister(o, trace)
 	err = live(o, trace, stop)
 	register.close()
@@ -99,6 +106,19 @@ func live(o options, t *trace, stop <-chan os.Signal) error {
 			return t.write("end")
 		}
 	}
+}
+
+// getStuck looks at a directory for each SIGUSR1. A look that hangs in the kernel leaves its thread there.
+func getStuck(o options) {
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGUSR1)
+	go func() { // ends with the process: nothing else ends a thread that hangs
+		for range asked {
+			var st syscall.Stat_t
+			// Whether it is there does not matter.
+			_ = syscall.Stat(o.stuck, &st)
+		}
+	}()
 }
 
 func first(role string) string {

@@ -16,19 +16,19 @@ const (
 
 // offspring starts the further members of the tree.
 func offspring(o options) error {
-	for range o.tree {
+	for range o.tree.members {
 		if err := spawn(o, roleMember); err != nil {
 			return err
 		}
 	}
 	slow := o
 	slow.tick = time.Second
-	for range o.storm {
+	for range o.tree.storm {
 		if err := spawn(slow, roleMember); err != nil {
 			return err
 		}
 	}
-	if !o.daemon {
+	if !o.tree.daemon {
 		return nil
 	}
 	c := command(o, roleMiddle)

@@ -41,6 +41,7 @@ type Result struct {
 	Register   register.Counts
 	Starts     map[string]int
 	Codes      map[int]int
+	Broken     []string // what a fault saw itself
 	Dead       []string // seeds after which nobody ran in time
 	Unplanned  error    // of the harness
 	Dir, Trace string
@@ -101,6 +102,11 @@ func one(ctx context.Context, o Options, f *field.Field, book *fault.Book, seed 
 	healed := field.Now()
 	if err != nil {
 		return fmt.Errorf("seed %d: %w", seed, err)
+	}
+	for _, part := range plan.Parts {
+		if part.Env.Broken != "" {
+			res.Broken = append(res.Broken, fmt.Sprintf("seed %d (%s): %s", seed, plan, part.Env.Broken))
+		}
 	}
 	alive, err := recovered(ctx, f, settle(seed))
 	d.To = field.Now()
@@ -209,4 +215,6 @@ func (r *Result) judge() error {
 }
 
 // Red tells whether a promise was broken.
-func (r *Result) Red() bool { return len(r.Verdict.Violations) > 0 || len(r.Dead) > 0 }
+func (r *Result) Red() bool {
+	return len(r.Verdict.Violations) > 0 || len(r.Dead) > 0 || len(r.Broken) > 0
+}
