@@ -128,6 +128,7 @@ func ofPostgreSQL() [][4]string {
 		{dataMount, "- {name: data, mountPath: /srv}", "storage", "mounts: /var/lib/postgresql/data"},
 		{"whenScaled: Retain", "whenScaled: Delete", "storage", "retained"},
 		{"whenDeleted: Retain", "whenDeleted: Delete", "storage", "retained"},
+		{"        fsGroupChangePolicy: OnRootMismatch\n", "", "storage", "fsGroupChangePolicy"},
 		{"fsGroupChangePolicy: OnRootMismatch", "fsGroupChangePolicy: Always", "storage", "fsGroupChangePolicy"},
 		{"- {name: run, mountPath", "- {name: runs, mountPath", "volumes", "no volume runs"},
 		{"        - {name: run, mountPath: /var/run/postgresql}\n", "", "volumes", "volume run is mounted nowhere"},
