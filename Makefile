@@ -42,6 +42,7 @@ check:
 		[ -z "$$unformatted" ] || { echo "gofmt: not formatted:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags bench ./internal/bench
+	for m in modules/*/; do (cd $$m && $(GO) vet ./...) || exit 1; done
 	$(GO) mod verify
 ifneq ($(call tool,staticcheck),)
 	$(call tool,staticcheck) ./...
