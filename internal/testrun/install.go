@@ -42,6 +42,7 @@ func needs() []need {
 		{"databases", "redis-server", "redis-server"},
 		{"databases", "redis-tools", "redis-cli"},
 		{"databases", "gosu", "gosu"},
+		{"databases", "dumb-init", "dumb-init"},
 		{"peers", "python3-kazoo", "/usr/lib/python3/dist-packages/kazoo/__init__.py"},
 		{"peers", "libcurator-recipes-java", "/usr/share/java/curator-recipes.jar"},
 		{"peers", "openjdk-17-jdk-headless", "javac"},
