@@ -66,9 +66,6 @@ func (l *pairLister) add(act uint8, do func(*pair)) {
 	do(&l.out[len(l.out)-1].to)
 }
 
-// with is add for a step of the machine.
-func (l *pairLister) with(act uint8, do func(*pair)) { l.add(act, do) }
-
 // mustAct is assumptions A3 and A4: between the kill time and D whoever runs of the two gets to act, and a
 // kill fits in there. Where neither runs nothing is promised, and time stands still here.
 func (m *pairs) mustAct(s *pair) bool {
@@ -103,7 +100,7 @@ func (l *pairLister) ofAgent() {
 	s, m := l.from, l.m
 	a := &s.agent
 	if s.mayBeat() {
-		l.with(gBeat, m.beat)
+		l.add(gBeat, m.beat)
 	}
 	leased := a.held && a.lease > deadline-killTime
 	if s.room() && leased && (a.phase == minding || a.phase == quiet || a.phase == finishing) { // hooks are started beside the decisions
@@ -116,10 +113,10 @@ func (l *pairLister) ofAgent() {
 		l.add(gFinish, func(s *pair) { s.send(order{kind: finishOrder, tenure: a.tenure}); s.agent.phase = finishing })
 	}
 	if s.events[0].word != silence {
-		l.with(gHear, m.hear)
+		l.add(gHear, m.hear)
 	}
 	if m.twice && a.phase == released && a.tenure == 1 && s.guard.life != gone {
-		l.with(gAgain, m.again)
+		l.add(gAgain, m.again)
 	}
 }
 
@@ -128,40 +125,40 @@ func (l *pairLister) ofTakeOver() {
 	switch s.agent.phase {
 	case minding, killing, quiet, finishing:
 		if s.agent.held && m.dropped != agentTakesOver {
-			l.with(gTakeOver, m.takeOver)
+			l.add(gTakeOver, m.takeOver)
 		}
 	case taking:
-		l.with(gKillGuard, m.killGuard)
+		l.add(gKillGuard, m.killGuard)
 	case sweeping:
 		if m.maySweep(s) {
-			l.with(gSweep, m.sweep)
+			l.add(gSweep, m.sweep)
 		}
 	case swept:
-		l.with(gRelease, m.release)
+		l.add(gRelease, m.release)
 	}
 }
 
 func (l *pairLister) ofGuard() {
 	s, m := l.from, l.m
-	l.with(gWatch, func(s *pair) { m.watch(&s.guard) })
+	l.add(gWatch, func(s *pair) { m.watch(&s.guard) })
 	if s.orders[0].kind != noOrder && s.agent.life != gone {
-		l.with(gFollow, m.follow)
+		l.add(gFollow, m.follow)
 	}
 	if s.child.state == gated {
-		l.with(gGo, m.letGo)
+		l.add(gGo, m.letGo)
 	}
 	if s.guard.killing && s.events[eventRoom-1].word == silence {
-		l.with(gEndDomain, m.endDomain)
+		l.add(gEndDomain, m.endDomain)
 	}
 	if s.agent.life == gone && !s.guard.finished {
-		l.with(gOrphaned, m.orphaned)
+		l.add(gOrphaned, m.orphaned)
 	}
 }
 
 func (l *pairLister) ofChild() {
 	switch l.from.child.state {
 	case going:
-		l.with(gBecome, l.m.become)
+		l.add(gBecome, l.m.become)
 	case works:
 		l.add(gChildEnds, func(s *pair) { s.child = child{} })
 	}

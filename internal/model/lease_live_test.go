@@ -31,7 +31,7 @@ func TestEveryStepIsTaken(t *testing.T) {
 // TestRandom goes where the exhaustive search does not: longer holds that differ, settles, more requests
 // under way. The seed is printed; INTERLOCK_TEST_SEED=n repeats a run.
 func TestRandom(t *testing.T) {
-	walks := 600
+	walks := 250
 	if long() {
 		walks = 60_000
 	}

@@ -20,11 +20,21 @@ func (m *leases) removeRecord(s *lease) {
 func formerVersions(s *lease) {
 	for x := range s.who {
 		c := &s.who[x]
-		for _, r := range [...]*ref{&c.known, &c.try.after, &c.late[0].after, &c.late[1].after} {
-			if *r == stale {
-				*r = former
+		outlive(&c.known)
+		if c.try.state == sent {
+			outlive(&c.try.after)
+		}
+		for i := range c.late {
+			if c.late[i].on {
+				outlive(&c.late[i].after)
 			}
 		}
+	}
+}
+
+func outlive(r *ref) {
+	if *r == stale {
+		*r = former
 	}
 }
 

@@ -28,6 +28,7 @@ const (
 	createOwesHold // a write that creates the record says no less than a running holder's
 	settleScaled   // what the own settle exceeds the record's is scaled in `waiting` too
 	sessionOrder   // ZooKeeper, whose versions restart: requests of one session are executed in order
+	holdMaxByHand  // T3: where holds differ, no record owes the fleet's largest
 	waitGoesDown   // T4: what is left, not a full hold anew
 	ownReplyOnly   // W2: only the reply that says committed extends D, no re-read
 	clockFactors   // section 2 and T3: (1-2rho) and (1+2rho)
@@ -51,7 +52,7 @@ var ruleNames = [rules]string{
 	releaseIsFinal: "release not final", deadByDeadline: "alive after D", fenceCoversOwes: "fence skips `owes`",
 	fenceCoversWriter: "fence skips the writer", waitByVersion: "remaining wait without compare-and-set",
 	initAbsent: "init unconditional", initLocked: "init only-if-absent alone",
-	createOwesHold: "a creating write says only what is left", settleScaled: "own settle beyond a `waiting` record's not scaled", sessionOrder: "versions that restart, late requests in any order", waitGoesDown: "`waiting` stamped with a full hold", ownReplyOnly: "a re-read extends D", clockFactors: "no factors for clock rates", holderMax: "holder by its slower clock",
+	createOwesHold: "a creating write says only what is left", settleScaled: "own settle beyond a `waiting` record's not scaled", sessionOrder: "versions that restart, late requests in any order", holdMaxByHand: "holds differ and no record owes the own H", waitGoesDown: "`waiting` stamped with a full hold", ownReplyOnly: "a re-read extends D", clockFactors: "no factors for clock rates", holderMax: "holder by its slower clock",
 	successorMin: "successor by its faster clock", settleCounts: "settle of the record not owed",
 	unknownUnsafe: "fence ends the wait although `unknown` is owed",
 	absentOwes:    "no record owes nothing", owesCarried: "`waiting` forgets whom it owes",

@@ -46,6 +46,8 @@ func (m *leases) inherit(r record, x int) (owed, settle, owes uint8) {
 		return 0, settle, r.owes | bit(r.token)
 	case !r.there && m.dropped == absentOwes:
 		return 0, m.settle[x], 0
+	case !r.there && m.dropped == holdMaxByHand:
+		return m.scaled(m.hold[x] + m.settle[x]), m.settle[x], unknown
 	case !r.there: // absence is no version: it counts from the read alone
 		return m.scaled(m.holdMax + m.settle[x]), m.settle[x], unknown
 	case r.token == token(x) && m.dropped == readBeforeWrite:

@@ -30,6 +30,7 @@ func scopes() []scope {
 		{name: "three contenders, anything goes", large: true, m: leases{contenders: 3, removals: always, late: 2, fences: true}},
 		{name: "versions that restart, anything goes", large: true, m: leases{contenders: 3, removals: always, late: 2, fences: true, restarts: true, noRecord: true}},
 		{name: "lock init, anything goes", large: true, m: leases{contenders: 3, removals: always, late: 2, fences: true, init: true}},
+		{name: "holds that grow", large: true, m: leases{contenders: 3, removals: 1, late: 1, fences: true, timing: growing()}},
 		{name: "settles that differ", large: true, m: leases{contenders: 3, removals: 1, late: 1, barren: true, timing: settling()}},
 	}
 }
@@ -37,6 +38,11 @@ func scopes() []scope {
 // settling: only C knows that the storage takes long to settle, and B dies before it begins.
 func settling() timing {
 	return timing{hold: [contenders]uint8{right, right, right}, settle: [contenders]uint8{0, 0, 12 * right}, holdMax: right, effects: [contenders]uint8{12, 12, 12}}
+}
+
+// growing: each contender holds longer than the one before, and the last two know of a settle.
+func growing() timing {
+	return timing{hold: [contenders]uint8{right, 2 * right, 4 * right}, settle: [contenders]uint8{0, right, 2 * right}, holdMax: 4 * right, effects: [contenders]uint8{0, 1, 2}}
 }
 
 // lacking is the machine of a scope without one rule.
@@ -86,8 +92,9 @@ func droppable() map[rule]scope {
 		tellTheWait: three, deathBeforeRelease: two, drainedAfterWait: three, releaseIsFinal: two,
 		deadByDeadline: two, fenceCoversOwes: fenced, fenceCoversWriter: fenced, waitByVersion: three,
 		initAbsent: initial, initLocked: initial, createOwesHold: unread, sessionOrder: restarts,
-		settleScaled: {contenders: 3, barren: true, timing: settling()},
-		ownReplyOnly: two, clockFactors: two, holderMax: two, successorMin: two, settleCounts: two,
+		holdMaxByHand: removed,
+		settleScaled:  {contenders: 3, barren: true, timing: settling()},
+		ownReplyOnly:  two, clockFactors: two, holderMax: two, successorMin: two, settleCounts: two,
 		unknownUnsafe: {contenders: 3, late: 1, removals: 1, fences: true},
 		absentOwes:    removed, owesCarried: fenced,
 	}
@@ -96,7 +103,7 @@ func droppable() map[rule]scope {
 		if r != settleCounts && r != settleScaled {
 			m.timing = plain() // two living payloads are what is looked for
 		}
-		scopes[r] = scope{name: r.String(), m: m, large: r == sessionOrder}
+		scopes[r] = scope{name: r.String(), m: m, large: r == sessionOrder || r == settleScaled}
 	}
 	return scopes
 }

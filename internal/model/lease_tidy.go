@@ -52,6 +52,9 @@ func (m *leases) tidyTry(c *contender, x int) {
 // tidyLate: nobody hears the answer to a late request, so one that can never match is none. Their order
 // does not matter.
 func (m *leases) tidyLate(c *contender) {
+	if !c.late[0].on && !c.late[1].on {
+		return
+	}
 	for i := range c.late {
 		if c.late[i].after == stale && !m.restarts && !(m.dropped == waitByVersion && c.late[i].phase == waiting) {
 			c.late[i] = request{}
