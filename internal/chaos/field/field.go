@@ -118,7 +118,10 @@ func New(ctx context.Context, o Options) (*Field, error) {
 }
 
 func (f *Field) open(ctx context.Context) (err error) {
-	if f.own.shared, err = os.MkdirTemp(sharedRoot(), "chaos"); err != nil {
+	if err := sweep(sharedRoot()); err != nil {
+		return err
+	}
+	if f.own.shared, err = os.MkdirTemp(sharedRoot(), fmt.Sprintf("%s%d-", sharedName, os.Getpid())); err != nil {
 		return err
 	}
 	f.Trace = filepath.Join(f.own.shared, "payload.log")
@@ -171,53 +174,4 @@ func (f *Field) serveRegister() error {
 	f.desk.listener, f.desk.served, f.Register = lis, make(chan error, 1), register.New(book)
 	go func() { f.desk.served <- f.Register.Serve(lis) }()
 	return nil
-}
-
-// Close ends all and removes what the field made. The payloads' log is moved to Dir.
-func (f *Field) Close() error {
-	var errs []error
-	if f.own.swamp != nil { // first: who stands in it could not be killed
-		errs = append(errs, f.own.swamp.close())
-	}
-	for _, c := range f.Contenders {
-		errs = append(errs, c.close())
-	}
-	errs = append(errs, f.endStrays())
-	for _, s := range f.Servers {
-		errs = append(errs, s.Kill())
-	}
-	if f.desk.listener != nil {
-		errs = append(errs, f.desk.listener.Close(), <-f.desk.served)
-	}
-	if f.Net != nil {
-		errs = append(errs, f.Net.Close())
-	}
-	if f.own.reaper != nil {
-		f.own.reaper.close()
-	}
-	for _, b := range f.own.books {
-		errs = append(errs, b.Close())
-	}
-	if f.own.shared != "" {
-		errs = append(errs, keep(f.Trace, filepath.Join(f.Dir, "payload.log")), os.RemoveAll(f.own.shared))
-	}
-	return errors.Join(append(errs, f.own.freezers.remove(), removeCgroups(f.Contenders))...)
-}
-
-// keep copies, for the two may be on different filesystems.
-func keep(from, to string) error {
-	in, err := os.Open(from)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer in.Close()
-	out, err := os.Create(to)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(out, in)
-	return errors.Join(err, out.Close())
 }

@@ -24,6 +24,8 @@ type swamp struct {
 	held [][]byte
 }
 
+const swampName = "swamp"
+
 // The operations of the FUSE protocol that are answered.
 const (
 	fuseForget  = 2
@@ -141,7 +143,7 @@ func (f *Field) Stick() (release func()) {
 	return func() { f.own.swamp.set(false) }
 }
 
-func (f *Field) swampDir() string { return filepath.Join(f.own.shared, "swamp") }
+func (f *Field) swampDir() string { return filepath.Join(f.own.shared, swampName) }
 
 // Stuck tells whether somebody stands there. It is an ordinary sleep until a signal that kills comes; then
 // the thread waits on, uninterruptibly.

@@ -93,9 +93,11 @@ func (f *Field) endStrays() error {
 			continue // it ended
 		}
 		if argv := strings.Split(string(line), "\x00"); argv[0] == f.Payload && slices.Contains(argv, f.Trace) {
-			f.Log.Info("killed a payload that was left at the end", "pid", t.PID, "argv", argv)
 			strays = append(strays, t)
 		}
+	}
+	if len(strays) > 0 {
+		f.Log.Info("payloads left at the end are killed now", "processes", len(strays))
 	}
 	return Signal(unix.SIGKILL, strays...)
 }
