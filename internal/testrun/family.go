@@ -10,10 +10,11 @@ import (
 // A family is a set of packages that is tested together and can be tested
 // alone.
 type family struct {
-	name    string
-	below   []string // package folders, with all below them
-	tools   []string // keys of the table in install.go
-	modules []string // folders with a go.mod of their own: what only tests need
+	name      string
+	below     []string // package folders, with all below them
+	tools     []string // keys of the table in install.go
+	longTools []string // as tools, for the long form alone
+	modules   []string // folders with a go.mod of their own: what only tests need
 }
 
 // families in the order of their start: the long ones first. core has no
@@ -21,10 +22,11 @@ type family struct {
 func families() []family {
 	return []family{
 		{
-			name:    "citizen",
-			below:   []string{"internal/e2e/citizen", "internal/e2e/container", "internal/e2e/databases"},
-			tools:   []string{"container", "databases", "etcd", "system"},
-			modules: []string{"modules/kubernetes"},
+			name:      "citizen",
+			below:     []string{"internal/e2e/citizen", "internal/e2e/container", "internal/e2e/databases"},
+			tools:     []string{"container", "databases", "etcd", "system"},
+			longTools: []string{"docker"},
+			modules:   []string{"modules/kubernetes"},
 		},
 		{name: "locks", below: []string{"internal/e2e/locks"}, tools: []string{"zookeeper", "etcd", "system"}},
 		{name: "run", below: []string{"cmd", "internal/e2e/life", "internal/testkit"}, tools: []string{"zookeeper", "etcd", "system"}},

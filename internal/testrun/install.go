@@ -54,10 +54,12 @@ func needs() []need {
 }
 
 // missing lists the packages that the families need and the machine lacks.
-func missing(chosen []family) []string {
+func missing(chosen []family, long bool) []string {
 	var pkgs []string
 	for _, n := range needs() {
-		wanted := slices.ContainsFunc(chosen, func(f family) bool { return slices.Contains(f.tools, n.tool) })
+		wanted := slices.ContainsFunc(chosen, func(f family) bool {
+			return slices.Contains(f.tools, n.tool) || long && slices.Contains(f.longTools, n.tool)
+		})
 		if wanted && !n.present() {
 			pkgs = append(pkgs, n.pkg)
 		}
@@ -84,8 +86,8 @@ func (n need) present() bool {
 
 // install gets what is missing from Debian. A failure is said here and shows
 // again as skips: the tests themselves decide what they cannot do without.
-func install(ctx context.Context, chosen []family) {
-	pkgs := missing(chosen)
+func install(ctx context.Context, chosen []family, long bool) {
+	pkgs := missing(chosen, long)
 	if len(pkgs) == 0 {
 		return
 	}

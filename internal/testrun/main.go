@@ -42,7 +42,7 @@ func main() {
 
 func dispatch(ctx context.Context, args []string) (int, error) {
 	if len(args) > 1 && args[0] == "install" {
-		install(ctx, []family{{tools: args[1:]}})
+		install(ctx, []family{{tools: args[1:]}}, false)
 		return 0, nil
 	}
 	return run(ctx, args)
@@ -69,7 +69,7 @@ func run(ctx context.Context, names []string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	install(ctx, chosen)
+	install(ctx, chosen, s.long)
 	s.build(ctx)
 	results := s.families(ctx, chosen)
 	s.problem(ctx.Err())
