@@ -54,7 +54,7 @@ func (f *Field) startContenders(ctx context.Context) error {
 		}
 		f.Contenders = append(f.Contenders, c)
 	}
-	if err := f.initialise(ctx); err != nil {
+	if err := f.Init(ctx); err != nil {
 		return err
 	}
 	for _, c := range f.Contenders {
@@ -63,8 +63,8 @@ func (f *Field) startContenders(ctx context.Context) error {
 	return f.Serving(ctx)
 }
 
-// initialise makes the state record, as an operator does before the first start.
-func (f *Field) initialise(ctx context.Context) error {
+// Init is `interlock lock init`: it makes the state record, as an operator does before the first start.
+func (f *Field) Init(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, f.Interlock, append([]string{"lock", "init", "--lock", f.Service.URL()}, f.timing()...)...)
 	cmd.Env = environ(f.Env)
 	p, err := f.Family.start(f.ops, filepath.Join(f.Dir, "init.log"), cmd)
