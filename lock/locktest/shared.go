@@ -122,6 +122,11 @@ func testSharedBetween(b *bench) {
 	b.lock.Intrude(b.T)()
 	late := b.waiting("late", besides)
 	late.unbroken(e, false, "though another program came and went")
+	leave = b.lock.Intrude(b.T)
+	e = late.handShared()
+	last := b.waiting("last", besides)
+	leave()
+	last.unbroken(e, false, "though another program got the lock at the release")
 }
 
 // testSharedCrash: a holder that died without a release, with and without another program behind it.

@@ -62,6 +62,9 @@ func TestTwin(t *testing.T) {
 		case "twin":
 			must(t, c.Delete(p.twin, -1))
 		default:
+			if gone := deletes(p.transaction(nil, r.Version, true)); !slices.Equal(gone, p.nodes()) {
+				t.Errorf("the transaction of a release deletes %v, expected %v", gone, p.nodes())
+			}
 			r, err = p.Release(within(t, patient), []byte("bye"), r.Version)
 			want(t, r, err, lock.Committed)
 			if left := keys(t, server, lockPath); len(left) != 0 {
@@ -75,6 +78,15 @@ func TestTwin(t *testing.T) {
 			t.Error("a reset proves something without the " + removed)
 		}
 	}
+}
+
+func deletes(t transaction) (nodes []string) {
+	for _, op := range t.ops {
+		if d, is := op.(*gozk.DeleteRequest); is {
+			nodes = append(nodes, d.Path)
+		}
+	}
+	return nodes
 }
 
 // A contender that leaves takes both along.
