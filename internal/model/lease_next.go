@@ -12,6 +12,7 @@ type leases struct {
 	restarts   bool // ZooKeeper: a new record counts its versions from the start again
 	barren     bool // B dies before it begins or releases anything
 	noRecord   bool // the start is one without a record: the first run ever, or it was removed before
+	untidy     bool // states that differ in nothing that matters stay apart
 	longest    uint8
 	expiredAt  [contenders]uint8
 }

@@ -3,6 +3,9 @@ package model
 // tidy sets what cannot matter any more to one value, so that states which differ in nothing else are one.
 // Each line says why it cannot matter; where a dropped rule makes it matter, it is left alone.
 func (m *leases) tidy(s *lease) {
+	if m.untidy {
+		return
+	}
 	if s.rec.phase == drained { // it owes nothing, whatever else it says (T3)
 		s.rec.wait, s.rec.settle, s.rec.owes = 0, 0, 0
 	}
