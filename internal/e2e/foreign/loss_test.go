@@ -71,6 +71,7 @@ func TestKeyRemovedKillsAtOnce(t *testing.T) {
 	k := kinds()[0]
 	r := fresh(t, k)
 	r.Timing[slices.Index(r.Timing, "--grace")+1] = "2s"
+	r.Timing[slices.Index(r.Timing, "--hold")+1] = "9s"
 	r.initialise(t)
 	a := r.run(t, "a", r.Payload(t, "-ignore-term"))
 	r.begun(t, a, 10*time.Second)
