@@ -145,12 +145,20 @@ func tellQueue(place Place, granted <-chan struct{}, queued func(Waiter)) <-chan
 			case <-tick.C:
 				place.Pulse()
 				if w := place.Ahead(); w != (Waiter{}) {
-					queued(w)
+					queued(named(w))
 				}
 			}
 		}
 	}()
 	return done
+}
+
+// named gives a key of another program that says nothing about itself a name for people.
+func named(w Waiter) Waiter {
+	if w.Foreign && w.Holder == "" {
+		w.Holder = "another program (key " + w.Key + ")"
+	}
+	return w
 }
 
 // freeOrHeld is the one look of `--lock-wait 0`: ErrHeld if somebody is ahead of our own key.
@@ -197,7 +205,7 @@ func heldBy(v View) error {
 	if !h.Since.IsZero() {
 		since = h.Since.UTC().Format(time.RFC3339)
 	}
-	return fmt.Errorf("%w: %s holds it since %s with token %s (key %s)", ErrHeld, orUnknown(h.Holder), since, h.Token, h.Key)
+	return fmt.Errorf("%w: %s holds it since %s with token %s (key %s)", ErrHeld, orUnknown(named(h).Holder), since, h.Token, h.Key)
 }
 
 func orUnknown(s string) string {

@@ -1,10 +1,12 @@
 package foreign
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/interlock-run/interlock/internal/e2e/scene"
+	"github.com/interlock-run/interlock/internal/testkit"
 )
 
 // start is what a begin may take on a loaded machine, a JVM included.
@@ -33,9 +35,10 @@ func TestTurns(t *testing.T) {
 		r.queued(t, 2)
 		last := r.peer(t, k)
 		r.queued(t, 3)
-		if st, err := a.Status(); err != nil || st.Phase != "locking" {
-			t.Errorf("a is %s (%v) beside a peer that holds", st.Phase, err)
-		}
+		testkit.Wait(t, 5*time.Second, func() (bool, string) {
+			st, err := a.Status()
+			return err == nil && st.Phase == "locking" && st.Lock.Ahead != "", fmt.Sprintf("a says %+v (%v) behind a peer that holds", st, err)
+		})
 		ended := scene.Now()
 		first.ends(t)
 		at := r.begun(t, a, scene.Hold+15*time.Second)
