@@ -32,7 +32,7 @@ type flags struct {
 	backends, interlock, etcd, faults, dir string
 	seed                                   uint64
 	n                                      int
-	slow                                   bool
+	timing                                 string
 }
 
 func main() {
@@ -44,7 +44,7 @@ func main() {
 	flag.StringVar(&o.dir, "dir", "", "`DIRECTORY` for logs; a temporary one, removed after success, otherwise")
 	flag.Uint64Var(&o.seed, "seed", 0, "first seed; drawn from the clock and printed when 0")
 	flag.IntVar(&o.n, "n", 20, "faults, one after the other, on each backend")
-	flag.BoolVar(&o.slow, "defaults", false, "the product's default timing instead of hold 2 s")
+	flag.StringVar(&o.timing, "timing", "quick", "`NAME`: quick (hold 2 s), default (the product's own), tight (for binaries that are broken on purpose)")
 	flag.Parse()
 	red, err := run(o)
 	if err != nil {
@@ -128,9 +128,9 @@ func one(ctx context.Context, o flags, backend, dir, payload string, family *fie
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return suite.Result{}, err
 	}
-	timing := field.Quick()
-	if o.slow {
-		timing = field.Default()
+	timing, ok := map[string]field.Timing{"quick": field.Quick(), "default": field.Default(), "tight": field.Tight()}[o.timing]
+	if !ok {
+		return suite.Result{}, fmt.Errorf("timing %q: expected quick, default or tight", o.timing)
 	}
 	return suite.Run(ctx, suite.Options{From: o.seed, N: o.n, Faults: split(o.faults), Say: os.Stdout, Field: field.Options{
 		Backend: backend, Interlock: o.interlock, Payload: payload, Etcd: o.etcd, Dir: dir, Timing: timing, Family: family,

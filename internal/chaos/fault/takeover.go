@@ -24,7 +24,7 @@ func takeovers() []Fault {
 // their arrival is later than what the successor knows.
 func lateReplyThenCut(ctx context.Context, e *Env) (Heal, error) {
 	node, timing := e.Target.Contender.Node, e.Field.Timing
-	set(e.Field, node, back, wire.Rule{Delay: timing.Try * 3 / 4})
+	set(e.Field, node, back, wire.Rule{Delay: between(e, timing.Try/4, timing.Try*3/4)})
 	wait(ctx, 4*timing.Heartbeat+between(e, 0, timing.Heartbeat))
 	set(e.Field, node, bothWays, wire.Rule{Drop: true})
 	heal := func(context.Context) error { set(e.Field, node, bothWays, wire.Rule{}); return nil }
