@@ -37,7 +37,7 @@ type flags struct {
 
 func main() {
 	var o flags
-	flag.StringVar(&o.backends, "backend", "etcd,zk", "`LIST` of etcd, etcd-current, zk: a field each, side by side")
+	flag.StringVar(&o.backends, "backend", "etcd,zk", "`LIST` of etcd, etcd-auth, etcd-current, zk: a field each, side by side")
 	flag.StringVar(&o.interlock, "interlock", "bin/interlock", "`BINARY` under test")
 	flag.StringVar(&o.etcd, "etcd", "", "etcd server `BINARY` for the backend etcd; that on PATH otherwise")
 	flag.StringVar(&o.faults, "faults", "", "`LIST` of faults to draw from; all when empty")

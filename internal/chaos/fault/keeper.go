@@ -20,13 +20,16 @@ func later() []Fault {
 func keepers() []Fault {
 	return []Fault{
 		{Name: "etcd-nospace", Class: Other, Weight: 1, Min: 500 * ms, Max: 4000 * ms, Fits: isEtcd, Inject: toggled((*field.Etcd).Alarm)},
-		{Name: "etcd-auth", Class: Other, Weight: 1, Min: 500 * ms, Max: 4000 * ms, Fits: isEtcd, Inject: toggled((*field.Etcd).Auth)},
+		{Name: "etcd-auth", Class: Other, Weight: 1, Min: 500 * ms, Max: 4000 * ms, Fits: isOpen, Inject: toggled((*field.Etcd).Auth)},
 		{Name: "etcd-compact", Class: Other, Weight: 1, Fits: isEtcd,
 			Inject: func(ctx context.Context, e *Env) (Heal, error) {
 				return nil, tolerant(e, (e.Field.Service.(*field.Etcd)).Compact(ctx))
 			}},
 	}
 }
+
+// isOpen: authentication is off.
+func isOpen(e *Env) bool { return isEtcd(e) && !e.Field.Service.(*field.Etcd).Secured() }
 
 // toggled switches something on, and off as the heal.
 func toggled(set func(*field.Etcd, context.Context, bool) error) func(context.Context, *Env) (Heal, error) {

@@ -2,7 +2,6 @@ package field
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -65,7 +64,7 @@ func (f *Field) startContenders(ctx context.Context) error {
 
 // Init is `interlock lock init`: it makes the state record, as an operator does before the first start.
 func (f *Field) Init(ctx context.Context) error {
-	cmd := exec.CommandContext(ctx, f.Interlock, append([]string{"lock", "init", "--lock", f.Service.URL()}, f.timing()...)...)
+	cmd := exec.CommandContext(ctx, f.Interlock, append(append([]string{"lock", "init"}, f.access()...), f.timing()...)...)
 	cmd.Env = environ(f.Env)
 	p, err := f.Family.start(f.ops, filepath.Join(f.Dir, "init.log"), cmd)
 	if err != nil {
@@ -76,6 +75,15 @@ func (f *Field) Init(ctx context.Context) error {
 		return fmt.Errorf("interlock lock init ended with %d: see %s", p.code(), filepath.Join(f.Dir, "init.log"))
 	}
 	return nil
+}
+
+// access is how the lock is reached.
+func (f *Field) access() []string {
+	flags := []string{"--lock", f.Service.URL()}
+	if f.Backend == EtcdAuth {
+		flags = append(flags, "--lock-user", "root", "--lock-password-file", filepath.Join(f.own.shared, passwordName))
+	}
+	return flags
 }
 
 func (f *Field) timing() []string {
@@ -143,9 +151,9 @@ func (c *Contender) spawn() (*process, error) {
 
 func (c *Contender) command(host string) *exec.Cmd {
 	f := c.field
-	args := append([]string{"run", "--lock", f.Service.URL(), "--data", filepath.Join(f.own.shared, "data"),
+	args := append([]string{"run", "--data", filepath.Join(f.own.shared, "data"),
 		"--state-dir", filepath.Join(f.own.shared, "state"), "--holder", c.Name, "--fence-node", c.Name, "--isolate", c.Isolate,
-		"--reason-file", filepath.Join(f.Dir, c.Name+".reason"), "--log-format", "text", "--log-level", "info"}, f.timing()...)
+		"--reason-file", filepath.Join(f.Dir, c.Name+".reason"), "--log-format", "text", "--log-level", "info"}, append(f.access(), f.timing()...)...)
 	args = append(args, "--", f.Payload, "-log", f.Trace, "-host", host, "-register", fmt.Sprintf("%s:%d", f.ops.Addr, registerPort), "-stuck", f.swampDir())
 	cmd := exec.Command(f.Interlock, append(args, f.manner(host)...)...)
 	cmd.Env = environ(f.Env)
@@ -171,31 +179,6 @@ func (f *Field) manner(host string) []string {
 		return []string{"-storm", "300"}
 	}
 	return nil
-}
-
-// Second starts one more run of the same name beside the one that is on; end sends it TERM, and kills it
-// with all below it when it does not follow.
-func (c *Contender) Second() (end func() error, err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.extra++
-	host := fmt.Sprintf("%s.x%d", c.Name, c.extra)
-	p, err := c.field.Family.start(c.Node, filepath.Join(c.field.Dir, c.Name+".x.log"), c.command(host))
-	if err != nil {
-		return nil, err
-	}
-	c.guards = append(c.guards, p.task.PID)
-	return func() error {
-		err := p.task.Signal(unix.SIGTERM)
-		limit := time.NewTimer(5 * time.Second)
-		defer limit.Stop()
-		select {
-		case <-p.done:
-		case <-limit.C:
-			c.endAll(p)
-		}
-		return err
-	}, nil
 }
 
 // close ends it with all that it started.
@@ -226,18 +209,4 @@ func pause(ctx context.Context, d time.Duration) {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-}
-
-// Beside runs a command that has nothing to do with the lock; end kills it with all below it.
-func (f *Field) Beside(argv ...string) (end func() error, err error) {
-	p, err := f.Family.start(f.ops, filepath.Join(f.Dir, "beside.log"), exec.Command(argv[0], argv[1:]...))
-	if err != nil {
-		return nil, err
-	}
-	return func() error {
-		err := Signal(unix.SIGSTOP, p.task) // so that it starts no more
-		err = errors.Join(err, Signal(unix.SIGKILL, append(below(p.task.PID), p.task)...))
-		<-p.done
-		return err
-	}, nil
 }

@@ -21,6 +21,7 @@ const (
 type Etcd struct {
 	servers []*Server
 	http    *http.Client
+	secured bool
 	token   string // of the user root, for calls made as root
 }
 

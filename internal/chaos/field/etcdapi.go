@@ -38,8 +38,12 @@ func (e *Etcd) ask(ctx context.Context, s *Server, path string, in object, out a
 	if err != nil {
 		return err
 	}
-	if e.token != "" {
-		req.Header.Set("Authorization", e.token)
+	token, err := e.login(ctx, s)
+	if err != nil {
+		return err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", token)
 	}
 	resp, err := e.http.Do(req)
 	if err != nil {

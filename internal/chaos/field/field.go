@@ -135,6 +135,9 @@ func (f *Field) open(ctx context.Context) (err error) {
 	if err := os.Mkdir(filepath.Join(f.own.shared, "data"), 0o755); err != nil {
 		return err
 	}
+	if err := os.WriteFile(filepath.Join(f.own.shared, passwordName), []byte(rootPassword), 0o600); err != nil {
+		return err
+	}
 	if f.own.swamp, err = openSwamp(f.swampDir()); err != nil {
 		return err
 	}

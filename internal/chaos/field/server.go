@@ -19,6 +19,9 @@ const servers = 3
 // EtcdCurrent is the backend etcd with a server that was built for the suite.
 const EtcdCurrent = "etcd-current"
 
+// EtcdAuth is the backend etcd with authentication on, and tokens that live for 5 s.
+const EtcdAuth = "etcd-auth"
+
 // A Server is one node of the lock service; it keeps its address and its data.
 type Server struct {
 	Name string
@@ -107,6 +110,9 @@ func (f *Field) startServers(ctx context.Context) error {
 			return err
 		}
 	}
+	if e, ok := f.Service.(*Etcd); ok && f.Backend == EtcdAuth {
+		return e.secure(ctx)
+	}
 	return nil
 }
 
@@ -118,12 +124,12 @@ func (f *Field) backend() error {
 		}
 	}
 	switch f.Backend {
-	case "etcd", EtcdCurrent:
+	case "etcd", EtcdCurrent, EtcdAuth:
 		return f.etcd()
 	case "zk":
 		return f.zooKeeper()
 	}
-	return fmt.Errorf("backend %q: expected etcd, etcd-current or zk", f.Backend)
+	return fmt.Errorf("backend %q: expected etcd, etcd-auth, etcd-current or zk", f.Backend)
 }
 
 // poll asks until there is no error; the context bounds it.
