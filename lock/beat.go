@@ -328,7 +328,13 @@ func (t *Tenure) record(phase Phase) Record {
 	}
 	switch phase {
 	case Waiting:
-		r.WaitMS, r.SettleMS = ceilMS(t.left()), ceilMS(t.in.settle)
+		wait := t.left()
+		if t.version == (Version{}) {
+			// Absence is no version: it comes back when the record is removed again, and then a late try of
+			// this write lands behind our `running`. So what creates the record says a whole wait.
+			wait = max(wait, Scaled(t.o.Timing.Hold+t.in.settle))
+		}
+		r.WaitMS, r.SettleMS = ceilMS(wait), ceilMS(t.in.settle)
 	case Running:
 		// With what was taken over undrained: should we die, its late writes are still to be told (E7).
 		r.Volumes = undrained([]Owed{{Volumes: t.o.Volumes}, {Volumes: t.in.volumes}})

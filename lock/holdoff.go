@@ -38,7 +38,8 @@ func inherit(r Record, own fence.Token, t Timing) inheritance {
 		in.owes = append(in.owes, writer)
 		in.why = "the previous holder is proven dead; settle only"
 	case r.Phase == Waiting:
-		in.owed = r.wait() + max(0, t.Settle-r.settle())
+		// wait_ms holds the factor already; what our own settle adds to it does not.
+		in.owed = r.wait() + Scaled(max(0, t.Settle-r.settle()))
 		in.why = "a contender ended in its own hold-off; what it had left"
 	default:
 		in.owed = Scaled(r.wait() + in.settle)

@@ -53,7 +53,7 @@ func TestHoldOffByRecord(t *testing.T) {
 		"running, short":             {Record{Phase: Running, Token: 1, WaitMS: 3000}, 0, 3012 * time.Millisecond},
 		"running, settle":            {Record{Phase: Running, Token: 1, WaitMS: 3000, SettleMS: 1000}, 2 * s, 5020 * time.Millisecond},
 		"waiting, as it stands":      {Record{Phase: Waiting, Token: 1, WaitMS: 9000}, 0, 9000 * time.Millisecond},
-		"waiting, own settle larger": {Record{Phase: Waiting, Token: 1, WaitMS: 9000, SettleMS: 1000}, 3 * s, 11000 * time.Millisecond},
+		"waiting, own settle larger": {Record{Phase: Waiting, Token: 1, WaitMS: 9000, SettleMS: 1000}, 3 * s, 11008 * time.Millisecond},
 		"our own token, drained":     {Record{Phase: Drained, Token: 101}, 0, 20080 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -140,6 +140,31 @@ func TestChainOfDeadContendersDoesNotGrow(t *testing.T) {
 		stop()
 		c.t.Abandon()
 	})
+}
+
+// T4, W3: absence is no version, it comes back when a record is removed. A try that creates the record may
+// land late, behind our own `running` and a removal: so it says a whole wait, however little is left.
+func TestWaitingThatCreatesTheRecordSaysAWholeWait(t *testing.T) {
+	within(t, func(s *service, o *Options) { s.put(t, Record{Phase: Running, Token: 1, WaitMS: 20000}) },
+		func(s *service, c *contender) {
+			<-time.After(15 * time.Second)
+			s.mu.Lock()
+			s.record = Stored{}
+			before := len(s.writes)
+			s.mu.Unlock()
+			<-time.After(4 * time.Second)
+			after := s.written()[before:]
+			if len(after) < 2 {
+				t.Fatalf("%d records written after the removal, expected two", len(after))
+			}
+			whole := ceilMS(Scaled(c.t.o.Timing.Hold))
+			if first := after[0]; first.Phase != Waiting || first.WaitMS < whole {
+				t.Errorf("the record that was created says %s, wait %d ms: expected waiting, at least %d", first.Phase, first.WaitMS, whole)
+			}
+			if next := after[1]; next.WaitMS > 6000 {
+				t.Errorf("the record after it says %d ms: expected what is left", next.WaitMS)
+			}
+		})
 }
 
 // The deadline counts from before the request was sent, not from the reply.
