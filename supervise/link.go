@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/internal/clock"
 )
 
 // A Link is the agent's end. Its methods may be called from any goroutine.
@@ -25,10 +27,11 @@ type Link struct {
 	once     sync.Once
 	joined   sync.WaitGroup
 
-	mu     sync.Mutex
-	domain Domain
-	initFD *os.File // pidfd of the namespace's init, as last announced
-	kin    kin
+	mu       sync.Mutex
+	domain   Domain
+	initFD   *os.File    // pidfd of the namespace's init, as last announced
+	lastKill clock.Stamp // of the last lease that the guard may know of
+	kin      kin
 }
 
 // Connect takes the agent's end of the link that the guard started it with.
@@ -213,6 +216,9 @@ func (l *Link) Prepare(s Settings) error { return l.send("prepare", pack(msgPrep
 
 // Lease arms or extends the deadline. What the guard does not accept is answered by Refused.
 func (l *Link) Lease(v Lease) error {
+	l.mu.Lock()
+	l.lastKill = v.Kill
+	l.mu.Unlock()
 	return l.send("lease", pack(msgLease).num(v.Tenure).stamp(v.Kill))
 }
 

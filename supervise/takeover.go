@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/internal/clock"
 )
 
 // TakeOver ends the domain without the guard: the guard first (SIGKILL works on a stopped process),
@@ -17,11 +19,27 @@ import (
 // is what every process of the domain was given as environment; with what was seen below the guard it is
 // all there is to go by in subreaper mode (E5). The error is why nothing could be proven before ctx ended.
 func (l *Link) TakeOver(ctx context.Context, env []string) (Proof, error) {
-	if l.guardPID != 1 { // SIGKILL does not reach PID 1 from within; its gates keep the clock themselves
-		if err := l.killGuard(ctx, env); err != nil {
-			return Proof{How: "the guard did not die"}, err
-		}
+	if l.guardPID == 1 {
+		return l.outlast(ctx, env)
 	}
+	if err := l.killGuard(ctx, env); err != nil {
+		return Proof{How: "the guard did not die"}, err
+	}
+	return l.endDomain(ctx, env)
+}
+
+// outlast is the take-over from a guard that is PID 1: SIGKILL does not reach it from within, and a stopped
+// one that is continued follows the orders that still lie before it. What kept it from starting anything
+// is the clock alone, its own and its gates': so only what is seen after the kill time of the last lease
+// that it was sent is a proof.
+func (l *Link) outlast(ctx context.Context, env []string) (Proof, error) {
+	if !until(ctx, func() { l.strike(env) }, l.pastLastKill) {
+		return Proof{How: "everything in the kill domain was killed"}, fmt.Errorf("the guard is PID 1 and its lease has not run out: %w", ctx.Err())
+	}
+	return l.endDomain(ctx, env)
+}
+
+func (l *Link) endDomain(ctx context.Context, env []string) (Proof, error) {
 	d, init := l.known()
 	switch d.Mode {
 	case "":
@@ -79,6 +97,8 @@ func (l *Link) strike(env []string) {
 		}
 	case ModeCgroup2, ModeCgroup1:
 		(&cgroup{dir: d.Cgroup, v1: d.Mode == ModeCgroup1}).killGroup()
+	case ModePID1:
+		sweep(l.others)
 	case ModeSubreaper:
 		if len(env) > 0 {
 			sweep(func() []task { return l.kindred(env) })
@@ -154,17 +174,26 @@ func endCgroup(ctx context.Context, c *cgroup) (Proof, error) {
 
 // endContainer kills all but PID 1 and our own tree.
 func (l *Link) endContainer(ctx context.Context) (Proof, error) {
-	members := func() []task {
-		list, err := tasks()
-		if err != nil {
-			return []task{{pid: unreadable}}
-		}
-		return outside(list, l.guardPID, os.Getpid())
-	}
-	if !until(ctx, func() { sweep(members) }, func() bool { return len(members()) == 0 }) {
-		return Proof{How: "everything in the container was killed"}, fmt.Errorf("processes %v are not dead yet: %w", pids(members()), ctx.Err())
+	if !until(ctx, func() { sweep(l.others) }, func() bool { return len(l.others()) == 0 }) {
+		return Proof{How: "everything in the container was killed"}, fmt.Errorf("processes %v are not dead yet: %w", pids(l.others()), ctx.Err())
 	}
 	return Proof{Proven: true, How: "no process is left in the container but guard and agent"}, nil
+}
+
+// others are all processes of the container but the guard, which is PID 1, and our own tree.
+func (l *Link) others() []task {
+	list, err := tasks()
+	if err != nil {
+		return []task{{pid: unreadable}}
+	}
+	return outside(list, l.guardPID, os.Getpid())
+}
+
+// pastLastKill tells whether no lease that the guard may know of lets anything start any more.
+func (l *Link) pastLastKill() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lastKill.IsZero() || clock.Now().Reached(l.lastKill)
 }
 
 // endKindred kills what carries this run's variables or was seen below the guard. Orphans went to init, may

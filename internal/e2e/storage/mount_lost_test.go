@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"fmt"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -149,4 +150,34 @@ func TestMountLostWhileStopping(t *testing.T) {
 		t.Errorf("the payload lived %v on", late)
 	}
 	wantRecord(t, s, "dead")
+}
+
+// A guard that is PID 1 and stopped cannot be killed by its agent, and follows its orders when it is
+// continued: the lock is given back only when no lease that it was sent lets it start anything (E4).
+func TestTakeOverFromPID1OutlastsItsLease(t *testing.T) {
+	t.Parallel()
+	s, point := mounted(t)
+	s.Timing = append([]string{"--hold", "10s"}, s.Timing[2:]...)
+	a := s.Run(t, "a", s.Payload(t, "-ignore-term"), scene.Wrapped(testkit.BoundedPID1),
+		scene.Flags("--mount", point, "--probe-period", "100ms"))
+	alive(t, s, a)
+	guard := testkit.InnerPid(t, a.Process)
+	if err := syscall.Kill(guard, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	stopped := scene.Now()
+	remount(t, point, true)
+	testkit.Wait(t, limit, func() (bool, string) {
+		v := show(t, s)
+		return v.Record != nil && v.Record.Phase == "dead", fmt.Sprintf("record %+v", v.Record)
+	})
+	if after := scene.Now() - stopped; after < 7*time.Second {
+		t.Errorf("released %v after the guard was stopped: its last lease lets it start something for 9 s", after)
+	}
+	if late := lived(t, s, 1, stopped); late > 4*time.Second {
+		t.Errorf("the payload lived %v on", late)
+	}
+	if err := syscall.Kill(guard, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
 }
