@@ -127,6 +127,11 @@ func lockRecord(ctx context.Context, d lock.Driver, cfg config.Config) []checkup
 	if err != nil {
 		return nil // Diagnose has said it
 	}
+	for _, w := range v.Queue {
+		if w.Foreign && !cfg.Lock.ForeignPeers {
+			return []checkup{{Level: "fail", Topic: "lock", What: lock.ForeignAhead(w).Error(), Do: "see docs/locks.md, Foreign peers", code: exit.Config}}
+		}
+	}
 	if !v.Record.Exists() {
 		if strings.HasPrefix(cfg.Lock.URL, "file:") { // the lock file and its record are made in one step
 			return []checkup{{Level: "ok", Topic: "lock", What: "no state record: a first start waits the hold only if a claim lies in the state directory"}}

@@ -123,6 +123,9 @@ func lookAtLock(ctx context.Context, cfg config.Config) (string, error) {
 	if len(v.Queue) == 0 {
 		return "free", nil
 	}
+	if first := v.Queue[0]; first.Foreign && !cfg.Lock.ForeignPeers {
+		return "held by another program", exit.With(exit.Config, lock.ForeignAhead(first))
+	}
 	line := fmt.Sprintf("held by %s with token %s, %d in the queue", orNone(v.Queue[0].Holder), v.Queue[0].Token, len(v.Queue)-1)
 	if oneTry(cfg) {
 		return line, exit.Withf(exit.Held, "the lock is %s, and lock.wait is 0", line)

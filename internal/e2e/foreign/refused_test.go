@@ -23,7 +23,16 @@ func TestRefusedByDefault(t *testing.T) {
 		if n := len(r.Judge(t)); n != 1 {
 			t.Errorf("%d tenures: a contender that was refused ran its payload", n)
 		}
-		r.queued(t, 1)
+		code, dry, errs := scene.Interlock(t, "run", "--dry-run", "--lock", r.Lock, "--", "true")
+		if code != 78 {
+			t.Errorf("a dry run ended with %d", code)
+		}
+		says(t, dry+errs, "another program", "--foreign-peers")
+		code, doctor, _ := scene.Interlock(t, "doctor", "--lock", r.Lock)
+		if code != 78 {
+			t.Errorf("doctor ended with %d", code)
+		}
+		says(t, doctor, "another program", r.key(t))
 		p.ends(t)
 	})
 }
