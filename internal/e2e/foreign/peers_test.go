@@ -44,7 +44,7 @@ func kinds() []kind {
 
 // etcdctl gives its command the key; the token is the key's create revision.
 func etcdctl(t testing.TB, r *rig) []string {
-	script := `INTERLOCK_TOKEN=$(etcdctl --endpoints "$0" get -w json "$ETCD_LOCK_KEY" | sed 's/.*"create_revision":\([0-9]*\).*/\1/')
+	script := `set -e; INTERLOCK_TOKEN=$(etcdctl --endpoints "$0" get -w json "$ETCD_LOCK_KEY" | sed 's/.*"create_revision":\([0-9]*\).*/\1/')
 		export INTERLOCK_TOKEN; exec "$@"`
 	argv := []string{"etcdctl", "--endpoints", r.server, "lock", "--ttl", strconv.Itoa(int(session.Seconds())), r.path(), "--", "sh", "-c", script, r.server}
 	return append(argv, r.payload(t)...)
@@ -61,7 +61,10 @@ func python(t testing.TB) string {
 	return ""
 }
 
-const jars = "/usr/share/java/"
+const (
+	jars    = "/usr/share/java/"
+	recipes = jars + "curator-recipes.jar"
+)
 
 func curator(t testing.TB, r *rig) []string {
 	argv := []string{"java", "-Xmx64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-cp", classes(t),
@@ -75,24 +78,22 @@ var compiled struct {
 	err  error
 }
 
-// classes compiles the Java peer once, and gives its class path.
+// classes is the class path of the Java peer, which fresh has compiled.
 func classes(t testing.TB) string {
 	t.Helper()
-	recipes := jars + "curator-recipes.jar"
 	if _, err := os.Stat(recipes); err != nil {
 		testkit.Skip(t, "curator", recipes+" is not there (Debian: libcurator-recipes-java)")
 	}
 	if _, err := exec.LookPath("javac"); err != nil {
 		testkit.Skip(t, "curator", "no javac (Debian: openjdk-17-jdk-headless)")
 	}
-	compiled.Do(func() { compiled.path, compiled.err = compile(recipes) })
 	if compiled.err != nil {
 		t.Fatal(compiled.err)
 	}
 	return compiled.path
 }
 
-func compile(recipes string) (string, error) {
+func compile() (string, error) {
 	dir, err := os.MkdirTemp("", "peer")
 	if err != nil {
 		return "", err

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
 	if !given {
-		if err := flag.Set("test.parallel", "12"); err != nil {
+		if err := flag.Set("test.parallel", "6"); err != nil {
 			panic(err)
 		}
 	}
@@ -41,6 +41,7 @@ func fresh(t testing.TB, k kind) *rig {
 	t.Helper()
 	testkit.Binary(t)
 	scene.PayloadBinary(t)
+	compiled.Do(func() { compiled.path, compiled.err = compile() }) // now, not beside what is timed
 	r := &rig{Scene: scene.New(t)}
 	k.argv(t, r) // skips what is not there before anything is started
 	scheme := "etcd"
