@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/interlock-run/interlock/internal/chaos/field"
 )
 
@@ -12,7 +14,7 @@ import (
 func later() []Fault {
 	return []Fault{
 		{Name: "freeze-payload-v1", Class: Other, Weight: 2, Min: 50 * ms, Max: 5000 * ms, Fits: canFreezeV1, Inject: freezeV1},
-		{Name: "stuck-payload", Class: Alone, Weight: 2, Min: 1000 * ms, Max: 5000 * ms, Fits: canStick, Inject: stick},
+		{Name: "stuck-payload", Class: Alone, Weight: 2, Min: 1000 * ms, Max: 5000 * ms, Fits: canStick, Inject: stick(unix.SIGTERM)},
 	}
 }
 

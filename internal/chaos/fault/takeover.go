@@ -17,8 +17,12 @@ func takeovers() []Fault {
 		{Name: "chain-removed", Class: Other, Weight: 3, Min: 1500 * ms, Max: 3000 * ms, Fits: holds, Inject: chainRemoved},
 		{Name: "cut-at-takeover", Class: Other, Weight: 3, Min: 1500 * ms, Max: 3000 * ms, Fits: holds, Inject: cutAtTakeover},
 		{Name: "init-over-live", Class: Watcher, Weight: 2, Min: 1000 * ms, Max: 2000 * ms, Fits: holds, Inject: initOverLive},
+		{Name: "stuck-guard-killed", Class: Alone, Weight: 2, Min: 3000 * ms, Max: 6000 * ms, Fits: canStick, Inject: stick(unix.SIGKILL)},
+		{Name: "frozen-guard-killed", Class: Alone, Weight: 2, Min: 3000 * ms, Max: 6000 * ms, Fits: canOrphan, Inject: frozenOrphan},
 	}
 }
+
+func canOrphan(e *Env) bool { return canFreezeV1(e) && hasAgent(e) }
 
 // lateReplyThenCut: acknowledgements come almost too late, then nothing does. A deadline that counts from
 // their arrival is later than what the successor knows.

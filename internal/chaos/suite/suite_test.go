@@ -20,10 +20,10 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 // docs/protocol.md were missing.
 func short() []string {
 	return []string{"kill-both", "agent-stopped-and-removed", "cut-replies", "chain", "stop-guard", "cut-and-removed",
-		"remove-record", "stall", "server-stop-majority", "release-reply-lost", "mesos-kill", "kill-agent"}
+		"remove-record", "stall", "server-stop-majority", "release-reply-lost", "mesos-kill", "kill-agent", "chain-removed", "cut-at-takeover", "init-over-live"}
 }
 
-// TestShort breaks both services in a dozen fixed ways, side by side.
+// TestShort breaks both services in fixed ways, side by side.
 func TestShort(t *testing.T) {
 	o := prepare(t)
 	o.Interlock = testkit.Binary(t)
