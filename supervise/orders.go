@@ -43,7 +43,7 @@ func (g *guard) follow(kind uint64, u *unpacker, m *packet) bool {
 	case msgSignal:
 		id, sig := uint32(u.num()), unix.Signal(u.int())
 		if g.choice.starter != nil {
-			g.choice.starter.signal(id, sig, false)
+			g.choice.starter.signal(id, sig, sig == unix.SIGCONT) // a terminal's Ctrl-Z stopped the whole group
 		}
 	case msgKillOne:
 		id := uint32(u.num())

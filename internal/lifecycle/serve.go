@@ -122,9 +122,18 @@ func (r *Runner) signalPayload() {
 		sig = s // forwarded as they are
 	}
 	if sig != 0 {
-		r.sendPayload(sig)
+		r.endPayload(sig)
 	}
 	r.after(r.plan.Stop.Grace)
+}
+
+// endPayload wakes the payload behind the signal: one that somebody stopped (Ctrl-Z, a debugger) would hear
+// nothing, and lose its grace.
+func (r *Runner) endPayload(sig syscall.Signal) {
+	r.sendPayload(sig)
+	if r.domain.payload.pid != 0 {
+		r.sendPayload(syscall.SIGCONT)
+	}
 }
 
 // sendPayload waits for the start: before it there is only our own gate, which takes a signal for nobody.
@@ -145,6 +154,6 @@ func (r *Runner) lose() {
 		r.soon(message{event: TimeUp})
 		return
 	}
-	r.sendPayload(syscall.SIGTERM)
+	r.endPayload(syscall.SIGTERM)
 	r.after(r.plan.Stop.LossGrace)
 }

@@ -3,6 +3,7 @@ package life
 import (
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -135,6 +136,23 @@ func TestStopSignal(t *testing.T) {
 	if l.count(t, syscall.SIGUSR1) != 1 || l.count(t, syscall.SIGTERM) != 0 {
 		t.Errorf("got %s: expected USR1 once and nothing else", l.text(t))
 	}
+}
+
+// A payload that was stopped, with its whole group as by Ctrl-Z, is woken to hear the stop, and has its grace.
+func TestStopOfAStoppedPayload(t *testing.T) {
+	t.Parallel()
+	eachIsolation(t, func(t *testing.T, isolate scene.Option) {
+		s := calm(t)
+		mark := filepath.Join(s.Dir, "mark")
+		// The shell runs its trap only after its child has ended, which must be woken, too.
+		a := s.Run(t, "a", isolate, scene.Flags("--stop-grace", "25s"), scene.Command("sh", "-c",
+			`trap 'exit 23' TERM; echo >`+mark+`; while :; do sleep 0.1; done`))
+		pid := a.Serving(t).Payload.PID
+		marked(t, mark)
+		scene.Kill(t, -pid, syscall.SIGSTOP)
+		a.Signal(t, syscall.SIGTERM)
+		a.Expect(t, prompt, 23)
+	})
 }
 
 func TestStopSignalNone(t *testing.T) {
