@@ -158,10 +158,11 @@ func (p peer) ends(t testing.TB) {
 	}
 }
 
-// dies is the death of the peer's whole machine, and gives the moment before.
+// dies is the death of the peer's whole machine, and gives the moment before. The peer goes first: it would
+// release when its payload ends.
 func (p peer) dies(t testing.TB) time.Duration {
 	t.Helper()
-	all := append(testkit.Descendants(p.Pid()), p.Pid())
+	all := append([]int{p.Pid()}, testkit.Descendants(p.Pid())...)
 	at := scene.Now()
 	for _, pid := range all {
 		scene.Kill(t, pid, syscall.SIGKILL)
