@@ -67,7 +67,7 @@ type brood struct {
 func (b brood) members() []task {
 	list, err := tasks()
 	if err != nil {
-		return nil // then nothing is killed this time, and empty says no
+		return []task{{pid: unreadable}} // nothing is killed this time, and empty says no
 	}
 	spare := b.agent.pid
 	if b.agent.reaped {

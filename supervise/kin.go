@@ -55,8 +55,8 @@ func (k *kin) started() {
 	}
 }
 
-// look adds the guard's descendants, without our own tree, and forgets who has ended. With the guard dead
-// there are none, and what was seen stays.
+// look adds the guard's descendants, without our own tree, and forgets who has ended. Once the guard is
+// dead its number may be another's: then what was seen stays, and nobody is added.
 func (k *kin) look(guard int) {
 	list, err := tasks()
 	if err != nil {
@@ -65,7 +65,11 @@ func (k *kin) look(guard int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	seen := map[int]task{}
-	for _, t := range append(k.living(list), below(list, guard, os.Getpid())...) {
+	found := k.living(list)
+	if os.Getppid() == guard { // asked after the list was made: the kernel gives us to another when it dies
+		found = append(found, below(list, guard, os.Getpid())...)
+	}
+	for _, t := range found {
 		seen[t.pid] = t
 	}
 	k.seen = seen

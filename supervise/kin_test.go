@@ -1,7 +1,11 @@
 package supervise
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"slices"
+	"syscall"
 	"testing"
 )
 
@@ -21,4 +25,44 @@ func TestKinAfterTheGuard(t *testing.T) {
 	if want := []int{7, 20, 21}; !slices.Equal(slices.Compact(got), want) {
 		t.Errorf("kin %v: expected %v", got, want)
 	}
+}
+
+// The number of a guard that has died may be another's by now, and its children are none of ours.
+func TestKinOfAnotherGuard(t *testing.T) {
+	parent, child := otherFamily(t)
+	k := &kin{seen: map[int]task{}}
+	k.look(parent)
+	if len(k.seen) != 0 {
+		t.Errorf("seen %v: expected nobody, %d is not the parent of this process", k.seen, parent)
+	}
+	k.look(os.Getpid()) // nor are our own
+	if _, ok := k.seen[child]; ok {
+		t.Errorf("seen %v: expected nobody", k.seen)
+	}
+}
+
+// otherFamily is a process with a child, both of no concern to the test.
+func otherFamily(t *testing.T) (parent, child int) {
+	t.Helper()
+	out, in, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	shell, err := os.StartProcess("/bin/sh", []string{"sh", "-c", "sleep 60 & echo $!; exec 1>&-; wait"}, &os.ProcAttr{Files: []*os.File{nil, in, nil}, Sys: &syscall.SysProcAttr{Setpgid: true}})
+	if err := errors.Join(err, in.Close()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Kill(-shell.Pid, syscall.SIGKILL); err != nil {
+			t.Error(err)
+		}
+		if _, err := shell.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := fmt.Fscan(out, &child); err != nil {
+		t.Fatal(err)
+	}
+	return shell.Pid, child
 }

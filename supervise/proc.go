@@ -31,7 +31,8 @@ func ownView() error {
 	return nil
 }
 
-// tasks reads the process table. A process that goes away meanwhile is left out: it is gone.
+// tasks reads the process table. A process that goes away meanwhile is left out: it is gone. One that may not
+// be looked at (hidepid) is listed with neither parent nor start; any other failure is one of the whole.
 func tasks() ([]task, error) {
 	if err := ownView(); err != nil {
 		return nil, err
@@ -48,8 +49,12 @@ func tasks() ([]task, error) {
 	var list []task
 	for _, name := range names {
 		if pid, err := strconv.Atoi(name); err == nil {
-			if t, ok := readTask(pid); ok {
+			t, err := readTask(pid)
+			switch {
+			case err == nil:
 				list = append(list, t)
+			case !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ESRCH):
+				return nil, err
 			}
 		}
 	}
@@ -57,23 +62,26 @@ func tasks() ([]task, error) {
 }
 
 // readTask parses the fields after the last ")": the name before it may hold anything.
-func readTask(pid int) (task, bool) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+func readTask(pid int) (task, error) {
+	path := "/proc/" + strconv.Itoa(pid) + "/stat"
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrPermission) {
+		return task{pid: pid, ppid: hidden, state: '?'}, nil
+	}
 	if err != nil {
-		return task{}, false
+		return task{}, err
 	}
 	s := string(b)
-	end := strings.LastIndexByte(s, ')')
-	if end < 0 {
-		return task{}, false
-	}
-	f := strings.Fields(s[end+1:])
+	f := strings.Fields(s[strings.LastIndexByte(s, ')')+1:])
 	if len(f) < 20 || len(f[0]) != 1 {
-		return task{}, false
+		return task{}, errors.New(path + ": found " + strconv.Itoa(len(f)) + " fields after the name: expected 20 or more")
 	}
 	ppid, err := strconv.Atoi(f[1])
-	return task{pid, ppid, f[0][0], f[19]}, err == nil
+	return task{pid, ppid, f[0][0], f[19]}, err
 }
+
+// hidden is the parent of a process that lives and may not be looked at; no process has this number.
+const hidden = -1
 
 // below returns the living descendants of root, without the tree under spare.
 func below(list []task, root, spare int) []task {
