@@ -152,7 +152,7 @@ func TestFamilies(t *testing.T) {
 	for folder, want := range map[string]string{
 		"lock": "core", "lock/zk": "zk", "lock/etcd": "etcd", "lock/file": "core", "lock/zkother": "core",
 		"cmd/interlock": "run", "internal/e2e/life": "run", "supervise/kill": "supervise", "internal/role": "supervise", "": "core",
-		"internal/e2e/container": "citizen",
+		"internal/e2e/container": "citizen", "internal/e2e/foreign": "foreign",
 	} {
 		if got := familyOf(folder); got != want {
 			t.Errorf("%q is in %s, want %s", folder, got, want)
