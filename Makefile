@@ -15,7 +15,7 @@ VERSION := $(or $(shell git describe --tags --always --dirty 2>/dev/null),unknow
 LDFLAGS := -s -w -X main.buildVersion=$(VERSION)
 tool = $(firstword $(shell command -v $(1)) $(wildcard $(GOPATH)/bin/$(1)))
 
-.PHONY: build run test test-all check bench bench-payload clean FORCE
+.PHONY: build run test test-all check bench bench-payload chaos clean FORCE
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/interlock ./cmd/interlock
@@ -55,6 +55,17 @@ ifneq ($(call tool,govulncheck),)
 else
 	@echo "NOT CHECKED: govulncheck is not installed"
 endif
+
+# BACKEND: etcd, etcd-auth, etcd-current, zk; SEED and N say which faults, so a
+# run can be continued; TIMING: quick, default, tight.
+BACKEND ?= etcd,zk
+SEED ?= 0
+N ?= 500
+TIMING ?= quick
+chaos: build bin/testrun
+	@bin/testrun install zookeeper etcd system
+	@CGO_ENABLED=0 $(GO) build -o bin/chaos ./internal/chaos/cmd
+	@bin/chaos -interlock bin/interlock -backend $(BACKEND) -seed $(SEED) -n $(N) -timing $(TIMING)
 
 # BENCH_N is the number of rounds: below 30 no percentiles.
 bench: build bin/testrun
