@@ -72,7 +72,7 @@ func (s composeService) judge(t testing.TB) []string {
 		slices.Equal(s.Healthcheck.Test, []string{"CMD", s.Entrypoint[0], "ready", "--listen", listen}), "healthcheck: expected `interlock ready` at --listen",
 		s.Healthcheck.Timeout < s.Healthcheck.Interval && s.Healthcheck.Timeout > 5*time.Second && s.Healthcheck.Retries > 0, "healthcheck: `interlock ready` waits up to 5s",
 		s.Init != nil && !*s.Init, "init: interlock is to be PID 1",
-		s.Restart == "on-failure" || s.Restart == "unless-stopped", "restart",
+		s.Restart == "unless-stopped", "restart: after the daemon's restart, too",
 	)
 	for _, m := range doc.mounts() {
 		held := slices.ContainsFunc(s.Volumes, func(v string) bool { p := strings.Split(v, ":"); return len(p) == 2 && p[1] == m })
@@ -94,7 +94,7 @@ func TestBrokenCompose(t *testing.T) {
 		{"/srv/redis:/srv/redis", "/srv/redis:/data", "volumes"},
 		{"/srv/redis:/srv/redis", "/srv/redis:/srv/redis:ro", "volumes"},
 		{"init: false", "init: true", "PID 1"},
-		{"restart: on-failure", "restart: sometimes", "restart"},
+		{"restart: unless-stopped", "restart: on-failure", "restart"},
 		{"ready, --listen, \"127.0.0.1:9909\"", "ready, --listen, \"127.0.0.1:9908\"", "ready"},
 		{"timeout: 6s", "timeout: 2s", "up to 5s"},
 	} {
