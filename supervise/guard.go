@@ -121,12 +121,13 @@ func (g *guard) spawn(f func()) {
 
 func (g *guard) readAgent() {
 	defer close(g.in.orders)
-	buf := make([]byte, maxMessage)
+	buf, rest := make([]byte, maxMessage), newGarbage()
 	for {
 		m, err := g.agent.link.recv(buf)
 		if err != nil {
 			return
 		}
+		rest.message()
 		select {
 		case g.in.orders <- m:
 		case <-g.in.stop:

@@ -1,26 +1,24 @@
 package main
 
 import (
-	"os"
 	"runtime/debug"
 	"time"
 )
 
 // The agent's start allocates more than what the garbage collector waits for by default, and a collection
 // in the middle of it takes 2 of some 20 milliseconds from the payload's start. Within startTime it may use
-// up to heapAtStart percent of the default minimum, 16 MiB; then the default is in force again.
+// up to heapAtStart percent of the default minimum, 16 MiB; then heapUsual is in force, the default. A GOGC in
+// the environment is meant for a payload that is a Go program, which still gets it: with "off" the agent
+// would grow until the kernel kills it, and the payload ends with it.
 const (
 	startTime   = time.Second
 	heapAtStart = 400
+	heapUsual   = 100
 )
 
-// collectLater puts collections off for the time of the start, unless the operator set GOGC. What it returns
-// ends that time.
+// collectLater puts collections off for the time of the start. What it returns ends that time.
 func collectLater() (now func()) {
-	if os.Getenv("GOGC") != "" {
-		return func() {}
-	}
-	before := debug.SetGCPercent(heapAtStart)
-	t := time.AfterFunc(startTime, func() { debug.SetGCPercent(before) })
+	debug.SetGCPercent(heapAtStart)
+	t := time.AfterFunc(startTime, func() { debug.SetGCPercent(heapUsual) })
 	return func() { t.Stop() }
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 )
 
@@ -17,6 +18,7 @@ const (
 // Main is the whole life of a worker process: read, do, answer.
 func Main() int {
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	debug.SetGCPercent(100) // a GOGC in the environment is meant for the payload
 	return serve(os.Stdin, os.Stdout, os.Stderr)
 }
 
