@@ -59,15 +59,11 @@ func (c Config) StopNeed() Need {
 	return need(append(parts, Part{"budgets-drain", c.Budgets.Drain}, Part{"release", c.tries()})...)
 }
 
-// StartNeed is from the start until the payload serves, after a crash of the holder before. Waiting behind
-// a holder that lives has no bound and is not in it.
+// StartNeed is from the start until the payload serves, after a crash of the holder before, which may have had
+// the longest hold of the fleet: before an upgrade, or on another node. Waiting behind a holder that lives has
+// no bound and is not in it.
 func (c Config) StartNeed() Need {
-	t := c.Timing
-	hold := t.Hold
-	if t.HoldMax > 0 {
-		hold = t.HoldMax
-	}
-	parts := []Part{{"lock", c.tries()}, {"expiry of a dead holder's key", c.expiry()}, {"hold and settle", stretched(hold + t.Settle)}}
+	parts := []Part{{"lock", c.tries()}, {"expiry of a dead holder's key", c.expiry()}, {"hold-max and settle", stretched(c.longestHold() + c.Timing.Settle)}}
 	if c.Data != "" || len(c.Mounts) > 0 {
 		parts = append(parts, Part{"budgets-mount, twice", 2 * c.Budgets.Mount})
 	}
@@ -90,13 +86,24 @@ func (h Hook) part(name string) Part {
 // tries bounds one word with the lock service.
 func (c Config) tries() time.Duration { return time.Duration(c.Timing.Tries) * c.Timing.TryTimeout }
 
-// expiry is when the service deletes the key of a holder that crashed: it was asked for the hold in whole
+// largestHold is hold_max where it is not set by hand; a test in cmd/interlock compares it with package lock's.
+const largestHold = time.Minute
+
+// longestHold is the longest that a record may tell us to wait; one that demands more is refused.
+func (c Config) longestHold() time.Duration {
+	if c.Timing.HoldMax > 0 {
+		return c.Timing.HoldMax
+	}
+	return max(largestHold, c.Timing.Hold)
+}
+
+// expiry is when the service deletes the key of a holder that crashed: it was asked for its hold in whole
 // seconds. A lock file is free at once.
 func (c Config) expiry() time.Duration {
 	if strings.HasPrefix(c.Lock.URL, "file:") {
 		return 0
 	}
-	return time.Duration(math.Ceil(c.Timing.Hold.Seconds())) * time.Second
+	return time.Duration(math.Ceil(c.longestHold().Seconds())) * time.Second
 }
 
 func stretched(d time.Duration) time.Duration {

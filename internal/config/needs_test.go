@@ -16,18 +16,19 @@ func TestNeeds(t *testing.T) {
 		flags       []string
 		stop, start time.Duration
 	}{
-		// 25+5+1+10+3*2; 3*2 + 20 + 20*1.004
-		{"lock alone", nil, 47 * time.Second, 46080 * time.Millisecond},
-		{"lock file", []string{"--lock", "file:///l"}, 47 * time.Second, 26080 * time.Millisecond},
-		{"data", []string{"--data", "/d"}, 47 * time.Second, 136080 * time.Millisecond},
-		{"mount without data", []string{"--mount", "/d"}, 47 * time.Second, 106080 * time.Millisecond},
-		{"restore", []string{"--data", "/d", "--restore-exec", hook, "--restore-timeout", "10m"}, 47 * time.Second, 736080 * time.Millisecond},
-		{"restore never", []string{"--data", "/d", "--restore-exec", hook, "--restore-when", "never"}, 47 * time.Second, 136080 * time.Millisecond},
-		{"pre hooks", []string{"--hooks-pre-start-exec", hook, "--hooks-pre-stop-exec", hook, "--hooks-pre-stop-timeout", "7s"}, 54 * time.Second, 76080 * time.Millisecond},
-		{"post hooks", []string{"--hooks-post-start-exec", hook, "--hooks-post-stop-exec", hook}, 78 * time.Second, 46080 * time.Millisecond},
-		{"settle", []string{"--settle", "10s"}, 47 * time.Second, 56120 * time.Millisecond},
-		{"hold_max", []string{"--hold-max", "60s"}, 47 * time.Second, 86240 * time.Millisecond},
-		{"own times", []string{"--stop-grace", "1m", "--grace", "2s", "--kill-budget", "2s", "--budgets-drain", "3s", "--tries", "2"}, 71 * time.Second, 44080 * time.Millisecond},
+		// 25+5+1+10+3*2; 3*2 + 60 + 60*1.004
+		{"lock alone", nil, 47 * time.Second, 126240 * time.Millisecond},
+		{"lock file", []string{"--lock", "file:///l"}, 47 * time.Second, 66240 * time.Millisecond},
+		{"data", []string{"--data", "/d"}, 47 * time.Second, 216240 * time.Millisecond},
+		{"mount without data", []string{"--mount", "/d"}, 47 * time.Second, 186240 * time.Millisecond},
+		{"restore", []string{"--data", "/d", "--restore-exec", hook, "--restore-timeout", "10m"}, 47 * time.Second, 816240 * time.Millisecond},
+		{"restore never", []string{"--data", "/d", "--restore-exec", hook, "--restore-when", "never"}, 47 * time.Second, 216240 * time.Millisecond},
+		{"pre hooks", []string{"--hooks-pre-start-exec", hook, "--hooks-pre-stop-exec", hook, "--hooks-pre-stop-timeout", "7s"}, 54 * time.Second, 156240 * time.Millisecond},
+		{"post hooks", []string{"--hooks-post-start-exec", hook, "--hooks-post-stop-exec", hook}, 78 * time.Second, 126240 * time.Millisecond},
+		{"settle", []string{"--settle", "10s"}, 47 * time.Second, 136280 * time.Millisecond},
+		{"hold above the largest", []string{"--hold", "70s"}, 47 * time.Second, 146280 * time.Millisecond},
+		{"hold_max", []string{"--hold-max", "20s"}, 47 * time.Second, 46080 * time.Millisecond},
+		{"own times", []string{"--stop-grace", "1m", "--grace", "2s", "--kill-budget", "2s", "--budgets-drain", "3s", "--tries", "2"}, 71 * time.Second, 124240 * time.Millisecond},
 	}
 	for _, c := range cases {
 		flags := c.flags

@@ -109,8 +109,16 @@ func startBudget(e *example) []string {
 		}
 		return nil
 	}
+	tries, err := strconv.Atoi(v.text("timing.tries"))
+	if err != nil {
+		return wrong("timing.tries: %v", err)
+	}
+	longest := v.span("timing.hold_max")
+	if longest == 0 {
+		longest = max(defaultHoldMax, v.span("timing.hold"))
+	}
 	// The dead holder's key expires, then what its record demands is waited out.
-	need := v.sum("timing.hold") + max(defaultHoldMax, v.span("timing.hold"), v.span("timing.hold_max")) + v.sum("timing.settle", "budgets.mount", "budgets.mount", "budgets.claim") +
+	need := time.Duration(tries)*v.span("timing.try_timeout") + 2*longest + v.sum("timing.settle", "budgets.mount", "budgets.mount", "budgets.claim") +
 		v.script("restore") + v.script("hooks.pre_start")
 	if budget <= need {
 		return wrong("startupProbe allows %v: a start may take %v", budget, need)

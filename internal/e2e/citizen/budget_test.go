@@ -118,7 +118,7 @@ func TestNeedsHold(t *testing.T) {
 	testkit.RequireRoot(t)
 	hook := `["/bin/sleep","60"]`
 	s := scene.New(t)
-	s.Timing = append(s.Timing, "--stop-grace", "3s", "--hooks-pre-stop-exec", hook, "--hooks-pre-stop-timeout", "3s",
+	s.Timing = append(s.Timing, "--hold-max", scene.Hold.String(), "--stop-grace", "3s", "--hooks-pre-stop-exec", hook, "--hooks-pre-stop-timeout", "3s",
 		"--hooks-post-stop-exec", hook, "--hooks-post-stop-timeout", "3s", "--budgets-drain", "1s", "--budgets-mount", "1s", "--budgets-claim", "1s",
 		"--hooks-pre-start-exec", `["/bin/sleep","3"]`, "--hooks-pre-start-timeout", "5s", "--isolate", "none")
 	needs := checked(t, nil, append([]string{"--lock", s.Lock, "--data", s.Data}, s.Timing...)...).Needs
