@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -169,13 +170,25 @@ func mountsNow(ctx context.Context, cfg config.Config, environ []string) []check
 		all = append(all, l)
 	}
 	if at.state != "" {
-		all = append(all, checkup{Level: "ok", Topic: "mount", What: "claim and state file go to " + at.state})
+		all = append(all, stateNow(at.state, !slices.ContainsFunc(all, func(l checkup) bool { return l.Level != "ok" })))
 	}
 	if at.fleeting {
 		f := fleetingState(at.state)
 		all = append(all, checkup{Level: "warn", Topic: f.Topic, What: f.What, Do: f.Do})
 	}
 	return all
+}
+
+// stateNow says where claim and state file go, and whether a run of this user could write there: an NFS export
+// with root_squash refuses root. A place on storage that is not sound is not touched.
+func stateNow(dir string, sound bool) checkup {
+	l := checkup{Level: "ok", Topic: "mount", What: "claim and state file go to " + dir}
+	if sound && (cannotMake(dir) || refused(dir)) {
+		l.Level, l.code = "fail", exit.Mount
+		l.What += fmt.Sprintf(", where uid %d may not write", unix.Geteuid())
+		l.Do = "run interlock as a user who may, or give it access; an NFS export with root_squash refuses root"
+	}
+	return l
 }
 
 // leastFiles is what a run needs beyond the payload's own: sockets, pipes, probes.

@@ -94,7 +94,12 @@ func cannotMake(dir string) bool {
 	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
 		return false
 	}
-	err := unix.Faccessat(unix.AT_FDCWD, filepath.Dir(dir), unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+	return refused(filepath.Dir(dir))
+}
+
+// refused is true only where it is certain that we may not write in dir.
+func refused(dir string) bool {
+	err := unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK|unix.X_OK, unix.AT_EACCESS)
 	return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EROFS)
 }
 

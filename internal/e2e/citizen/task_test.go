@@ -161,6 +161,33 @@ func TestStateNotInTheSandbox(t *testing.T) {
 	})
 }
 
+// Outside of a task there is no other place, and doctor says that this one is refused, as the run does.
+func TestDoctorSeesARefusedStateDirectory(t *testing.T) {
+	t.Parallel()
+	s, _ := lockedParent(t)
+	unprivileged := func(argv ...string) []string { return testkit.Unprivileged(t, argv...) }
+	seen := func() bool {
+		return slices.ContainsFunc(doctored(t, unprivileged, nil, "--data", s.Data), func(l warning) bool { return l.Level == "fail" && strings.Contains(l.What, ".interlock") })
+	}
+	if !seen() {
+		t.Error("doctor sees nothing wrong with a state directory that cannot be made")
+	}
+	s.Run(t, "a", scene.Wrapped(testkit.Unprivileged)).Expect(t, limit, 72)
+	dir := filepath.Join(filepath.Dir(s.Data), ".interlock")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if !seen() {
+		t.Error("doctor sees nothing wrong with a state directory of somebody else")
+	}
+	if err := os.Chown(dir, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	if seen() {
+		t.Error("doctor finds fault with a state directory of our own")
+	}
+}
+
 // The same without a mount: doctor says where it would go.
 func TestDoctorSeesTheSandbox(t *testing.T) {
 	t.Parallel()
