@@ -90,7 +90,7 @@ func TestBrokenCompose(t *testing.T) {
 		{"stop_grace_period: 60s", "stop_grace_period: 90s", "--orchestrator-grace"},
 		{"--stop-grace, 30s", "--stop-grace, 50s", "a stop may take"},
 		{"--stop-grace, 30s", "--stop-grase, 30s", "not defined"},
-		{"start_period: 150s", "start_period: 10s", "a start may take"},
+		{"start_period: 160s", "start_period: 10s", "a start may take"},
 		{"/srv/redis:/srv/redis", "/srv/redis:/data", "volumes"},
 		{"/srv/redis:/srv/redis", "/srv/redis:/srv/redis:ro", "volumes"},
 		{"init: false", "init: true", "PID 1"},
