@@ -69,8 +69,8 @@ func stateDir(cfg config.Config, sandbox string, log *slog.Logger) (dir string, 
 	if named || m.Point == data || sandbox == "" {
 		return dir, false, nil // on its mount, or not a Mesos task
 	}
-	if inside := filepath.Join(sandbox, restore.StateDirName); sandboxServes(cfg, m, dir, inside) {
-		return inside, true, nil
+	if sandboxServes(cfg, m, dir, sandbox) {
+		return filepath.Join(sandbox, restore.StateDirName), true, nil
 	}
 	return dir, false, nil
 }
@@ -78,15 +78,19 @@ func stateDir(cfg config.Config, sandbox string, log *slog.Logger) (dir string, 
 // sandboxServes tells whether the sandbox of a Mesos task is better than nothing: the place beside the data
 // on a disk of this host cannot be made, and nothing that must outlive the task goes there. The account of
 // an unfinished restore must: the next task would take half of it for data.
-func sandboxServes(cfg config.Config, data mountcheck.Mount, beside, inside string) bool {
+func sandboxServes(cfg config.Config, data mountcheck.Mount, beside, sandbox string) bool {
 	if mountcheck.Network(data.FSType, data.Source, data.Options) || len(cfg.Restore.Exec) > 0 || !cannotMake(beside) {
 		return false
 	}
-	on, err := mountcheck.Trace(inside)
+	on, err := mountcheck.Trace(sandbox)
 	if err != nil || mountcheck.Network(on.FSType, on.Source, on.Options) {
 		return false
 	}
-	return restore.CheckStateDir(inside, cfg.Storage.Data, data.Point, false) == nil
+	// Both are local. An agent's work directory is often behind a symbolic link, and data named by the other
+	// way would be the sandbox itself: initdb refuses one with anything in it.
+	sandbox, err1 := filepath.EvalSymlinks(sandbox)
+	real, err2 := filepath.EvalSymlinks(cfg.Storage.Data)
+	return errors.Join(err1, err2) == nil && restore.CheckStateDir(filepath.Join(sandbox, restore.StateDirName), real, data.Point, false) == nil
 }
 
 // cannotMake is true only where it is certain: dir does not exist, and its parent does not let us make it.

@@ -144,6 +144,19 @@ func TestStateNotInTheSandbox(t *testing.T) {
 			t.Errorf("%q, claim in the sandbox %v: expected a refusal that names the place", why, claimIn(sandbox))
 		}
 	})
+	// An agent's work directory behind a link: the sandbox is the data directory, by another name.
+	t.Run("in the data", func(t *testing.T) {
+		t.Parallel()
+		s, other := lockedParent(t)
+		sandbox := filepath.Join(other, "latest")
+		if err := os.Symlink(s.Data, sandbox); err != nil {
+			t.Fatal(err)
+		}
+		j := s.Run(t, "a", scene.Wrapped(testkit.Unprivileged), asTask("MESOS_SANDBOX="+sandbox))
+		if why := j.Expect(t, limit, 72); !strings.Contains(why, filepath.Dir(s.Data)) || claimIn(s.Data) {
+			t.Errorf("%q, claim in the data %v: expected a refusal that names the place", why, claimIn(s.Data))
+		}
+	})
 	t.Run("on a named mount", func(t *testing.T) {
 		t.Parallel()
 		s, sandbox := lockedParent(t)
