@@ -27,11 +27,16 @@ type Link struct {
 	once     sync.Once
 	joined   sync.WaitGroup
 
-	mu       sync.Mutex
+	mu sync.Mutex // of what is learned
+	learned
+	kin kin
+}
+
+// learned is what a take-over goes by.
+type learned struct {
 	domain   Domain
 	initFD   *os.File    // pidfd of the namespace's init, as last announced
 	lastKill clock.Stamp // of the last lease that the guard may know of
-	kin      kin
 }
 
 // Connect takes the agent's end of the link that the guard started it with.

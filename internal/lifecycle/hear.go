@@ -84,7 +84,7 @@ func (r *Runner) hearStarted(e supervise.Event) {
 		return
 	}
 	r.domain.payload.pid, r.domain.payload.started = e.PID, time.Now()
-	r.memory.begin()
+	r.domain.payload.memory.begin()
 	r.log.Info("payload started", "pid", e.PID, "command", r.plan.Payload.Name)
 	if r.phase == Launching {
 		r.fire(Done, "")
@@ -118,7 +118,7 @@ func (r *Runner) hearStartFailed(e supervise.Event) {
 
 func (r *Runner) hearExited(e supervise.Event) {
 	if e.ID != payloadID {
-		r.ended(e.ID, procEnd{status: e.Status, text: r.memory.tell(e.Status, time.Now())})
+		r.ended(e.ID, procEnd{status: e.Status, text: r.domain.payload.memory.tell(e.Status, time.Now())})
 		return
 	}
 	r.domain.payload.exited = true
@@ -128,7 +128,7 @@ func (r *Runner) hearExited(e supervise.Event) {
 	if e.Status.Signaled() {
 		m.reason = fmt.Sprintf("%s was ended by signal %d (%v)", r.plan.Payload.Name, int(e.Status.Signal()), e.Status.Signal())
 	}
-	m.reason += r.memory.tell(e.Status, time.Now())
+	m.reason += r.domain.payload.memory.tell(e.Status, time.Now())
 	if r.verdict == nil {
 		r.verdict = &Verdict{Code: m.code, Reason: m.reason, Payload: true}
 	}

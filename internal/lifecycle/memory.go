@@ -64,7 +64,7 @@ func (r *Runner) heedMemory(c oomCounter, was uint64, err error) {
 		r.debug("what the kernel kills for lack of memory is not known here", "cause", err)
 		return
 	}
-	r.memory = newMemory(c, count{was, time.Now()})
+	r.domain.payload.memory = newMemory(c, count{was, time.Now()})
 	r.debug("kills for lack of memory are counted", "by", c.Path())
 	r.tellGuard()
 }
@@ -75,14 +75,14 @@ func newMemory(c oomCounter, first count) memory {
 
 // tellGuard lets the guard say why, should the agent be the one that is killed.
 func (r *Runner) tellGuard() {
-	if err := r.guard.Memory(r.memory.counter.File(), r.memory.past.n); err != nil && !r.domain.gone {
+	if err := r.guard.Memory(r.domain.payload.memory.counter.File(), r.domain.payload.memory.past.n); err != nil && !r.domain.gone {
 		r.debug("the guard cannot be told of the memory cgroup", "cause", err)
 	}
 }
 
 // watchMemory looks at the count now and then.
 func (r *Runner) watchMemory(now time.Time) {
-	m := &r.memory
+	m := &r.domain.payload.memory
 	if m.counter == nil || now.Sub(m.latest.at) < memoryPeriod {
 		return
 	}

@@ -39,6 +39,7 @@ type payload struct {
 	signal  syscall.Signal // what told us to stop, 0 for none
 	due     syscall.Signal // to be sent once it has become the command, 0 for none
 	started time.Time
+	memory  memory // of the cgroup that it runs in
 }
 
 const payloadID = 1

@@ -29,7 +29,6 @@ type Runner struct {
 
 	hold   holding
 	domain domain
-	memory memory
 	seen   seen
 }
 
@@ -118,7 +117,7 @@ func (r *Runner) Run() Verdict {
 		r.hold.tenure.Abandon()
 	}
 	r.steps.Wait()
-	r.memory.close(r.log)
+	r.domain.payload.memory.close(r.log)
 	if r.verdict == nil {
 		r.decide(exit.Internal, "the run ended without a verdict")
 	}

@@ -163,7 +163,7 @@ func (r *Runner) show() {
 	}
 	if !r.domain.payload.started.IsZero() {
 		st.Payload.Started = &r.domain.payload.started
-		st.Payload.OOMKills = r.memory.kills()
+		st.Payload.OOMKills = r.domain.payload.memory.kills()
 	}
 	if r.seen.mounts != nil {
 		for _, f := range r.seen.mounts.State() {
