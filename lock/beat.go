@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/interlock-run/interlock/internal/clock"
+	"github.com/interlock-run/interlock/internal/mutate"
 )
 
 var (
@@ -22,6 +23,9 @@ func (t *Tenure) loop(ctx context.Context) {
 		return
 	}
 	began := t.o.Clock()
+	if mutate.Broken("start-before-ack") { // T5: nothing starts before the `running` write is acknowledged
+		t.acknowledged(began, Running)
+	}
 	for t.beat(ctx, Running) {
 		if t.neverLeased(began) {
 			return
@@ -200,6 +204,9 @@ func (t *Tenure) beat(ctx context.Context, phase Phase) bool {
 	}
 	res, err := t.place.Write(try, data, t.version)
 	t.notify.Beat(res.Outcome, t.o.Clock().HolderSince(sent))
+	if mutate.Broken("stamp-at-receive") { // section 2: a holder stamps before it sends
+		sent = t.o.Clock()
+	}
 	return t.follow(res, err, sent, phase)
 }
 
@@ -219,6 +226,9 @@ func (t *Tenure) follow(res Result, err error, sent clock.Stamp, phase Phase) bo
 		if !t.adopt(res.Current) {
 			t.lose(errOverride)
 			return false
+		}
+		if mutate.Broken("reread-extends") { // W2: a re-read cannot tell which try landed
+			t.acknowledged(sent, phase)
 		}
 		t.failed(errors.New("an earlier try of ours had landed"))
 	case Missing:
@@ -333,6 +343,9 @@ func (t *Tenure) record(phase Phase) Record {
 			// Absence is no version: it comes back when the record is removed again, and then a late try of
 			// this write lands behind our `running`. So what creates the record says a whole wait.
 			wait = max(wait, Scaled(t.o.Timing.Hold+t.in.settle))
+		}
+		if mutate.Broken("third-not-told") { // T4: a third contender is told what is left
+			wait = 0
 		}
 		r.WaitMS, r.SettleMS = ceilMS(wait), ceilMS(t.in.settle)
 	case Running:

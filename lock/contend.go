@@ -1,13 +1,17 @@
 package lock
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/interlock-run/interlock/fence"
 	"github.com/interlock-run/interlock/internal/clock"
+	"github.com/interlock-run/interlock/internal/mutate"
 )
 
 // Options is what a contender brings besides the driver. All fields but ProvenEmpty and Volumes are
@@ -238,7 +242,7 @@ func takeOver(ctx context.Context, place Place, o Options, seen *observations) (
 	if err != nil {
 		return nil, err
 	}
-	if r.Token > token {
+	if r.Token > token && !mutate.Broken("token-not-compared") { // section 1: the order of tokens
 		return nil, fmt.Errorf("%w: ours would be %s but %s on node %s had %s: was the lock service rebuilt or restored? then raise --token-epoch above %d on every node",
 			ErrTokenBack, token, r.Holder, r.Node, r.Token, max(o.Epoch, r.Token.Epoch()))
 	}
@@ -310,6 +314,9 @@ func (s *observations) saw(v Version, at clock.Stamp) {
 }
 
 func (s *observations) earliest(v Version, readAt clock.Stamp) clock.Stamp {
+	if mutate.Broken("other-t-obs") && len(s.at) > 0 { // T2: the stamp of exactly that version
+		return slices.MinFunc(slices.Collect(maps.Values(s.at)), func(a, b clock.Stamp) int { return cmp.Compare(a.Boot, b.Boot) })
+	}
 	if at, ok := s.at[v.Seen]; ok {
 		return at
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/interlock-run/interlock/internal/mutate"
 )
 
 // halt stops the loop and waits for its last try, so that the release is the last word (E3).
@@ -28,7 +30,7 @@ func (t *Tenure) Release(ctx context.Context, phase Phase, started bool) (Phase,
 	t.mu.Lock()
 	running := t.state.running
 	t.mu.Unlock()
-	if !running {
+	if !running && !mutate.Broken("drained-in-hold-off") { // E2: only once the own hold-off has ended
 		return "", t.leave(ctx)
 	}
 	r := t.record(phase)
@@ -116,7 +118,7 @@ func Init(ctx context.Context, d Driver, o Options) (created bool, existing Stor
 		return false, Stored{}, err
 	}
 	t, stored, err := grantForInit(ctx, d, place, o)
-	if err != nil || stored.Exists() {
+	if err != nil || stored.Exists() && !mutate.Broken("init-over-live") { // section 6: only if absent
 		leave(place, o)
 		return false, stored, err
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/interlock-run/interlock/fence"
+	"github.com/interlock-run/interlock/internal/mutate"
 )
 
 // An inheritance is what a new holder takes over from the record that it read at T1: how long it must
@@ -43,6 +44,9 @@ func inherit(r Record, own fence.Token, t Timing) inheritance {
 		in.why = "a contender ended in its own hold-off; what it had left"
 	default:
 		in.owed = Scaled(r.wait() + in.settle)
+		if mutate.Broken("own-hold-counts") { // T3: the wait on record, not the own hold
+			in.owed = Scaled(t.Hold + in.settle)
+		}
 		in.owes = append(in.owes, writer)
 		in.why = "the previous holder may still run"
 	}
@@ -53,7 +57,7 @@ func inherit(r Record, own fence.Token, t Timing) inheritance {
 
 // inheritNothing is T3 for an absent record: nobody knows what ran before.
 func inheritNothing(t Timing, neverRan bool) inheritance {
-	if neverRan {
+	if neverRan || mutate.Broken("no-record-no-wait") { // T3: absence proves nothing
 		return inheritance{settle: t.Settle, why: "no record, and no claim at any configured place: nobody ever ran"}
 	}
 	hold := t.Hold

@@ -9,6 +9,7 @@ import (
 
 	"github.com/interlock-run/interlock/fence"
 	"github.com/interlock-run/interlock/internal/clock"
+	"github.com/interlock-run/interlock/internal/mutate"
 )
 
 // A Tenure is one holder's time with the lock, from the grant to the release or the loss. It has one
@@ -190,6 +191,9 @@ func (t *Tenure) Status() Status {
 // left is what remains of the hold-off by a successor's clock.
 func (t *Tenure) left() time.Duration {
 	now := t.o.Clock()
+	if mutate.Broken("no-hold-off") { // T3: start not before t_obs + owed
+		return 0
+	}
 	return max(0, t.in.owed-now.SuccessorSince(t.observed), t.foreign.left(now))
 }
 

@@ -7,6 +7,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/internal/mutate"
 )
 
 // pidns runs the kill domain in a PID namespace. Its init forks for us and dies with us; the kernel
@@ -88,7 +90,14 @@ func (p *pidns) launch() (*nsInit, error) {
 	defer far.Close()
 	files, slot := p.layout([3]uintptr{0, 1, 2}, far.Fd(), true)
 	argv := append([]string{RoleInit, strconv.Itoa(slot)}, p.argv...)
-	pid, err := syscall.ForkExec(selfExe, argv, &syscall.ProcAttr{Files: files, Sys: namespaceAttr(p.user)})
+	attr := &syscall.ProcAttr{Files: files, Sys: namespaceAttr(p.user)}
+	var pid int
+	fork := func() { pid, err = syscall.ForkExec(selfExe, argv, attr) }
+	if mutate.Broken("pdeathsig-pooled-thread") { // PDEATHSIG is the forking thread's end: only ours ends with us
+		mutate.OnPooledThread(fork)
+	} else {
+		fork()
+	}
 	if err != nil {
 		return nil, errors.Join(os.NewSyscallError("clone", err), near.close())
 	}

@@ -49,7 +49,7 @@ func drivers(s source) (wrong []string) {
 	if i < 0 {
 		return nil
 	}
-	allowed := []string{"lock", "fence", "internal/clock"}
+	allowed := []string{"lock", "fence", "internal/clock", "internal/mutate"}
 	if s.test {
 		allowed = append(allowed, driverDirs()[i], "lock/locktest", "internal/testkit")
 	}

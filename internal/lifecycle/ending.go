@@ -8,6 +8,7 @@ import (
 
 	"github.com/interlock-run/interlock/internal/clock"
 	"github.com/interlock-run/interlock/internal/exit"
+	"github.com/interlock-run/interlock/internal/mutate"
 	"github.com/interlock-run/interlock/lock"
 	"github.com/interlock-run/interlock/supervise"
 )
@@ -70,7 +71,7 @@ func how(p supervise.Proof, err error) string {
 // watchGuard takes over from a guard that is silent: past the kill time that it goes by itself, or asked to
 // kill and without an answer (it may be stopped).
 func (r *Runner) watchGuard() {
-	if r.domain.gone || r.hold.tenure == nil {
+	if r.domain.gone || r.hold.tenure == nil || mutate.Broken("guard-not-watched") { // E4: a silent guard is taken over
 		return
 	}
 	now, t := r.clock(), r.plan.Lock.Options.Timing

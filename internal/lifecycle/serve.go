@@ -9,6 +9,7 @@ import (
 
 	"github.com/interlock-run/interlock/fence"
 	"github.com/interlock-run/interlock/internal/exit"
+	"github.com/interlock-run/interlock/internal/mutate"
 	"github.com/interlock-run/interlock/supervise"
 )
 
@@ -99,6 +100,9 @@ func (r *Runner) watchClaim(ctx context.Context) message {
 
 // stop is the ordinary stop: pre_stop hook, the stop signal, --stop-grace; heartbeats go on.
 func (r *Runner) stop() {
+	if mutate.Broken("release-before-death") { // E2: release only after everything is proven dead
+		r.release()
+	}
 	if r.plan.State != "" {
 		r.beside(r.watchClaim)
 	}

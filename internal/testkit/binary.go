@@ -13,6 +13,18 @@ import (
 // family need not build it each.
 const BinaryVar = "INTERLOCK_BIN"
 
+// MutateBinaryVar is BinaryVar for MutateBinary.
+const MutateBinaryVar = "INTERLOCK_MUTATE_BIN"
+
+// A flavour is how a binary is built.
+type flavour string
+
+const (
+	shipped flavour = "interlock"
+	race    flavour = "interlock-race"
+	mutate  flavour = "interlock-mutate"
+)
+
 type built struct {
 	path string
 	err  error
@@ -23,13 +35,26 @@ type built struct {
 // may run it.
 func Binary(t testing.TB) string {
 	t.Helper()
-	if path := setting(BinaryVar); path != "" {
+	return given(t, BinaryVar, shipped)
+}
+
+// MutateBinary is Binary with the tag mutate: it breaks the rules that its
+// environment names (internal/mutate), or it is the one that
+// INTERLOCK_MUTATE_BIN names.
+func MutateBinary(t testing.TB) string {
+	t.Helper()
+	return given(t, MutateBinaryVar, mutate)
+}
+
+func given(t testing.TB, variable string, f flavour) string {
+	t.Helper()
+	if path := setting(variable); path != "" {
 		if _, err := os.Stat(path); err != nil {
-			t.Fatalf("%s: %v", BinaryVar, err)
+			t.Fatalf("%s: %v", variable, err)
 		}
 		return path
 	}
-	return buildOnce(t, false)
+	return buildOnce(t, f)
 }
 
 // RaceBinary is Binary with the race detector; skipped without gcc.
@@ -38,37 +63,40 @@ func RaceBinary(t testing.TB) string {
 	if _, err := exec.LookPath("gcc"); err != nil {
 		Skip(t, "race", "gcc is not installed, the race detector needs cgo")
 	}
-	return buildOnce(t, true)
+	return buildOnce(t, race)
 }
 
-func buildOnce(t testing.TB, race bool) string {
+func buildOnce(t testing.TB, f flavour) string {
 	t.Helper()
 	proc.mu.Lock()
 	defer proc.mu.Unlock()
 	if proc.dir == "" {
 		t.Fatal("testkit.Binary needs `func TestMain(m *testing.M) { testkit.Main(m) }` in this package")
 	}
-	b, ok := proc.binary[race]
+	b, ok := proc.binary[f]
 	if !ok {
-		b.path = filepath.Join(proc.dir, "bin", map[bool]string{false: "interlock", true: "interlock-race"}[race])
-		b.err = build(b.path, race)
+		b.path = filepath.Join(proc.dir, "bin", string(f))
+		b.err = build(b.path, f)
 		if proc.binary == nil {
-			proc.binary = map[bool]built{}
+			proc.binary = map[flavour]built{}
 		}
-		proc.binary[race] = b
+		proc.binary[f] = b
 	}
 	must(t, b.err)
 	return b.path
 }
 
-func build(path string, race bool) error {
+func build(path string, f flavour) error {
 	root, err := ModuleRoot()
 	if err != nil {
 		return err
 	}
 	args, cgo := []string{"build", "-trimpath", "-o", path}, "0"
-	if race {
+	switch f {
+	case race:
 		args, cgo = append(args, "-race"), "1"
+	case mutate:
+		args = append(args, "-tags", "mutate")
 	}
 	cmd := exec.Command("go", append(args, "./cmd/interlock")...)
 	cmd.Dir = root

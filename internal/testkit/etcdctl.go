@@ -1,7 +1,6 @@
 package testkit
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -128,19 +127,30 @@ func (s *EtcdServer) get(path string) ([]byte, error) {
 // labels if it has any. An unknown name fails the test.
 func (s *EtcdServer) Metric(t testing.TB, name string) float64 {
 	t.Helper()
+	v, ok := s.Metrics(t)[name]
+	if !ok {
+		t.Fatalf("etcd has no metric %s", name)
+	}
+	return v
+}
+
+// Metrics reads them all at once.
+func (s *EtcdServer) Metrics(t testing.TB) map[string]float64 {
+	t.Helper()
 	raw, err := s.get("/metrics")
 	must(t, err)
-	for sc := bufio.NewScanner(strings.NewReader(string(raw))); sc.Scan(); {
-		value, ok := strings.CutPrefix(sc.Text(), name+" ")
-		if !ok {
+	all := map[string]float64{}
+	for line := range strings.Lines(string(raw)) {
+		line = strings.TrimSpace(line)
+		at := strings.LastIndexByte(line, ' ')
+		if at < 0 || strings.HasPrefix(line, "#") {
 			continue
 		}
-		v, err := strconv.ParseFloat(value, 64)
+		v, err := strconv.ParseFloat(line[at+1:], 64)
 		must(t, err)
-		return v
+		all[line[:at]] = v
 	}
-	t.Fatalf("etcd has no metric %s", name)
-	return 0
+	return all
 }
 
 // Version is what the server says of itself.

@@ -22,7 +22,7 @@ type suite struct {
 	asked  map[string]string // set by Main: what the INTERLOCK_ variables said
 	zk     shared[*ZKServer]
 	etcd   shared[*EtcdServer]
-	binary map[bool]built
+	binary map[flavour]built
 }
 
 var proc suite

@@ -26,6 +26,7 @@ type Proxy struct {
 // rule is what the proxy does to bytes; the zero value passes them.
 type rule struct {
 	hang      bool
+	keep      bool // replies are kept back
 	delay     time.Duration
 	lose      [2]bool // by direction
 	afterLeft int64   // reply bytes to let by before lose[toClient] begins
@@ -70,6 +71,14 @@ func (p *Proxy) Pass(t testing.TB) {
 
 // Hang keeps connections open and accepts new ones, but moves no byte.
 func (p *Proxy) Hang() { p.set(func(r *rule) { r.hang = true }) }
+
+// HoldReplies forwards requests and keeps what the server answers back: it
+// acts, the client hears of it only after Pass or Deafen.
+func (p *Proxy) HoldReplies() { p.set(func(r *rule) { r.keep = true }) }
+
+// Deafen lets replies by that HoldReplies kept back, and from the same moment
+// on throws away what the client sends.
+func (p *Proxy) Deafen() { p.set(func(r *rule) { *r = rule{lose: [2]bool{toServer: true}} }) }
 
 // Delay holds each piece back for d, in both directions.
 func (p *Proxy) Delay(d time.Duration) { p.set(func(r *rule) { r.delay = d }) }

@@ -103,7 +103,7 @@ func (p *Proxy) pump(l *link, dir int) {
 		from, to = l.server, l.client
 	}
 	buf := make([]byte, 32<<10)
-	for p.mayRead(l) {
+	for p.mayRead(l, dir) {
 		n, err := from.Read(buf)
 		if n > 0 && !p.forward(l, dir, to, buf[:n]) {
 			return
@@ -122,10 +122,10 @@ func (p *Proxy) forget(l *link) {
 }
 
 // mayRead blocks while the proxy hangs; false means the link is closed.
-func (p *Proxy) mayRead(l *link) bool {
+func (p *Proxy) mayRead(l *link, dir int) bool {
 	for {
 		p.mu.Lock()
-		hang, changed := p.rule.hang, p.changed
+		hang, changed := p.rule.hang || p.rule.keep && dir == toClient, p.changed
 		p.mu.Unlock()
 		if !hang {
 			return true
@@ -140,7 +140,7 @@ func (p *Proxy) mayRead(l *link) bool {
 
 // forward waits out hang and delay, then asks what to do with the piece.
 func (p *Proxy) forward(l *link, dir int, to net.Conn, piece []byte) bool {
-	if !p.hold(l) || !p.mayRead(l) {
+	if !p.hold(l) || !p.mayRead(l, dir) {
 		return false
 	}
 	keep, cut := p.judge(dir, len(piece))

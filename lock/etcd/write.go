@@ -7,6 +7,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/interlock-run/interlock/internal/mutate"
 	"github.com/interlock-run/interlock/lock"
 )
 
@@ -32,7 +33,7 @@ func (p *place) commit(ctx context.Context, after lock.Version, then ...clientv3
 	err := p.d.do(ctx, func(ctx context.Context, e *endpoint) error {
 		var err error
 		resp, err = e.client.Txn(ctx).
-			If(p.mine(), clientv3.Compare(clientv3.ModRevision(p.d.record()), "=", after.CAS)).
+			If(p.guards(after)...).
 			Then(then...).
 			Else(clientv3.OpGet(p.key), clientv3.OpGet(p.d.record())).Commit()
 		return err
@@ -50,6 +51,15 @@ func (p *place) commit(ctx context.Context, after lock.Version, then ...clientv3
 		p.markGone()
 	}
 	return r, nil
+}
+
+// guards are the two conditions of every write (W1).
+func (p *place) guards(after lock.Version) []clientv3.Cmp {
+	unchanged := clientv3.Compare(clientv3.ModRevision(p.d.record()), "=", after.CAS)
+	if mutate.Broken("unconditional-heartbeat") { // W1: only while the own lock key is there
+		return []clientv3.Cmp{unchanged}
+	}
+	return []clientv3.Cmp{p.mine(), unchanged}
 }
 
 // refused tells which of the two comparisons failed (W3).

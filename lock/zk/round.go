@@ -8,6 +8,7 @@ import (
 
 	gozk "github.com/go-zookeeper/zk"
 
+	"github.com/interlock-run/interlock/internal/mutate"
 	"github.com/interlock-run/interlock/lock"
 )
 
@@ -104,6 +105,12 @@ func (r *round) start(ctx context.Context, w *wire, h hello, server string) (*li
 
 // failed takes note of an attempt that failed and, after the last address of a round, pauses.
 func (r *round) failed(ctx context.Context, err error, last bool) {
+	if errors.Is(err, errExpired) && mutate.Broken("no-session-check") { // a session is pinned: no other in its place
+		r.s.mu.Lock()
+		r.s.hello = hello{}
+		r.s.mu.Unlock()
+		return
+	}
 	if errors.Is(err, errExpired) {
 		r.s.finish(errExpired)
 		return
