@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/interlock-run/interlock/internal/exit"
+	"github.com/interlock-run/interlock/internal/testkit"
 )
 
 // TestInstall: the whole program, for every user to run, whatever the umask; once more over the first.
@@ -83,4 +86,49 @@ func TestInstallRefuses(t *testing.T) {
 		}
 	}
 	onlyInstalled(t, taken)
+}
+
+// What an install that was killed left behind goes with the next one; what another is writing stays.
+func TestInstallAfterAKill(t *testing.T) {
+	dir := t.TempDir()
+	left, busy := filepath.Join(dir, unfinished+"1"), filepath.Join(dir, unfinished+"2")
+	for _, path := range []string{left, busy} {
+		if err := os.WriteFile(path, []byte("half"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other, err := os.Open(busy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := syscall.Flock(int(other.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := try(nil, "install", dir); code != 0 || stderr != "" {
+		t.Fatalf("install: %d, %q", code, stderr)
+	}
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s: %v, expected that it is gone", left, err)
+	}
+	if _, err := os.Stat(busy); err != nil {
+		t.Errorf("%v: expected that what is being written stays", err)
+	}
+}
+
+// A place from which nothing can be run is said, for the volume may be mounted otherwise elsewhere.
+func TestInstallNoexec(t *testing.T) {
+	testkit.RequireRoot(t)
+	dir := t.TempDir()
+	if err := syscall.Mount("none", dir, "tmpfs", syscall.MS_NOEXEC, "size=200m"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	if code, _, stderr := try(nil, "install", dir); code != 0 || !strings.Contains(stderr, "noexec") {
+		t.Errorf("install: %d, %q", code, stderr)
+	}
 }
