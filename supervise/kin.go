@@ -91,8 +91,5 @@ func (k *kin) members(list []task) []task {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	found := k.living(list)
-	for _, t := range found {
-		found = append(found, below(list, t.pid, os.Getpid())...)
-	}
-	return found
+	return append(found, descendants(list, pids(found), os.Getpid())...)
 }

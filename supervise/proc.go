@@ -3,6 +3,7 @@ package supervise
 import (
 	"errors"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -84,20 +85,26 @@ func readTask(pid int) (task, error) {
 const hidden = -1
 
 // below returns the living descendants of root, without the tree under spare.
-func below(list []task, root, spare int) []task {
+func below(list []task, root, spare int) []task { return descendants(list, []int{root}, spare) }
+
+// descendants are the living below any of roots, without these and the tree under spare, each once. It walks
+// the list once, however many roots there are: it is made while a deadline runs.
+func descendants(list []task, roots []int, spare int) []task {
 	children := map[int][]task{}
 	for _, t := range list {
 		children[t.ppid] = append(children[t.ppid], t)
 	}
+	met := map[int]bool{spare: true}
+	for _, pid := range roots {
+		met[pid] = true
+	}
 	var found []task
-	queue := []int{root}
-	for len(queue) > 0 {
-		pid := queue[0]
-		queue = queue[1:]
-		for _, t := range children[pid] {
-			if t.pid == spare || t.pid == root {
+	for queue := slices.Clone(roots); len(queue) > 0; queue = queue[1:] {
+		for _, t := range children[queue[0]] {
+			if met[t.pid] {
 				continue
 			}
+			met[t.pid] = true
 			queue = append(queue, t.pid)
 			if !t.dead() {
 				found = append(found, t)
