@@ -52,11 +52,14 @@ func parseS3(u *url.URL, wrong func(string) (Place, error)) (Place, error) {
 
 // redact hides what stands before an @.
 func redact(text string) string {
-	scheme, rest, found := strings.Cut(text, "://")
-	if i := strings.LastIndex(rest, "@"); found && i >= 0 {
-		return scheme + "://…" + rest[i:]
+	i := strings.LastIndex(text, "@")
+	if i < 0 {
+		return text
 	}
-	return text
+	if scheme, _, found := strings.Cut(text, "://"); found {
+		return scheme + "://…" + text[i:]
+	}
+	return "…" + text[i:]
 }
 
 // String is the URL again.
