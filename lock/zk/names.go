@@ -1,8 +1,10 @@
 package zk
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -104,9 +106,24 @@ func (m member) twin() string {
 }
 
 // freshPrefix begins the name of one create, and of no other ever: it tells our own node when the
-// create's reply was lost.
+// create's reply was lost. Twelve random bytes and their seal, which tells others that an interlock made it.
 func freshPrefix() string {
-	var id [16]byte
-	rand.Read(id[:]) // never fails
-	return keyStart + hex.EncodeToString(id[:]) + keyMark
+	id := make([]byte, 12, 16)
+	rand.Read(id) // never fails
+	return keyStart + hex.EncodeToString(append(id, seal(id)...)) + keyMark
+}
+
+// seal ends the random part of each name of ours. It keeps nobody out; it saves every contender that comes
+// a read for each key ahead of it.
+func seal(id []byte) []byte {
+	sum := sha256.Sum256(append([]byte(valuePrefix), id...))
+	return sum[:4]
+}
+
+// sealed tells a name that an interlock made. One without a seal may be of an older interlock: its value
+// tells then.
+func (m member) sealed() bool {
+	text, _, found := strings.Cut(strings.TrimPrefix(m.name, keyStart), keyMark)
+	id, err := hex.DecodeString(text)
+	return found && err == nil && len(id) == 16 && bytes.Equal(seal(id[:12]), id[12:])
 }

@@ -51,9 +51,27 @@ func TestFreshPrefix(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
 		p := freshPrefix()
-		if seen[p] || !strings.HasPrefix(p, "_c_") || !strings.HasSuffix(p, "-lock-") {
+		m, ok := parseMember(p + "0000000007")
+		if seen[p] || !strings.HasPrefix(p, "_c_") || !strings.HasSuffix(p, "-lock-") || !ok || !m.sealed() {
 			t.Fatalf("prefix %q", p)
 		}
 		seen[p] = true
+	}
+}
+
+// No name of another program passes for ours, nor one that was changed.
+func TestSealed(t *testing.T) {
+	own := []byte(freshPrefix() + "0000000007")
+	own[5] ^= 1 // another hex digit, or none
+	for _, name := range []string{
+		string(own),
+		"_c_0123456789abcdef0123456789abcdef-lock-0000000007", // go-zookeeper
+		"_c_3a4c8f2e-1f2d-4f0e-9d2c-0a1b2c3d4e5f-lock-0000000012",
+		"f3b1__lock__0000000003", "lock-2147483647", "_c_-lock-0000000001", "_c_x-lock-0000000001",
+	} {
+		m, ok := parseMember(name)
+		if !ok || m.sealed() {
+			t.Errorf("%s: contender %v, sealed %v, expected one that is not ours", name, ok, m.sealed())
+		}
 	}
 }
