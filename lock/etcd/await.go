@@ -24,6 +24,7 @@ type waiting struct {
 	first bool // the look right after joining
 	renew *time.Timer
 	beats int
+	last  sight
 }
 
 // Await keeps the lease alive, watches the key just ahead, and when next in line the record.
@@ -57,10 +58,11 @@ func (p *place) period() time.Duration { return p.ttl / 3 }
 // round looks once and then waits for a reason to look again.
 func (w *waiting) round(ctx context.Context) (granted bool, err error) {
 	shaken := w.p.d.conns.shakes()
-	s, err := w.p.look(ctx)
+	s, err := w.look(ctx)
 	if err != nil {
 		return false, err
 	}
+	w.last = s
 	at := w.p.d.s.Clock() // after the reply (T2)
 	if s.record.Exists() && (w.first || s.next()) {
 		w.saw(s.record.Version, at)
@@ -71,6 +73,16 @@ func (w *waiting) round(ctx context.Context) (granted bool, err error) {
 	}
 	w.p.setAhead(waiter(s.ahead[len(s.ahead)-1]))
 	return false, w.watch(ctx, s, shaken)
+}
+
+// look is a small one where we were next in line.
+func (w *waiting) look(ctx context.Context) (sight, error) {
+	if w.last.next() {
+		if s, err := w.p.lookBehind(ctx, w.last); err != nil || s.there {
+			return s, err
+		}
+	}
+	return w.p.look(ctx)
 }
 
 // pause between rounds; the lease is kept meanwhile.

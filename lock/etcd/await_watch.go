@@ -20,11 +20,11 @@ func (w *waiting) watch(ctx context.Context, s sight, shaken <-chan struct{}) er
 		defer rec.stop()
 		record = rec.events
 	}
-	return w.until(ctx, ahead.events, record, shaken)
+	return w.until(ctx, s, ahead.events, record, shaken)
 }
 
 // until returns when it is time to look again.
-func (w *waiting) until(ctx context.Context, ahead, record <-chan event, shaken <-chan struct{}) error {
+func (w *waiting) until(ctx context.Context, s sight, ahead, record <-chan event, shaken <-chan struct{}) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -39,7 +39,7 @@ func (w *waiting) until(ctx context.Context, ahead, record <-chan event, shaken 
 			}
 			w.saw(version(e.revision), e.at)
 		case <-w.renew.C:
-			if !w.keepAlive(ctx) {
+			if !w.keepAlive(ctx) || w.beats%looksEvery == 0 && (s.next() || !w.p.still(ctx, s)) {
 				return nil
 			}
 		}
@@ -57,7 +57,7 @@ func endedUnless(alive bool) error {
 	return errWatchEnded
 }
 
-// keepAlive renews the lease and reports whether the round may go on.
+// keepAlive renews the lease and reports whether that worked.
 func (w *waiting) keepAlive(ctx context.Context) bool {
 	err := w.p.KeepAlive(ctx)
 	w.beats++
@@ -67,5 +67,5 @@ func (w *waiting) keepAlive(ctx context.Context) bool {
 		w.p.d.s.Log("keep-alive failed while waiting for the lock", "cause", err)
 	}
 	w.renew.Reset(next)
-	return err == nil && w.beats%looksEvery != 0
+	return err == nil
 }

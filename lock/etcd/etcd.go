@@ -3,7 +3,7 @@
 // Promise: each write is one request that was sent at most once to one server (W1, W2); the grant, the
 // read of the record and every re-read are linearizable; one hung server of several costs at most a
 // quarter of the lease. A waiting contender costs the service one watch (the next in line two), a
-// keep-alive each third of the lease, and a look at the queue with every fifth of these.
+// keep-alive each third of the lease, and a look at two keys with every fifth of these, however long the queue.
 // Non-promise: the lease at the server is for waiting only, never proof of anything (W4); nothing here
 // keeps it alive once the lock was granted but Place.KeepAlive. Called by cmd/interlock, through the
 // contract of package lock.
