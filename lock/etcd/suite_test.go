@@ -49,5 +49,8 @@ func suiteLock(server *testkit.EtcdServer, name string) locktest.Lock {
 		Watches: func(t *testing.T) int {
 			return int(server.Metric(t, "etcd_debugging_mvcc_watcher_total"))
 		},
+		Notified: func(t *testing.T) int {
+			return int(server.Metric(t, "etcd_debugging_mvcc_events_total"))
+		},
 	}
 }

@@ -51,6 +51,8 @@ type Lock struct {
 	Intrude func(t *testing.T) func()
 	// Watches counts the watches that clients have at the service for this lock now.
 	Watches func(t *testing.T) int
+	// Notified counts the watch events that the service has had for clients so far, one for each watcher.
+	Notified func(t *testing.T) int
 }
 
 // suiteTiming has a short hold and a try that survives a loaded machine.
@@ -91,6 +93,8 @@ var tests = []struct {
 	{"SawOnlyByNext", testSawOnlyNext},
 	{"SawStampAfterReply", testSawStamp},
 	{"Watches", testWatches},
+	{"HeartbeatNotifiesOne", testHeartbeatNotifiesOne},
+	{"ReleaseNotifiesFew", testReleaseNotifiesFew},
 	{"GoneOnRemoval", testGone},
 	{"GoneOnExpiry", testExpire},
 	{"PlaceLostOnExpiry", testExpireWaiting},

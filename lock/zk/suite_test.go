@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -44,9 +45,10 @@ func freshLock(t *testing.T, server *testkit.ZKServer) locktest.Lock {
 			_, err := c.Set(path+recordSuffix, data, -1)
 			must(t, err)
 		},
-		Expire:  func(t *testing.T, _ lock.Driver, p lock.Place) { expire(t, server.Addr(), p.(*place).s) },
-		Watches: func(t *testing.T) int { return watchesOf(t, server, path) },
-		Intrude: func(t *testing.T) func() { return intrude(t, c, path+"/"+rand.Text()+"__lock__") },
+		Expire:   func(t *testing.T, _ lock.Driver, p lock.Place) { expire(t, server.Addr(), p.(*place).s) },
+		Watches:  func(t *testing.T) int { return watchesOf(t, server, path) },
+		Notified: func(t *testing.T) int { return notifiedBy(t, server) },
+		Intrude:  func(t *testing.T) func() { return intrude(t, c, path+"/"+rand.Text()+"__lock__") },
 	}
 }
 
@@ -107,6 +109,21 @@ func watchesOf(t testing.TB, server *testkit.ZKServer, path string) int {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, path+"/") || line == path+recordSuffix {
 			n++
+		}
+	}
+	return n
+}
+
+// notifiedBy counts the watch events of all sessions.
+func notifiedBy(t testing.TB, server *testkit.ZKServer) int {
+	t.Helper()
+	n := 0
+	for line := range strings.Lines(server.FourLetter(t, "mntr")) {
+		name, text, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		if strings.HasPrefix(name, "zk_sum_node_") && strings.HasSuffix(name, "_watch_count") {
+			v, err := strconv.Atoi(text)
+			must(t, err)
+			n += v
 		}
 	}
 	return n
