@@ -34,6 +34,19 @@ func (f *field) next(name string, r role, n int) (*scene.Job, []string, error) {
 	return j, keys, err
 }
 
+// playRemoved: an operator removes the holder's key.
+func playRemoved(f *field) error {
+	r := role{timing: usual()}
+	if _, _, err := f.first(r); err != nil {
+		return err
+	}
+	_, keys, err := f.next("b", r, 2)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.removeKey(keys[0]), f.begun("b"))
+}
+
 // playCut: the holder is cut off and its key removed.
 func playCut(f *field) error {
 	r := role{timing: usual()}
@@ -45,10 +58,22 @@ func playCut(f *field) error {
 	if err != nil {
 		return err
 	}
-	if err := f.changed(5 * time.Second); err != nil { // b has an older version to be wrong about
+	return errors.Join(f.removed(p, keys[0]), f.begun("b"))
+}
+
+// playCutLater: the same after a while in which the successor saw other versions of the record.
+func playCutLater(f *field) error {
+	r := role{timing: usual()}
+	_, p, err := f.first(r)
+	if err != nil {
 		return err
 	}
-	return errors.Join(f.removed(p, keys[0]), f.begun("b"))
+	_, keys, err := f.next("b", r, 2)
+	if err != nil {
+		return err
+	}
+	pass(3 * time.Second)
+	return errors.Join(f.changed(5*time.Second), f.removed(p, keys[0]), f.begun("b"))
 }
 
 // playHolds: the same where the holder's hold is three times the successor's.
@@ -300,7 +325,7 @@ func heldBack(b *scene.Job, p *testkit.Proxy) error {
 }
 
 // slow is the delay of each direction: b's first write leaves when its status says holding-off.
-const slow = 250 * ms
+const slow = 150 * ms
 
 // farewell waits until the holder has written once more, or has ended, then lets it go on for a while,
 // cuts it off, removes the record, and lets b's write arrive.
@@ -329,7 +354,7 @@ func (f *field) farewell(a *scene.Job, cut, slow *testkit.Proxy, more time.Durat
 // its first write; the record is removed.
 func playUnconditional(f *field) error {
 	r := role{timing: patient()}
-	r.timing.hold, r.timing.try = 5*time.Second, 1500*ms
+	r.timing.hold = 5 * time.Second
 	a, cut, err := f.first(r)
 	if err != nil {
 		return err
@@ -349,7 +374,7 @@ func playUnconditional(f *field) error {
 // playExpired: as before, but the holder's key goes with its session, which the server ends early.
 func playExpired(f *field) error {
 	r := role{timing: patient()}
-	r.timing.hold, r.timing.try = 6*time.Second, 1500*ms
+	r.timing.hold = 8 * time.Second // the session lasts for 3 s
 	a, cut, err := f.first(r)
 	if err != nil {
 		return err

@@ -30,8 +30,10 @@ func scenarios() []scenario {
 		{breaks: "unconditional-heartbeat", rule: "W1", on: "zk", story: "key removed; successor held back between its read and its first write; record removed", shows: judge.Overlap, tenures: 2, play: playUnconditional},
 		{breaks: "no-session-check,unconditional-heartbeat", redundant: []string{"no-session-check", "unconditional-heartbeat"}, rule: "W1", on: "zk",
 			story: "the session expires early; the rest as above", shows: judge.Overlap, tenures: 2, play: playExpired, early: true},
+		{breaks: "adopt-other-tenure,unconditional-heartbeat", redundant: []string{"adopt-other-tenure", "unconditional-heartbeat"}, rule: "W2", on: "etcd",
+			story: "key removed", shows: judge.Overlap, tenures: 2, play: playRemoved},
 		{breaks: "reread-extends", rule: "W2", on: "etcd", story: "a reply is lost, the next try finds its write; holder cut off, its key removed", shows: judge.Overlap, tenures: 2, play: playLostReply},
-		{breaks: "other-t-obs", rule: "T2", on: "zk", story: "holder cut off, its key removed", shows: judge.Overlap, tenures: 2, play: playCut},
+		{breaks: "other-t-obs", rule: "T2", on: "zk", story: "holder cut off, its key removed, after heartbeats that the successor saw", shows: judge.Overlap, tenures: 2, play: playCutLater},
 		{breaks: "no-hold-off", rule: "T3", on: "etcd", story: "holder cut off, its key removed", shows: judge.Overlap, tenures: 2, play: playCut},
 		{breaks: "own-hold-counts", rule: "T3", on: "zk", story: "the same; the holder's hold is three times the successor's", shows: judge.Overlap, tenures: 2, play: playHolds},
 		{breaks: "no-record-no-wait", rule: "T3", on: "etcd", story: "holder cut off, record and key removed", shows: judge.Overlap, tenures: 2, play: playNoRecord},
@@ -51,7 +53,7 @@ func (s scenario) open(t testing.TB, name string) service {
 	case s.on == "etcd":
 		return etcd(t, name)
 	case s.early:
-		return zookeeper(t, testkit.ZooKeeper(t, testkit.ZKOptions{Config: []string{"maxSessionTimeout=2000"}}), name)
+		return zookeeper(t, testkit.ZooKeeper(t, testkit.ZKOptions{Config: []string{"maxSessionTimeout=3000"}}), name)
 	}
 	return zookeeper(t, testkit.SharedZooKeeper(t), name)
 }
