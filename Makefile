@@ -41,7 +41,7 @@ check:
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 		[ -z "$$unformatted" ] || { echo "gofmt: not formatted:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags bench ./internal/bench
+	$(GO) vet -tags bench ./internal/bench/...
 	for m in modules/*/; do (cd $$m && $(GO) vet ./...) || exit 1; done
 	$(GO) mod verify
 ifneq ($(call tool,staticcheck),)
@@ -78,6 +78,12 @@ bench-payload: build bin/testrun
 	@bin/testrun install bench databases etcd system
 	@INTERLOCK_BIN=$(CURDIR)/bin/interlock CGO_ENABLED=0 \
 		$(GO) test -tags bench -count=1 -timeout 45m -v -run '^TestPayload' ./internal/bench
+
+# BENCH_SIZES are the numbers of contenders that wait (1,10,100,1000), BENCH_N the
+# releases of each (30), BENCH_IDLE the seconds of waiting that are measured (20).
+bench-queue: bin/testrun
+	@bin/testrun install queue zookeeper etcd system
+	@CGO_ENABLED=0 $(GO) test -tags bench -count=1 -timeout 45m -v -run '^TestQueue' ./internal/bench
 
 clean:
 	rm -rf bin .cache

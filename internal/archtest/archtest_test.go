@@ -40,6 +40,8 @@ func TestRules(t *testing.T) {
 		{"driver's suite outside tests", "lock/zk/a.go", imports("lock/locktest"), "driver lock/zk imports lock/locktest"},
 		{"lifecycle names driver", "internal/lifecycle/a.go", imports("lock/file"), "names the driver lock/file"},
 		{"cmd names driver", "cmd/interlock/b.go", imports("lock/file"), ""},
+		{"crowd names driver", "internal/bench/crowd/b.go", imports("lock/etcd"), ""},
+		{"bench names driver", "internal/bench/b.go", imports("lock/etcd"), "only cmd does"},
 		{"config", "internal/config/a.go", imports("lock"), "expected nothing of ours"},
 		{"config's test", "internal/config/a_test.go", imports("internal/config"), ""},
 		{"exec", "supervise/a.go", "import _ \"os/exec\"\n", "imports os/exec"},

@@ -50,6 +50,7 @@ func needs() []need {
 		{"bench", "dumb-init", "dumb-init"},
 		{"bench", "s6", "s6-supervise"},
 		{"bench", "sysbench", "sysbench"},
+		{"queue", "python3-kazoo", "/usr/lib/python3/dist-packages/kazoo/__init__.py"},
 	}
 }
 
