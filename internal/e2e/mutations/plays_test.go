@@ -34,19 +34,6 @@ func (f *field) next(name string, r role, n int) (*scene.Job, []string, error) {
 	return j, keys, err
 }
 
-// playRemoved: an operator removes the holder's key.
-func playRemoved(f *field) error {
-	r := role{timing: usual()}
-	if _, _, err := f.first(r); err != nil {
-		return err
-	}
-	_, keys, err := f.next("b", r, 2)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.removeKey(keys[0]), f.begun("b"))
-}
-
 // playCut: the holder is cut off and its key removed.
 func playCut(f *field) error {
 	r := role{timing: usual()}
@@ -328,8 +315,8 @@ func heldBack(b *scene.Job, p *testkit.Proxy) error {
 const slow = 150 * ms
 
 // farewell waits until the holder has written once more, or has ended, then lets it go on for a while,
-// cuts it off, removes the record, and lets b's write arrive.
-func (f *field) farewell(a *scene.Job, cut, slow *testkit.Proxy, more time.Duration) error {
+// cuts it off, does what is to be done then, and lets b's write arrive.
+func (f *field) farewell(a *scene.Job, cut, lane *testkit.Proxy, more time.Duration, then func() error) error {
 	before, err := f.record()
 	if err != nil {
 		return err
@@ -345,8 +332,8 @@ func (f *field) farewell(a *scene.Job, cut, slow *testkit.Proxy, more time.Durat
 		pass(more)
 	}
 	cut.Hang()
-	err = f.removeRecord()
-	slow.Pass(f.t)
+	err = then()
+	lane.Pass(f.t)
 	return errors.Join(err, f.begun("b"))
 }
 
@@ -368,7 +355,7 @@ func playUnconditional(f *field) error {
 	if err := errors.Join(f.removeKey(keys[0]), heldBack(b, lane)); err != nil {
 		return err
 	}
-	return f.farewell(a, cut, lane, 1800*ms)
+	return f.farewell(a, cut, lane, 1800*ms, f.removeRecord)
 }
 
 // playExpired: as before, but the holder's key goes with its session, which the server ends early.
@@ -389,5 +376,24 @@ func playExpired(f *field) error {
 	err = heldBack(b, lane)
 	cut.Drop()
 	cut.Pass(f.t)
-	return errors.Join(err, f.farewell(a, cut, lane, 0))
+	return errors.Join(err, f.farewell(a, cut, lane, 0, f.removeRecord))
+}
+
+// playContest: the holder's key is removed; the successor is held back in its hold-off, while the holder
+// is not.
+func playContest(f *field) error {
+	r := role{timing: usual()}
+	a, cut, err := f.first(r)
+	if err != nil {
+		return err
+	}
+	lane := testkit.NewProxy(f.t, f.addr())
+	_, keys, err := f.next("b", role{timing: r.timing, via: lane.Addr()}, 2)
+	if err != nil {
+		return err
+	}
+	waiting := func(r recorded) bool { return r.Holder == "b" && r.Phase == "waiting" }
+	err = errors.Join(f.removeKey(keys[0]), f.waitRecord("of b's hold-off", waiting))
+	lane.Hang()
+	return errors.Join(err, f.farewell(a, cut, lane, 1500*ms, func() error { return nil }))
 }
