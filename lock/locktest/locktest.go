@@ -87,6 +87,7 @@ var tests = []struct {
 	{"ReleaseWakesTheNext", testReleaseWakesNext},
 	{"LeaveKeepsRecord", testLeave},
 	{"LeaveInTheMiddle", testLeaveMiddle},
+	{"HolderActs", testHolderActs},
 	{"AwaitCancelled", testAwaitCancelled},
 	{"PlaceLost", testPlaceLost},
 	{"SawAfterJoin", testSawAfterJoin},

@@ -78,8 +78,25 @@ func testLeaveMiddle(b *bench) {
 	a := b.holder("a")
 	middle := b.join("middle")
 	last := b.waiting("last")
+	last.mustWait(200*time.Millisecond, "while two are ahead") // and watches the middle one by then
 	middle.leave()
 	last.mustWait(200*time.Millisecond, "while the first one still holds")
 	a.hand("bye")
 	last.mustBeGranted()
+}
+
+// testHolderActs: nothing that a holder does with its key or the record grants the lock to the next.
+func testHolderActs(b *bench) {
+	a := b.holder("a")
+	next := b.waiting("next")
+	next.mustWait(200*time.Millisecond, "behind a holder") // and watches its key by then
+	v := lock.Version{}
+	for range 3 {
+		v = a.write("running", v, lock.Committed).Version
+		a.holds("running", v)
+		b.must(a.place.KeepAlive(b.ctx), "keep alive")
+		next.mustWait(100*time.Millisecond, "though the holder only wrote and read")
+	}
+	a.release("bye", v, lock.Committed)
+	next.mustBeGranted()
 }

@@ -80,6 +80,9 @@ func (p *place) awaitOn(ctx context.Context, l *link, saw sawFunc, looked *bool)
 		if err := p.until(ctx, l, &w, at == 1, saw); err != nil {
 			return err
 		}
+		if at == 1 && w.fell { // none comes ahead of us later: no need for the whole list
+			return p.first(ctx, l)
+		}
 	}
 }
 
@@ -97,9 +100,7 @@ func (p *place) look(ctx context.Context, l *link, saw sawFunc) error {
 	return nil
 }
 
-// position lists the queue: the name just ahead and how many there are. Being first counts only if the
-// key is there and of our session. That is asked by a write on the key, so that the contender behind
-// us, who watches it, learns that it is next in line now; the one that left was not its to watch.
+// position lists the queue: the name just ahead and how many there are.
 func (p *place) position(ctx context.Context, l *link) (string, int, error) {
 	ctx, cancel := p.d.try(ctx)
 	defer cancel()
@@ -115,11 +116,20 @@ func (p *place) position(ctx context.Context, l *link) (string, int, error) {
 	case at > 0:
 		return q[at-1].name, at, nil
 	}
+	return "", 0, p.first(ctx, l)
+}
+
+// first confirms what the queue showed: being first counts only if the key is there and of our session.
+// That is asked by a write on the key, so that the contender behind us, who watches it, learns that it is
+// next in line now; the one that left was not its to watch.
+func (p *place) first(ctx context.Context, l *link) error {
+	ctx, cancel := p.d.try(ctx)
+	defer cancel()
 	stat, err := p.touch(ctx, l)
 	if err != nil {
-		return "", 0, err
+		return err
 	}
-	return "", 0, p.check(stat)
+	return p.check(stat)
 }
 
 // touch writes the own key as it is, through the quorum; nil if the key is gone.

@@ -30,6 +30,29 @@ func TestJoinBehindMany(t *testing.T) {
 	}
 }
 
+// The next in line asks for no list when the one ahead goes: it writes its key, and watches it from then on.
+func TestGrantWithoutList(t *testing.T) {
+	server := testkit.SharedZooKeeper(t)
+	url := "zk://" + server.Addr() + freshPath()
+	first := held(t, opened(t, url, settings()))
+	next := joined(t, opened(t, url, settings()))
+	granted := awaiting(t, next)
+	watches := func(n int) func() (bool, string) {
+		return func() (bool, string) {
+			is := watchesOf(t, server, next.d.path)
+			return is == n, fmt.Sprintf("%d watches, expected %d", is, n)
+		}
+	}
+	testkit.Wait(t, patient, watches(3)) // the holder's own, on the key ahead, on the record
+	before := requestsOf(t, server, next)
+	must(t, first.Leave(within(t, patient)))
+	must(t, testkit.Recv(t, patient, "the grant", granted))
+	testkit.Wait(t, patient, watches(2)) // its own, and the one on the record that never was
+	if n := requestsOf(t, server, next) - before; n != 2 {
+		t.Fatalf("%d requests for the grant, expected 2", n)
+	}
+}
+
 // requestsOf is the number of the session's last request but pings.
 func requestsOf(t *testing.T, server *testkit.ZKServer, p *place) int {
 	t.Helper()

@@ -12,6 +12,7 @@ import (
 type watches struct {
 	name          string // whose key ahead is watched
 	ahead, record <-chan gozk.Event
+	fell          bool // the key ahead was deleted
 	blind         bool // the key ahead may not be read: current servers then keep back its events, too
 }
 
@@ -31,7 +32,7 @@ func (p *place) watchAhead(ctx context.Context, l *link, w *watches, name string
 	if err != nil {
 		return err
 	}
-	w.name, w.ahead = name, events
+	w.name, w.ahead, w.fell = name, events, false
 	p.setAhead(waiter(name, data, stat))
 	return nil
 }
@@ -54,8 +55,8 @@ func (p *place) until(ctx context.Context, l *link, w *watches, next bool, saw s
 			w.record = events
 		}
 		select {
-		case <-w.ahead:
-			w.ahead = nil
+		case e := <-w.ahead:
+			w.ahead, w.fell = nil, e.Type == gozk.EventNodeDeleted
 			return nil
 		case <-again:
 			return nil
