@@ -2,12 +2,11 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
+
+	"github.com/interlock-run/interlock/internal/testkit"
 )
 
 // build makes the payload; a tree that has no source here is none that this command comes from.
@@ -17,28 +16,7 @@ func build(ctx context.Context, to string) error {
 
 // currentEtcd is the server that modules/etcd pins, built once for each state of its go.sum.
 func currentEtcd(ctx context.Context) (string, error) {
-	const module = "modules/etcd"
-	sum, err := os.ReadFile(filepath.Join(module, "go.sum"))
-	if err != nil {
-		return "", err
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("no place for the etcd server that is to be built: %w", err)
-	}
-	dir := filepath.Join(cache, "interlock-chaos", fmt.Sprintf("etcd-%x", sha256.Sum256(sum))[:20])
-	binary := filepath.Join(dir, "etcd")
-	if _, err := os.Stat(binary); !errors.Is(err, os.ErrNotExist) {
-		return binary, err
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
-	fresh := fmt.Sprintf("%s.%d", binary, os.Getpid())
-	if err := goBuild(ctx, module, fresh, "."); err != nil {
-		return "", err
-	}
-	return binary, os.Rename(fresh, binary)
+	return testkit.ModuleTool{Module: "modules/etcd", Package: ".", Name: "etcd"}.Build(ctx, ".")
 }
 
 func goBuild(ctx context.Context, dir, to, pkg string) error {
