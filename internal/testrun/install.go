@@ -32,6 +32,8 @@ func needs() []need {
 		{"system", "util-linux", "unshare"},
 		{"system", "e2fsprogs", "mkfs.ext4"},
 		{"system", "procps", "ps"},
+		{"system", "zstd", "zstd"},
+		{"system", "python3", "python3"},
 		{"system", "iproute2", "ip"},
 		{"container", "runc", "runc"},
 		{"docker", "docker.io", "dockerd"},

@@ -1,0 +1,149 @@
+package snapshot
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// A fullPack is one to be uploaded.
+type fullPack struct {
+	name Pack
+	buf  *buffer
+	used int
+}
+
+// A placer takes compressed sections in order, gives each frame its place in a pack, and writes the lines.
+type placer struct {
+	w        *writing
+	manifest *manifestWriter
+	pack     *fullPack
+	packs    int
+}
+
+// run places until the joiner is done.
+func (p *placer) run() error {
+	defer close(p.w.lanes.uploads)
+	for {
+		s, more, err := receive(p.w.group, p.w.lanes.sections)
+		if err != nil {
+			return err
+		}
+		if !more {
+			return p.ship()
+		}
+		if _, _, err := receive(p.w.group, s.done); err != nil {
+			return err
+		}
+		if err := p.place(s); err != nil {
+			return err
+		}
+	}
+}
+
+func (p *placer) place(s *section) error {
+	frame, err := p.frame(s)
+	if err != nil {
+		return err
+	}
+	for _, l := range s.lines {
+		switch {
+		case l.entry != nil:
+			err = p.manifest.entry(l.entry)
+		case l.own:
+			l.run.Frame = frame
+			err = p.manifest.run(l.run)
+		default:
+			err = p.manifest.run(l.run)
+		}
+		if err != nil {
+			return fmt.Errorf("write the manifest in the scratch directory: %w", err)
+		}
+	}
+	return nil
+}
+
+// frame copies the section's bytes into a pack and says where.
+func (p *placer) frame(s *section) (Frame, error) {
+	if s.used == 0 {
+		return Frame{}, nil
+	}
+	if p.pack != nil && p.pack.used+len(s.frame) > maxPack {
+		if err := p.ship(); err != nil {
+			return Frame{}, err
+		}
+	}
+	if err := p.begin(); err != nil {
+		return Frame{}, err
+	}
+	f := Frame{Pack: p.pack.name, Off: int64(p.pack.used), Stored: int64(len(s.frame)), Raw: int64(s.used)}
+	p.pack.used += copy(p.pack.buf.data[p.pack.used:], s.frame)
+	p.w.progress.Stored.Add(f.Stored)
+	s.out.release()
+	return f, nil
+}
+
+func (p *placer) begin() error {
+	if p.pack != nil {
+		return nil
+	}
+	if p.packs >= maxPacks {
+		return fmt.Errorf("snapshot of more than %d packs", maxPacks)
+	}
+	buf, err := p.w.pools.packs.take(p.w.group.ctx)
+	if err != nil {
+		return err
+	}
+	p.pack = &fullPack{name: Pack{p.w.id, p.packs}, buf: buf}
+	p.packs++
+	return nil
+}
+
+func (p *placer) ship() error {
+	full := p.pack
+	if p.pack = nil; full == nil {
+		return nil
+	}
+	return send(p.w.group, p.w.lanes.uploads, full)
+}
+
+// compress turns sections into frames, until the joiner is done.
+func (w *writing) compress() error {
+	for {
+		s, more, err := receive(w.group, w.lanes.compress)
+		if err != nil || !more {
+			return err
+		}
+		s.frame = encodeFrame(w.enc, s.raw.data[:s.used], s.out.data[:0])
+		if len(s.frame) > maxStored {
+			return fmt.Errorf("a frame of %d bytes from %d: expected at most %d", len(s.frame), s.used, maxStored)
+		}
+		s.raw.release()
+		close(s.done)
+	}
+}
+
+// hash reads and hashes batches, until the submitter is done.
+func (w *writing) hash() error {
+	for {
+		b, more, err := receive(w.group, w.lanes.hash)
+		if err != nil || !more {
+			return err
+		}
+		b.done <- b.work()
+	}
+}
+
+// upload stores packs, until the placer is done.
+func (w *writing) upload() error {
+	for {
+		p, more, err := receive(w.group, w.lanes.uploads)
+		if err != nil || !more {
+			return err
+		}
+		body := bytes.NewReader(p.buf.data[:p.used])
+		if err := w.store.Put(w.group.ctx, p.name.key(), body, int64(p.used)); err != nil {
+			return fmt.Errorf("store %s: %w", p.name.key(), err)
+		}
+		p.buf.release()
+	}
+}

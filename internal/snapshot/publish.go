@@ -1,0 +1,113 @@
+package snapshot
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// A Draft is a snapshot that is being made: Begin, then Write, then Publish.
+type Draft struct {
+	// Snapshot is what will be published. About may be changed until then.
+	Snapshot Snapshot
+	// Parent is the live snapshot that unchanged files and chunks are taken from; zero for none. Its manifest
+	// goes into WriteOptions.
+	Parent  Snapshot
+	repo    *Repository
+	who     Holder
+	begun   uint64
+	chunk   int64
+	written bool
+}
+
+// A BeginOptions is what Begin must know.
+type BeginOptions struct {
+	About     About
+	TreeBytes int64 // about how much there is; 0: as much as in the parent
+	Full      bool  // no parent
+	// Like tells which live snapshots may be the parent; nil: those of the same mode and preset.
+	Like func(Snapshot) bool
+}
+
+// Begin starts a snapshot on top of the newest one that is like it. It writes nothing.
+func (r *Repository) Begin(ctx context.Context, who Holder, o BeginOptions) (*Draft, error) {
+	c, err := r.Catalog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.admit(&c, who); err != nil {
+		return nil, err
+	}
+	start := r.now().UTC().Truncate(time.Second)
+	d := &Draft{repo: r, who: who, begun: c.Number}
+	d.Snapshot = Snapshot{ID: NewID(start, who.Token), Time: start, About: o.About}
+	d.Parent = parentIn(&c, o)
+	d.Snapshot.Parent = d.Parent.ID
+	d.chunk = chunkFor(max(o.TreeBytes, d.Parent.Bytes))
+	return d, nil
+}
+
+func parentIn(c *Catalog, o BeginOptions) Snapshot {
+	like := o.Like
+	if like == nil {
+		like = func(s Snapshot) bool { return s.About.Mode == o.About.Mode && s.About.Preset == o.About.Preset }
+	}
+	for _, s := range slices.Backward(c.Live) {
+		if !o.Full && s.Damaged == "" && like(s) {
+			return s
+		}
+	}
+	return Snapshot{}
+}
+
+// Publish commits what Write has stored, and gives it as it stands in the catalog. It may be called again
+// after ErrUncertain or an error of the store. ErrParentGone and ErrOutdated: begin anew.
+func (d *Draft) Publish(ctx context.Context) (Snapshot, error) {
+	if !d.written {
+		return Snapshot{}, fmt.Errorf("snapshot %s is published before it was written: %w", d.Snapshot.ID, ErrOrder)
+	}
+	c, err := d.repo.commit(ctx, d.who, "publish", d.publish)
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("publish %s: %w", d.Snapshot.ID, err)
+	}
+	s, _ := c.Find(d.Snapshot.ID)
+	return *s, nil
+}
+
+// publish is the change of the commit.
+func (d *Draft) publish(c *Catalog) error {
+	id, r := d.Snapshot.ID, d.repo
+	if _, live := c.Find(id); live {
+		return errNothing
+	}
+	if r.on(ruleDead) && c.dead(id) {
+		return fmt.Errorf("%w: it was published, and removed again", ErrOutdated)
+	}
+	if r.on(ruleAge) && c.Number > d.begun+r.windows.publish {
+		return fmt.Errorf("%w: begun at commit %d, this would be %d, expected %d at most", ErrOutdated, d.begun, c.Number, d.begun+r.windows.publish)
+	}
+	if parent := d.Snapshot.Parent; r.on(ruleParent) && parent != "" {
+		if _, live := c.Find(parent); !live {
+			return fmt.Errorf("%w: %s", ErrParentGone, parent)
+		}
+	}
+	s := d.Snapshot
+	s.Number = c.Number
+	c.Live = append(c.Live, s)
+	return nil
+}
+
+// Claim commits the token and nothing else: a holder's first act, before it chooses what to restore. After
+// it no earlier holder publishes anything. It returns the catalog to choose from.
+func (r *Repository) Claim(ctx context.Context, who Holder) (Catalog, error) {
+	return r.commit(ctx, who, "claim", func(c *Catalog) error {
+		if who.Token == 0 {
+			return fmt.Errorf("%w: a claim needs a token", ErrScope)
+		}
+		if c.Token == who.Token {
+			return errNothing
+		}
+		return nil
+	})
+}
