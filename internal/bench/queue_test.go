@@ -88,9 +88,7 @@ func TestQueue(t *testing.T) {
 	b := newQueueTables(all)
 	for _, size := range sizes(t) {
 		t.Run(strconv.Itoa(size), func(t *testing.T) {
-			for _, run := range gather(t, all, size, b) {
-				b.runs = append(b.runs, run)
-			}
+			b.runs = gather(t, all, size, b)
 			b.idle(t, size, idle)
 			for range n {
 				b.release(t)

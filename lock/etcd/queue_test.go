@@ -94,7 +94,7 @@ func TestStill(t *testing.T) {
 	if last.still(bounded(t), sight) {
 		t.Fatal("the key ahead was put again, as at its grant")
 	}
-	if sight, err = last.look(bounded(t)); err == nil { // by another program's value now
+	if _, err = last.look(bounded(t)); err == nil { // by another program's value now
 		t.Fatal("a key without our mark ahead of ours is no reason to refuse")
 	}
 	ctl(t, s, "del", middle.key)
