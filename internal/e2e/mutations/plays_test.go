@@ -12,7 +12,7 @@ import (
 
 // first is the holder a behind a proxy of its own, which can cut it off.
 func (f *field) first(r role) (a *scene.Job, p *testkit.Proxy, err error) {
-	if err := f.initialise(r.timing); err != nil {
+	if err := f.initialise(); err != nil {
 		return nil, nil, err
 	}
 	p = testkit.NewProxy(f.t, f.addr())
@@ -91,7 +91,7 @@ func playInit(f *field) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(f.removed(p, keys[0]), f.initialise(r.timing)); err != nil {
+	if err := errors.Join(f.removed(p, keys[0]), f.initialise()); err != nil {
 		return err
 	}
 	f.run("b", r)
@@ -153,7 +153,7 @@ func playTerm(f *field) error {
 // `running` is on record; its key is removed.
 func playUnacknowledged(f *field) error {
 	r := role{timing: usual()}
-	if err := f.initialise(r.timing); err != nil {
+	if err := f.initialise(); err != nil {
 		return err
 	}
 	z := f.run("z", r)
@@ -296,12 +296,21 @@ func playQuiet(f *field) error {
 		n, err := f.lines("a")
 		return n >= 250 || ended(a), err
 	})
-	if err != nil || ended(a) {
+	if err != nil {
 		return err
 	}
-	a.Stop(f.t)
+	if !ended(a) {
+		a.Stop(f.t)
+		return nil
+	}
+	if code := a.Wait(f.t, limit); code == lost { // a fault after all: the machine was too busy
+		return errors.New("a lost its lease: " + a.ReasonText())
+	}
 	return nil
 }
+
+// lost is interlock's exit code after a lease was lost.
+const lost = 76
 
 // heldBack is the lane in which b has read the record after its grant, and its first write is on its way
 // and will be until the proxy passes.
