@@ -83,12 +83,15 @@ func (g *gardener) file(name string) {
 		must(g.t, f.Truncate(int64(g.r.IntN(3<<20)))) // nothing but a hole
 	case 2, 3:
 		for range 1 + g.r.IntN(4) {
-			g.put(f, int64(g.r.IntN(3<<20)), 1+g.r.IntN(40000))
+			g.put(f, int64(g.r.IntN(2<<20)), 1+g.r.IntN(40000))
 		}
 		if g.r.IntN(2) == 0 {
 			must(g.t, f.Truncate(4<<20))
 		}
 	case 4:
+		if g.r.IntN(4) > 0 {
+			break
+		}
 		g.put(f, 0, big+g.r.IntN(big))
 	default:
 		g.put(f, 0, 1+g.r.IntN(20000))
@@ -98,10 +101,9 @@ func (g *gardener) file(name string) {
 
 func (g *gardener) put(f *os.File, off int64, n int) {
 	p := make([]byte, n)
-	for i := range p {
-		p[i] = byte(g.r.Uint32())
-	}
-	_, err := f.WriteAt(p, off)
+	_, err := rand.NewChaCha8([32]byte{byte(g.r.Uint32()), byte(n)}).Read(p)
+	must(g.t, err)
+	_, err = f.WriteAt(p, off)
 	must(g.t, err)
 }
 

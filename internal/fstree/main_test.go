@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/interlock-run/interlock/internal/testkit"
 	"golang.org/x/sys/unix"
@@ -50,15 +51,29 @@ type place struct {
 }
 
 func places() []place {
+	if os.Geteuid() != 0 {
+		return []place{{"disk", tempDir}}
+	}
 	return []place{
-		{"disk", func(t *testing.T) string { return t.TempDir() }},
 		{"tmpfs", func(t *testing.T) string {
-			testkit.RequireRoot(t)
 			return mounted(t, "mount", "-t", "tmpfs", "-o", "size=600m", "none")
 		}},
 		{"ext4", func(t *testing.T) string { return loop(t, 256, "mkfs.ext4", "-q") }},
 		{"xfs", func(t *testing.T) string { return loop(t, 320, "mkfs.xfs", "-q") }},
 	}
+}
+
+// tempDir is t.TempDir for trees that their owner may not enter everywhere.
+func tempDir(t *testing.T) string {
+	dir := t.TempDir()
+	t.Cleanup(func() {
+		found, err := os.ReadDir(dir)
+		must(t, err)
+		for _, e := range found {
+			must(t, removeAll(filepath.Join(dir, e.Name())))
+		}
+	})
+	return dir
 }
 
 // everywhere runs a test on every filesystem.
@@ -91,7 +106,7 @@ func image(t *testing.T, mib int64, mkfs ...string) (file, at string) {
 // mounted appends a new directory to a mount command.
 func mounted(t *testing.T, argv ...string) string {
 	t.Helper()
-	at := t.TempDir()
+	at := testkit.PublicDir(t)
 	command(t, append(argv, at)...)
 	t.Cleanup(func() { must(t, unix.Unmount(at, 0)) })
 	return at
@@ -161,4 +176,13 @@ func mustEqual(t testing.TB, a, b string, o EqualOptions) {
 	if t.Failed() {
 		t.FailNow()
 	}
+}
+
+const testLimit = 2 * time.Minute
+
+func inDir(argv []string, dir string) *exec.Cmd {
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "TMPDIR="+dir)
+	return cmd
 }

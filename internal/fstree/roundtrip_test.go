@@ -12,7 +12,7 @@ import (
 
 // Random trees of all kinds: read, made in an empty directory, made again over it, and over another tree.
 func TestRoundTrip(t *testing.T) {
-	rounds := uint64(12)
+	rounds := uint64(4)
 	if testkit.Long() {
 		rounds = 150
 	}

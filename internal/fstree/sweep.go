@@ -150,14 +150,19 @@ func (g *Target) Seal(entries iter.Seq2[Entry, error]) error {
 }
 
 // seal finishes one directory. One above a sentinel stays open for its owner, and is finished again when
-// the sentinel is in it.
+// the sentinel is in it: an ACL could shut him out too.
 func (g *Target) seal(e *Entry) error {
-	mode := e.Mode
-	if g.holdsSentinel(e.Path) {
-		g.late = append(g.late, *e)
-		mode |= 0o700
+	if !g.holdsSentinel(e.Path) {
+		return g.dressDir(e, e.Mode)
 	}
-	return g.dressDir(e, mode)
+	g.late = append(g.late, *e)
+	early := *e
+	early.Xattrs = slices.DeleteFunc(slices.Clone(e.Xattrs), func(x Xattr) bool { return isACL(x.Name) })
+	mode := e.Mode | 0o700
+	if len(early.Xattrs) < len(e.Xattrs) {
+		mode = 0o700 // the group's bits are those of many
+	}
+	return g.dressDir(&early, mode)
 }
 
 func (g *Target) holdsSentinel(dir string) bool {

@@ -79,7 +79,11 @@ func (g *Target) Begin() error {
 		return nil
 	}
 	breakpoint.At("fstree:aside")
-	return g.sync()
+	if err := g.sync(); err != nil {
+		return err
+	}
+	breakpoint.At("fstree:begun")
+	return nil
 }
 
 // putAside renames a sentinel, and tells whether there was one.

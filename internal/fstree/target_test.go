@@ -1,0 +1,194 @@
+package fstree
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/interlock-run/interlock/internal/testkit"
+	"golang.org/x/sys/unix"
+)
+
+// Without Ours nothing that is there is changed, not even a time.
+func TestForeignIsKept(t *testing.T) {
+	dir := t.TempDir()
+	c := newCanary(t, dir)
+	for _, e := range c.before[1:] {
+		g, err := OpenTarget(c.dir, TargetOptions{})
+		must(t, err)
+		for _, k := range []Kind{File, Dir, Symlink, FIFO} {
+			e := Entry{Path: e.Path, Kind: k}
+			if k == Symlink {
+				e.Target = "x"
+			}
+			if err := applyOne(g, e, func(*Writer, Entry) error { return nil }); !errors.Is(err, ErrForeign) {
+				t.Errorf("%s %s: %v", e.Path, k, err)
+			}
+		}
+		if err := g.Sweep(stream(nil)); !errors.Is(err, ErrForeign) {
+			t.Error(err)
+		}
+		must(t, g.Close())
+	}
+	g, err := OpenTarget(c.dir, TargetOptions{Sentinels: []string{"sub/file"}})
+	must(t, err)
+	if err := g.Begin(); !errors.Is(err, ErrForeign) {
+		t.Errorf("sentinel: %v", err)
+	}
+	must(t, g.Close())
+	c.check(t)
+}
+
+// Holes stay holes, and old data goes from where holes belong; equal blocks are not written again.
+func TestHoles(t *testing.T) {
+	everywhere(t, func(t *testing.T, dir string) {
+		from, to := mkdir(t, dir, "from"), mkdir(t, dir, "to")
+		f, err := os.Create(filepath.Join(from, "sparse"))
+		must(t, err)
+		for _, at := range []int64{0, 8 << 20, 19<<20 + 5} {
+			_, err = f.WriteAt([]byte(strings.Repeat("data", 1<<16)), at)
+			must(t, err)
+		}
+		must(t, errors.Join(f.Truncate(32<<20), f.Close()))
+		must(t, os.WriteFile(filepath.Join(from, "dense"), make([]byte, 2<<20), 0o600))
+		write(t, filepath.Join(from, "over"), "short")
+		must(t, os.Truncate(filepath.Join(from, "over"), 20<<20))
+		must(t, os.WriteFile(filepath.Join(to, "over"), []byte(strings.Repeat("old!", 6<<20)), 0o600))
+		for range 2 {
+			must(t, copyTree(from, to, TargetOptions{Ours: true}))
+			mustEqual(t, from, to, EqualOptions{})
+		}
+		for name, most := range map[string]int64{"sparse": 1 << 20, "over": 256 << 10} {
+			if got := blocks(t, filepath.Join(to, name)); got > most {
+				t.Errorf("%s has %d bytes in blocks, expected at most %d", name, got, most)
+			}
+		}
+		if got := blocks(t, filepath.Join(to, "dense")); got < 2<<20 {
+			t.Errorf("dense has only %d bytes in blocks", got)
+		}
+	})
+}
+
+func blocks(t *testing.T, path string) int64 {
+	t.Helper()
+	var st unix.Stat_t
+	must(t, unix.Stat(path, &st))
+	return st.Blocks * 512
+}
+
+// A whole file that is a hole is told as one, and reads as zeros.
+func TestRuns(t *testing.T) {
+	everywhere(t, func(t *testing.T, dir string) {
+		f, err := os.Create(filepath.Join(dir, "hole"))
+		must(t, err)
+		must(t, errors.Join(f.Truncate(1<<40), f.Close()))
+		tree := opened(t, dir, Options{})
+		e := walked(t, tree)[1]
+		r, err := tree.Open(e)
+		must(t, err)
+		for run := range r.Runs() {
+			t.Errorf("a run of data %+v", run)
+		}
+		p := []byte("xxxx")
+		if n, err := r.ReadAt(p, 1<<40-2); n != 2 || !errors.Is(err, io.EOF) || string(p) != "\x00\x00xx" {
+			t.Errorf("%d %v %q", n, err, p)
+		}
+		must(t, r.Close())
+	})
+}
+
+// A mount in what is to be removed, or in the way, is refused and not entered.
+func TestMountsInTheWay(t *testing.T) {
+	testkit.RequireRoot(t)
+	dir := t.TempDir()
+	from, to := mkdir(t, dir, "from"), mkdir(t, dir, "to")
+	mkdir(t, from, "d")
+	write(t, filepath.Join(from, "d/file"), "x")
+	mount := mkdir(t, to, "extra/mount")
+	must(t, unix.Mount("none", mount, "tmpfs", 0, ""))
+	write(t, filepath.Join(mount, "precious"), "x")
+	if err := copyTree(from, to, TargetOptions{Ours: true}); !errors.Is(err, ErrRefused) {
+		t.Errorf("removing: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(mount, "precious")); err != nil {
+		t.Error(err)
+	}
+	must(t, unix.Unmount(mount, 0))
+	must(t, os.RemoveAll(filepath.Join(to, "extra")))
+	mount = mkdir(t, to, "d")
+	must(t, unix.Mount("none", mount, "tmpfs", 0, ""))
+	if err := copyTree(from, to, TargetOptions{Ours: true}); err == nil {
+		t.Error("it was written into another mount")
+	}
+	if !emptyDir(t, mount) {
+		t.Error("something lies in the mount")
+	}
+	must(t, copyTree(from, to, TargetOptions{Ours: true, Options: Options{CrossMounts: true}}))
+	must(t, unix.Unmount(mount, 0))
+}
+
+// As an ordinary user: the same trees, and those of others as far as he may.
+func TestAsOrdinaryUser(t *testing.T) {
+	testkit.RequireRoot(t)
+	dir := loop(t, 256, "mkfs.ext4", "-q") // what is synced is this alone
+	must(t, os.Chmod(dir, 0o777))
+	self, err := os.ReadFile("/proc/self/exe")
+	must(t, err)
+	exe := filepath.Join(dir, "test")
+	must(t, os.WriteFile(exe, self, 0o755))
+	argv := testkit.Unprivileged(t, exe, "-test.run=^(TestRoundTrip|TestHoles|TestOwnersOfOthers|TestLinksInTheWay.*|TestForeign.*|TestDeep|TestFiles.*)$", "-test.v")
+	p := testkit.StartCmd(t, inDir(argv, dir))
+	if code := p.Wait(t, testLimit); code != 0 {
+		t.Fatalf("exit %d\n%s\n%.2000s", code, failures(p.Stdout(t)), p.Stderr(t))
+	}
+	for _, test := range []string{"TestRoundTrip/disk", "TestOwnersOfOthers", "TestDeep"} {
+		if !strings.Contains(p.Stdout(t), "--- PASS: "+test) {
+			t.Errorf("%s did not run:\n%.3000s", test, p.Stdout(t))
+		}
+	}
+}
+
+// Owners, devices and set-id bits that cannot be set are counted, and the rest is there.
+func TestOwnersOfOthers(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("as an ordinary user, by TestAsOrdinaryUser")
+	}
+	to := tempDir(t)
+	var notes Tally
+	g, err := OpenTarget(to, TargetOptions{Options: Options{Note: notes.Add}})
+	must(t, err)
+	of := func(path string, k Kind, mode uint32) Entry {
+		return Entry{Path: path, Kind: k, Meta: Meta{Mode: mode, UID: 1, GID: 2, Mtime: Time{Sec: 5, Nsec: 6}}}
+	}
+	cap := of("cap", File, 0o600)
+	cap.Xattrs = []Xattr{{Name: "security.capability", Value: []byte("x")}, {Name: "user.kept", Value: []byte("v")}}
+	link := of("link", Symlink, 0o777)
+	link.Target = "x"
+	all := []Entry{of(Root, Dir, 0o755), cap, of("d", Dir, 0o500), of("d/f", File, 0o644), of("dev", CharDevice, 0o600), link, of("suid", File, 0o6755)}
+	must(t, apply(g, all, func(*Writer, Entry) error { return nil }))
+	must(t, g.Close())
+	for k, n := range map[NoteKind]int{NoteOwner: 6, NoteDevice: 1, NoteSetID: 1, NoteLost: 1} {
+		if notes.Count(k) != n {
+			t.Errorf("%s: %d, expected %d: %s", k, notes.Count(k), n, &notes)
+		}
+	}
+	for _, e := range walked(t, opened(t, to, Options{})) {
+		if e.Mtime != (Time{Sec: 5, Nsec: 6}) || e.Path == "suid" && e.Mode != 0o755 || e.Path == "cap" && len(e.Xattrs) != 1 {
+			t.Errorf("%+v", e)
+		}
+	}
+}
+
+// failures leaves out of a verbose log what went well.
+func failures(log string) string {
+	var left []string
+	for l := range strings.Lines(log) {
+		if !strings.Contains(l, "=== ") && !strings.Contains(l, "--- PASS") {
+			left = append(left, l)
+		}
+	}
+	return strings.Join(left, "")
+}
