@@ -89,6 +89,25 @@ func ended(t *testing.T, c net.Conn) {
 	}
 }
 
+func TestProxyHoldsRepliesThenIsDeaf(t *testing.T) {
+	addr, got := echo(t)
+	p := NewProxy(t, addr)
+	c := dial(t, p)
+	p.HoldReplies()
+	say(t, c, "one")
+	if word := Recv(t, 5*time.Second, "the request", got); word != "one" {
+		t.Errorf("the server got %q", word)
+	}
+	hear(t, c, "")
+	p.Deafen()
+	hear(t, c, "one")
+	say(t, c, "two")
+	hear(t, c, "")
+	if len(got) != 0 {
+		t.Errorf("the server got %q from a deaf proxy", <-got)
+	}
+}
+
 func TestProxyHangHoldsAndReleases(t *testing.T) {
 	addr, got := echo(t)
 	p := NewProxy(t, addr)
