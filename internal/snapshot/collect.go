@@ -126,18 +126,15 @@ func (r *Repository) tidyDead(ctx context.Context, who Holder, seen *Catalog, le
 	return err
 }
 
-// tidyLog deletes catalogs that are so old that no writer can ask for them.
+// tidyLog deletes catalogs that are so old that hardly a writer will ask for them. One that does is told
+// ErrUncertain, or by confirm that its number was an old one.
 func (r *Repository) tidyLog(ctx context.Context, seen *Catalog) error {
-	keep := r.windows.dead
-	if !r.on(ruleKeepLog) {
-		keep = 0
-	}
 	for o, err := range r.store.List(ctx, catalogPrefix, "") {
 		if err != nil {
 			return fmt.Errorf("list %s: %w", catalogPrefix, err)
 		}
 		number, ok := catalogNumber(o.Key)
-		if !ok || number+keep >= seen.Number {
+		if !ok || number+r.windows.dead >= seen.Number {
 			break
 		}
 		if err := r.store.Delete(ctx, o.Key); err != nil {

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,33 +87,85 @@ func (r *Repository) admit(c *Catalog, who Holder) error {
 }
 
 // commit makes the next catalog out of the newest by change, which may be called again for a newer one.
-// errNothing of change ends it well.
+// errNothing of change ends it well. An error other than ErrUncertain says that nothing was committed.
 func (r *Repository) commit(ctx context.Context, who Holder, why string, change func(*Catalog) error) (Catalog, error) {
-	mine := nonce()
+	return r.attempt(who, why).run(ctx, change)
+}
+
+// An attempt is one commit with all its tries, also those of later calls.
+type attempt struct {
+	r     *Repository
+	who   Holder
+	why   string
+	nonce string
+	open  uint64 // number of the try of which nobody knows what became; there is never more than one
+}
+
+func (r *Repository) attempt(who Holder, why string) *attempt {
+	return &attempt{r: r, who: who, why: why, nonce: nonce()}
+}
+
+func (a *attempt) run(ctx context.Context, change func(*Catalog) error) (Catalog, error) {
 	for range commitTries {
-		last, err := r.Catalog(ctx)
+		c, done, err := a.once(ctx, change)
+		if err == nil && done {
+			return c, nil
+		}
+		if err != nil && a.open != 0 && !errors.Is(err, ErrUncertain) {
+			err = fmt.Errorf("%w: %w", ErrUncertain, err)
+		}
 		if err != nil {
 			return Catalog{}, err
 		}
-		if err := r.admit(&last, who); err != nil {
-			return Catalog{}, err
-		}
-		next := r.follow(last, why, mine)
-		if err := change(&next); errors.Is(err, errNothing) {
-			return last, nil
-		} else if err != nil {
-			return Catalog{}, err
-		}
-		next.Token = max(last.Token, who.Token)
-		if who.Token != 0 {
-			next.Scope = who.Scope
-		}
-		done, err := r.create(ctx, &next)
-		if err != nil || done {
-			return next, err
+	}
+	return Catalog{}, fmt.Errorf("%w: %w: %d others committed first, each time", ErrUncertain, store.ErrUnreachable, commitTries)
+}
+
+func (a *attempt) once(ctx context.Context, change func(*Catalog) error) (Catalog, bool, error) {
+	last, err := a.r.Catalog(ctx)
+	if err != nil {
+		return Catalog{}, false, err
+	}
+	if a.open != 0 && a.open <= last.Number {
+		if mine, err := a.settle(ctx); err != nil || mine != nil {
+			return *cmp.Or(mine, &last), err == nil, err
 		}
 	}
-	return Catalog{}, fmt.Errorf("%w: %d others committed first, each time", store.ErrUnreachable, commitTries)
+	if err := a.r.admit(&last, a.who); err != nil {
+		return Catalog{}, false, err
+	}
+	next := a.r.follow(last, a.why, a.nonce)
+	if err := change(&next); errors.Is(err, errNothing) {
+		return last, true, nil
+	} else if err != nil {
+		return Catalog{}, false, err
+	}
+	next.Token = max(last.Token, a.who.Token)
+	if a.who.Token != 0 {
+		next.Scope = a.who.Scope
+	}
+	done, err := a.create(ctx, &next)
+	return next, done, err
+}
+
+// settle finds out what became of the open try, whose number is taken by now. It gives the catalog if it
+// was ours.
+func (a *attempt) settle(ctx context.Context) (*Catalog, error) {
+	there, err := a.r.readCatalog(ctx, a.open)
+	if err != nil {
+		return nil, fmt.Errorf("%w: commit %w", ErrUncertain, err)
+	}
+	mine := there.Nonce == a.nonce
+	if mine {
+		if mine, err = a.r.confirm(ctx, &there); err != nil {
+			return nil, err
+		}
+	}
+	a.open = 0
+	if !mine {
+		return nil, nil
+	}
+	return &there, nil
 }
 
 // follow is the catalog after last, still without any change and with the token as it was.
@@ -124,32 +177,43 @@ func (r *Repository) follow(last Catalog, why, mine string) Catalog {
 	return next
 }
 
-// create makes the catalog, and tells whether it was made. Not made and no error: another was first.
-func (r *Repository) create(ctx context.Context, c *Catalog) (bool, error) {
+// create makes the catalog, and tells whether it was made. Not made and no error: another was first, or
+// nobody knows yet.
+func (a *attempt) create(ctx context.Context, c *Catalog) (bool, error) {
 	data, err := c.encode()
 	if err != nil {
 		return false, err
 	}
-	failed := r.store.Create(ctx, catalogKey(c.Number), data)
+	failed := a.r.store.Create(ctx, catalogKey(c.Number), data)
 	switch {
 	case failed == nil:
-		return r.confirm(ctx, c)
+		a.open = c.Number
+		return a.settled(a.r.confirm(ctx, c))
 	case !errors.Is(failed, store.ErrExists) && !errors.Is(failed, store.ErrAmbiguous):
 		return false, fmt.Errorf("commit %s: %w", catalogKey(c.Number), failed)
-	case !r.on(ruleNonce):
+	case !a.r.on(ruleNonce):
 		return false, nil
 	}
-	there, err := r.readCatalog(ctx, c.Number)
+	a.open = c.Number
+	there, err := a.r.readCatalog(ctx, c.Number)
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("%w: commit %s: %w, and then: %w", ErrUncertain, catalogKey(c.Number), failed, err)
+		return false, fmt.Errorf("%w: commit: %w, and then: %w", ErrUncertain, failed, err)
 	}
 	if there.Nonce != c.Nonce {
-		return false, nil
+		return a.settled(false, nil)
 	}
-	return r.confirm(ctx, c)
+	return a.settled(a.r.confirm(ctx, c))
+}
+
+// settled passes on what is known by now.
+func (a *attempt) settled(done bool, err error) (bool, error) {
+	if err == nil {
+		a.open = 0
+	}
+	return done, err
 }
 
 // confirm tells whether a catalog of ours is part of the chain. A writer that slept for long may find its

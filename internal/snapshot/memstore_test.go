@@ -26,6 +26,8 @@ type memStore struct {
 	reads   int64
 	gets    int
 	puts    []string
+	// overwrites: Create is no better than Put.
+	overwrites bool
 }
 
 func newMemStore() *memStore { return &memStore{objects: map[string][]byte{}} }
@@ -50,7 +52,7 @@ func (m *memStore) Create(ctx context.Context, key string, data []byte) error {
 func (m *memStore) set(key string, data []byte, fresh bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, there := m.objects[key]; there && fresh {
+	if _, there := m.objects[key]; there && fresh && !m.overwrites {
 		return fmt.Errorf("%s: %w", key, store.ErrExists)
 	}
 	m.objects[key] = slices.Clone(data)

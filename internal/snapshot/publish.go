@@ -15,9 +15,9 @@ type Draft struct {
 	// goes into WriteOptions.
 	Parent  Snapshot
 	repo    *Repository
-	who     Holder
 	begun   uint64
 	chunk   int64
+	attempt *attempt
 	written bool
 }
 
@@ -40,7 +40,7 @@ func (r *Repository) Begin(ctx context.Context, who Holder, o BeginOptions) (*Dr
 		return nil, err
 	}
 	start := r.now().UTC().Truncate(time.Second)
-	d := &Draft{repo: r, who: who, begun: c.Number}
+	d := &Draft{repo: r, begun: c.Number, attempt: r.attempt(who, "publish")}
 	d.Snapshot = Snapshot{ID: NewID(start, who.Token), Time: start, About: o.About}
 	d.Parent = parentIn(&c, o)
 	d.Snapshot.Parent = d.Parent.ID
@@ -67,7 +67,7 @@ func (d *Draft) Publish(ctx context.Context) (Snapshot, error) {
 	if !d.written {
 		return Snapshot{}, fmt.Errorf("snapshot %s is published before it was written: %w", d.Snapshot.ID, ErrOrder)
 	}
-	c, err := d.repo.commit(ctx, d.who, "publish", d.publish)
+	c, err := d.attempt.run(ctx, d.publish)
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("publish %s: %w", d.Snapshot.ID, err)
 	}

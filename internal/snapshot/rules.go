@@ -16,7 +16,6 @@ const (
 	ruleCurrent                   // the current token has not been overtaken
 	ruleNamed                     // what a live manifest names stays
 	ruleKeepDead                  // the dead are remembered for as long as a writer may come back
-	ruleKeepLog                   // so are catalogs
 )
 
 func (r *Repository) on(x rule) bool { return r.dropped&x == 0 }
