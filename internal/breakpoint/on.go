@@ -5,6 +5,7 @@ package breakpoint
 
 import (
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -34,7 +35,11 @@ func At(point string) {
 	if action == "stop" {
 		sig = syscall.SIGSTOP
 	}
-	if err := syscall.Kill(os.Getpid(), sig); err != nil {
+	// To this very thread: it goes no step further, where a signal to the process may find another first.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_, _, errno := syscall.RawSyscall(syscall.SYS_TGKILL, uintptr(os.Getpid()), uintptr(syscall.Gettid()), uintptr(sig))
+	if errno != 0 {
 		os.Exit(70)
 	}
 	if action != "stop" {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"sync"
 )
 
 // copyTree is what a restore does, in the order that Target asks for, from a tree instead of a store. It
@@ -40,20 +41,40 @@ func apply(g *Target, all []Entry, content func(*Writer, Entry) error) error {
 			return err
 		}
 	}
-	for _, linked := range []bool{false, true} {
+	// Directories in order, then many files at once, then links.
+	for pass := range 3 {
+		var some []Entry
 		for _, e := range all {
-			if (e.Link != "") != linked {
-				continue
+			if (e.Kind == Dir && pass == 0) || (e.Kind != Dir && e.Link == "" && pass == 1) || (e.Link != "" && pass == 2) {
+				some = append(some, e)
 			}
-			if err := applyOne(g, e, content); err != nil {
-				return err
-			}
+		}
+		if err := applySome(g, some, pass == 1, content); err != nil {
+			return err
 		}
 	}
 	if err := g.Seal(stream(all)); err != nil {
 		return err
 	}
 	return g.Finish()
+}
+
+func applySome(g *Target, some []Entry, parallel bool, content func(*Writer, Entry) error) error {
+	n := 1
+	if parallel {
+		n = 3
+	}
+	errs := make([]error, n)
+	var wg sync.WaitGroup
+	for k := range n {
+		wg.Go(func() {
+			for i := k; i < len(some) && errs[k] == nil; i += n {
+				errs[k] = applyOne(g, some[i], content)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 func applyOne(g *Target, e Entry, content func(*Writer, Entry) error) error {

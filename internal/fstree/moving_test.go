@@ -146,3 +146,27 @@ func TestDirectoriesThatMove(t *testing.T) {
 		})
 	}
 }
+
+// Root and the owner leave no trace of a backup in the access times.
+func TestReadingLeavesNoTrace(t *testing.T) {
+	testkit.RequireRoot(t)
+	dir := mounted(t, "mount", "-t", "tmpfs", "-o", "strictatime", "none")
+	write(t, filepath.Join(dir, "file"), "0123456789")
+	tree := opened(t, dir, Options{})
+	before := [2]unix.Timespec{atime(t, dir), atime(t, filepath.Join(dir, "file"))}
+	nextTick(t, dir)
+	r, err := tree.Open(walked(t, tree)[1])
+	must(t, err)
+	_, err = r.ReadAt(make([]byte, 10), 0)
+	must(t, errors.Join(err, r.Close()))
+	if after := [2]unix.Timespec{atime(t, dir), atime(t, filepath.Join(dir, "file"))}; after != before {
+		t.Errorf("access times were %v and are %v", before, after)
+	}
+}
+
+func atime(t *testing.T, path string) unix.Timespec {
+	t.Helper()
+	var st unix.Stat_t
+	must(t, unix.Stat(path, &st))
+	return st.Atim
+}

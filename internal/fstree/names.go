@@ -86,6 +86,3 @@ func (l *names) take() (string, bool) {
 	l.next++
 	return string(l.get(l.at[l.next-1])), true
 }
-
-// left tells whether there is another one.
-func (l *names) left() bool { return l.next < len(l.at) }

@@ -3,6 +3,7 @@ package fstree
 import (
 	"errors"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -191,4 +192,52 @@ func failures(log string) string {
 		}
 	}
 	return strings.Join(left, "")
+}
+
+// A filesystem without attributes gets the rest. What an ACL gave to many is not given to the group.
+func TestFilesystemWithoutAttributes(t *testing.T) {
+	testkit.RequireRoot(t)
+	from, to := loop(t, 32, "mkfs.ext4", "-q"), mounted(t, "mount", "-t", "ramfs", "none")
+	f := filepath.Join(from, "file")
+	write(t, f, "x")
+	must(t, unix.Setxattr(f, "user.x", []byte("v"), 0))
+	list := acl(rand.New(rand.NewPCG(1, 1)))
+	copy(list[4+2*8:], "\x04\x00\x00\x00") // the owning group itself: nothing
+	copy(list[4+3*8:], "\x10\x00\x07\x00") // the bound for many: all
+	must(t, unix.Setxattr(f, aclAccess, list, 0))
+	var notes Tally
+	must(t, copyTree(from, to, TargetOptions{Options: Options{Note: notes.Add}}))
+	if notes.Count(NoteLost) != 2 {
+		t.Errorf("notes: %s", &notes)
+	}
+	a, b := walked(t, opened(t, from, Options{})), walked(t, opened(t, to, Options{}))
+	if len(b) != 2 || a[1].Mode&0o070 != 0o070 || b[1].Mode != a[1].Mode&^0o070 {
+		t.Errorf("%+v\n%+v", a, b)
+	}
+}
+
+// A directory deep in the tree is taken away while a walk is below it, so that the way up leads elsewhere.
+func TestWayUpIsChecked(t *testing.T) {
+	dir := t.TempDir()
+	deep := dir
+	for range heldOpen + 5 {
+		deep = filepath.Join(deep, "d")
+	}
+	mkdir(t, deep)
+	var lost error
+	for e, err := range opened(t, dir, Options{}).Walk() {
+		if err != nil && errors.Is(err, ErrVanished) {
+			lost = err
+		}
+		if strings.Count(e.Path, "/") == heldOpen+4 {
+			must(t, os.Rename(filepath.Join(dir, "d"), filepath.Join(dir, "moved")))
+			mkdir(t, deep, "other")
+		}
+		if strings.HasSuffix(e.Path, "other") {
+			t.Errorf("it came to %q", e.Path)
+		}
+	}
+	if lost == nil {
+		t.Error("it was not told")
+	}
 }
