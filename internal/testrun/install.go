@@ -31,6 +31,7 @@ func needs() []need {
 		{"etcd", "etcd-client", "etcdctl"},
 		{"system", "util-linux", "unshare"},
 		{"system", "e2fsprogs", "mkfs.ext4"},
+		{"system", "xfsprogs", "mkfs.xfs"},
 		{"system", "procps", "ps"},
 		{"system", "zstd", "zstd"},
 		{"system", "python3", "python3"},
