@@ -51,6 +51,7 @@ type field struct {
 	log     string
 	broken  string // names of the rules that its contenders break
 	payload string
+	jobs    []*scene.Job
 }
 
 func newField(t testing.TB, broken string, open func(t testing.TB, name string) service) *field {
@@ -107,7 +108,9 @@ func (f *field) run(name string, r role) *scene.Job {
 	}
 	command := append([]string{f.payload, "-log", f.log, "-host", name, "-tick", "10ms"}, r.payload...)
 	flags := append([]string{"--state-dir", filepath.Join(s.Dir, "state-"+name)}, r.flags...)
-	return s.Run(f.t, name, scene.Wrapped(broken), scene.Env(f.env()...), scene.Flags(flags...), scene.Command(command...))
+	j := s.Run(f.t, name, scene.Wrapped(broken), scene.Env(f.env()...), scene.Flags(flags...), scene.Command(command...))
+	f.jobs = append(f.jobs, j)
+	return j
 }
 
 // initialise is `lock init`, at the product's own timing.
@@ -145,10 +148,16 @@ func pass(d time.Duration) {
 
 // phase waits until a contender has come there.
 func phase(j *scene.Job, name string) error {
-	return await(20*time.Second, j.Holder+" in phase "+name, func() (bool, error) {
+	var over error
+	err := await(20*time.Second, j.Holder+" in phase "+name, func() (bool, error) {
+		if ended(j) {
+			over = fmt.Errorf("%s ended: %s", j.Holder, j.ReasonText())
+			return true, nil
+		}
 		st, err := j.Status()
 		return err == nil && st.Phase == name, err
 	})
+	return errors.Join(err, over)
 }
 
 // serves waits until its payload is under way.
@@ -185,12 +194,18 @@ func (f *field) lines(host string) (n int, err error) {
 
 // queued waits until n keys are in the queue, and gives them.
 func (f *field) queued(n int) (keys []string, err error) {
+	var over error // a holder that lost its lease on a busy machine ends the scenario
 	err = await(20*time.Second, fmt.Sprintf("%d keys in the queue", n), func() (bool, error) {
+		for _, j := range f.jobs {
+			if ended(j) {
+				over = fmt.Errorf("%s ended: %s", j.Holder, j.ReasonText())
+			}
+		}
 		var err error
 		keys, err = f.keys()
-		return len(keys) == n, err
+		return over != nil || len(keys) == n, err
 	})
-	return keys, err
+	return keys, errors.Join(err, over)
 }
 
 // recorded is what tests read of the state record.
