@@ -1,8 +1,8 @@
 package locks
 
 import (
-	"fmt"
 	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
