@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -133,7 +134,17 @@ func (c *Contender) once(ctx context.Context) {
 	c.mu.Lock()
 	c.codes[p.code()]++
 	c.mu.Unlock()
+	if !slices.Contains(expected(), p.code()) {
+		reason, err := os.ReadFile(c.reasonFile())
+		c.field.Log.Warn("a contender ended in a way that no fault explains", "contender", c.Name, "start", c.host(), "code", p.code(), "reason", string(reason), "err", err)
+	}
 }
+
+// expected are the codes of a run that a fault may end: done, the service unreachable, a process of ours
+// killed, the lock lost, a login refused while it is switched on, and the signals that faults send.
+func expected() []int { return []int{0, 69, 70, 76, 77, 128 + 9, 128 + 15} }
+
+func (c *Contender) reasonFile() string { return filepath.Join(c.field.Dir, c.Name+".reason") }
 
 func (c *Contender) spawn() (*process, error) {
 	c.mu.Lock()
@@ -153,7 +164,7 @@ func (c *Contender) command(host string) *exec.Cmd {
 	f := c.field
 	args := append([]string{"run", "--data", filepath.Join(f.own.shared, "data"),
 		"--state-dir", filepath.Join(f.own.shared, "state"), "--holder", c.Name, "--fence-node", c.Name, "--isolate", c.Isolate,
-		"--reason-file", filepath.Join(f.Dir, c.Name+".reason"), "--log-format", "text", "--log-level", "info"}, append(f.access(), f.timing()...)...)
+		"--reason-file", c.reasonFile(), "--log-format", "text", "--log-level", "info"}, append(f.access(), f.timing()...)...)
 	args = append(args, "--", f.Payload, "-log", f.Trace, "-host", host, "-register", fmt.Sprintf("%s:%d", f.ops.Addr, registerPort), "-stuck", f.swampDir())
 	cmd := exec.Command(f.Interlock, append(args, f.manner(host)...)...)
 	cmd.Env = environ(f.Env)
