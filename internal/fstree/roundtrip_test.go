@@ -10,7 +10,8 @@ import (
 	"github.com/interlock-run/interlock/internal/testkit"
 )
 
-// Random trees of all kinds: read, made in an empty directory, made again over it, and over another tree.
+// Random trees of all kinds: read, made in an empty directory, made over that after changes to it, and over another
+// tree.
 func TestRoundTrip(t *testing.T) {
 	rounds := uint64(4)
 	if testkit.Long() {
@@ -39,7 +40,7 @@ func roundTrip(t *testing.T, seed uint64, dir string) {
 	from, fresh, old := mkdir(t, dir, "from"), mkdir(t, dir, "fresh"), mkdir(t, dir, "old")
 	grow(t, seed, from)
 	grow(t, seed+1000, old)
-	for _, to := range []string{fresh, fresh, old} {
+	for _, to := range []string{fresh, fresh, fresh, old} {
 		o := TargetOptions{Ours: to != fresh || seed%2 == 0, Sentinels: sentinelsFor(t, seed, from)}
 		if to == fresh && !o.Ours {
 			o.Ours = !emptyDir(t, to)
@@ -53,6 +54,9 @@ func roundTrip(t *testing.T, seed uint64, dir string) {
 			t.Errorf("seed %d: %s", seed, s)
 		}
 		mustEqual(t, from, to, EqualOptions{})
+		if to == fresh {
+			change(t, seed, to)
+		}
 	}
 }
 

@@ -168,14 +168,21 @@ func TestOwnersOfOthers(t *testing.T) {
 	cap.Xattrs = []Xattr{{Name: "security.capability", Value: []byte("x")}, {Name: "user.kept", Value: []byte("v")}}
 	link := of("link", Symlink, 0o777)
 	link.Target = "x"
-	all := []Entry{of(Root, Dir, 0o755), cap, of("d", Dir, 0o500), of("d/f", File, 0o644), of("dev", CharDevice, 0o600), link, of("suid", File, 0o6755)}
+	all := []Entry{of(Root, Dir, 0o755), cap, of("d", Dir, 0o500), of("d/f", File, 0o644), of("dev", CharDevice, 0o600), link,
+		of("shut", Dir, 0), of("shut/sub", Dir, 0o700), of("suid", File, 0o6755)}
 	must(t, apply(g, all, func(*Writer, Entry) error { return nil }))
 	must(t, g.Close())
-	for k, n := range map[NoteKind]int{NoteOwner: 6, NoteDevice: 1, NoteSetID: 1, NoteLost: 1} {
+	for k, n := range map[NoteKind]int{NoteOwner: 8, NoteDevice: 1, NoteSetID: 1, NoteLost: 1} {
 		if notes.Count(k) != n {
 			t.Errorf("%s: %d, expected %d: %s", k, notes.Count(k), n, &notes)
 		}
 	}
+	info, err := os.Stat(filepath.Join(to, "shut"))
+	must(t, err)
+	if info.Mode().Perm() != 0 {
+		t.Errorf("shut is open: %v", info.Mode())
+	}
+	must(t, os.Chmod(filepath.Join(to, "shut"), 0o700))
 	for _, e := range walked(t, opened(t, to, Options{})) {
 		if e.Mtime != (Time{Sec: 5, Nsec: 6}) || e.Path == "suid" && e.Mode != 0o755 || e.Path == "cap" && len(e.Xattrs) != 1 {
 			t.Errorf("%+v", e)
