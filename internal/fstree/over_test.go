@@ -34,6 +34,7 @@ func change(t *testing.T, seed uint64, dir string) {
 			must(t, removeAll(name))
 			if g.r.IntN(2) == 0 {
 				must(t, os.Mkdir(name, 0o700))
+				must(t, unix.Chmod(name, 0o700)) // a default ACL may have a say
 				write(t, filepath.Join(name, "inside"), "x")
 			}
 		case 2:
