@@ -140,7 +140,7 @@ func TestAsOrdinaryUser(t *testing.T) {
 	must(t, err)
 	exe := filepath.Join(dir, "test")
 	must(t, os.WriteFile(exe, self, 0o755))
-	argv := testkit.Unprivileged(t, exe, "-test.run=^(TestRoundTrip|TestHoles|TestOwnersOfOthers|TestLinksInTheWay.*|TestForeign.*|TestDeep|TestFiles.*)$", "-test.v")
+	argv := testkit.Unprivileged(t, exe, "-test.run=^(TestRoundTrip|TestHoles|TestOwnersOfOthers|TestOldFile.*|TestLinksInTheWay.*|TestForeign.*|TestDeep|TestFiles.*)$", "-test.v")
 	p := testkit.StartCmd(t, inDir(argv, dir))
 	if code := p.Wait(t, testLimit); code != 0 {
 		t.Fatalf("exit %d\n%s\n%.2000s", code, failures(p.Stdout(t)), p.Stderr(t))
@@ -247,4 +247,31 @@ func TestWayUpIsChecked(t *testing.T) {
 	if lost == nil {
 		t.Error("it was not told")
 	}
+}
+
+// New content never lies in a file that more may read than shall in the end; the old one serves, also one
+// that its owner had closed to himself.
+func TestOldFileIsClosedFirst(t *testing.T) {
+	dir := t.TempDir()
+	g, err := OpenTarget(dir, TargetOptions{Ours: true})
+	must(t, err)
+	for mode, want := range map[os.FileMode]os.FileMode{0o644: 0o600, 0o400: 0o600, 0o666: 0o600, 0o640: 0o640} {
+		path := filepath.Join(dir, "f")
+		write(t, path, "old content")
+		must(t, os.Chmod(path, mode))
+		before, err := os.Stat(path)
+		must(t, err)
+		e := file("f")
+		e.Mode, e.Size, e.UID, e.GID = 0o640, 5, uint32(os.Geteuid()), uint32(os.Getegid())
+		w, err := g.Create(e)
+		must(t, err)
+		now, err := os.Stat(path)
+		must(t, err)
+		if now.Mode() != want || !os.SameFile(before, now) || w.Old() != 5 {
+			t.Errorf("of %v: now %v, %d old bytes", mode, now.Mode(), w.Old())
+		}
+		must(t, w.Finish())
+		must(t, os.Chmod(path, 0o600))
+	}
+	must(t, g.Close())
 }
