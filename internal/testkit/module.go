@@ -79,10 +79,16 @@ func takeTurn(dir string) (*os.File, error) {
 }
 
 func (m ModuleTool) build(ctx context.Context, root, to string) error {
+	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", to, m.Package)
 	cmd.Dir, cmd.Env = filepath.Join(root, m.Module), append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("building %s in %s: %w: %s", m.Package, m.Module, err, lastLines(string(out), 20))
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := proc.spawner.start(cmd)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
+		return fmt.Errorf("building %s in %s: %w: %s", m.Package, m.Module, errors.Join(err, ctx.Err()), lastLines(out.String(), 20))
 	}
 	return nil
 }

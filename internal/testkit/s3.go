@@ -14,8 +14,18 @@ import (
 	"time"
 )
 
-// serverBuild bounds the first build of a server: 200 s on two busy cores.
-const serverBuild = 15 * time.Minute
+// afterBuild is what is left of go test's time for the tests themselves, once a server had to be built.
+const afterBuild = time.Minute
+
+// VersityGW is the server of S3: 200 s to build on two busy cores, once. A runner may do that beforehand.
+func VersityGW() ModuleTool {
+	return ModuleTool{Module: "modules/versitygw", Package: "github.com/versity/versitygw/cmd/versitygw", Name: "versitygw"}
+}
+
+// MinIOServer is that of MinIO.
+func MinIOServer() ModuleTool {
+	return ModuleTool{Module: "modules/minio", Package: "github.com/minio/minio", Name: "minio"}
+}
 
 // S3Options choose how an S3 server runs; the zero value is plain HTTP on loopback, its data in the test's
 // own folder.
@@ -40,8 +50,7 @@ type S3Server struct {
 // test is skipped.
 func S3(t testing.TB, o S3Options) *S3Server {
 	t.Helper()
-	tool := ModuleTool{Module: "modules/versitygw", Package: "github.com/versity/versitygw/cmd/versitygw", Name: "versitygw"}
-	return newS3(t, o, tool, (*S3Server).versity)
+	return newS3(t, o, VersityGW(), (*S3Server).versity)
 }
 
 // MinIO is S3 with the server of that name: for the long form of a test, since it takes 112 MB and a build
@@ -51,14 +60,14 @@ func MinIO(t testing.TB, o S3Options) *S3Server {
 	if !Long() {
 		Skip(t, "minio", "only in the long form (INTERLOCK_TEST_LONG)")
 	}
-	return newS3(t, o, ModuleTool{Module: "modules/minio", Package: "github.com/minio/minio", Name: "minio"}, (*S3Server).minio)
+	return newS3(t, o, MinIOServer(), (*S3Server).minio)
 }
 
 func newS3(t testing.TB, o S3Options, tool ModuleTool, command func(*S3Server, string) []string) *S3Server {
 	t.Helper()
 	root, err := ModuleRoot()
 	must(t, err)
-	ctx, cancel := context.WithTimeout(context.Background(), serverBuild)
+	ctx, cancel := buildTime(t)
 	defer cancel()
 	binary, err := tool.Build(ctx, root)
 	if err != nil {
@@ -69,6 +78,16 @@ func newS3(t testing.TB, o S3Options, tool ModuleTool, command func(*S3Server, s
 	t.Cleanup(func() { s.Kill(t) })
 	recordRun(t, tool.Name, filepath.Base(filepath.Dir(binary)))
 	return s
+}
+
+// buildTime ends in time to skip loudly. What a build that was too slow has compiled, the next one has.
+func buildTime(t testing.TB) (context.Context, context.CancelFunc) {
+	if with, ok := t.(interface{ Deadline() (time.Time, bool) }); ok {
+		if end, ok := with.Deadline(); ok {
+			return context.WithDeadline(context.Background(), end.Add(-afterBuild))
+		}
+	}
+	return context.WithTimeout(context.Background(), time.Hour)
 }
 
 func startS3(dir string, o S3Options, command func(*S3Server) []string) (*S3Server, error) {

@@ -15,7 +15,8 @@ import (
 // metadataLimit bounds a request to the machine's metadata service, which is absent on most machines.
 const metadataLimit = 5 * time.Second
 
-// newCredentials is AWS's chain, or one file.
+// newCredentials is AWS's chain, or one file. What has no time of expiry in a file is read anew for each
+// request, so that changed keys are taken up.
 func newCredentials(o Options, transport *http.Transport) *credentials.Credentials {
 	if o.CredentialsFile != "" {
 		return credentials.New(&chain{names: o.CredentialsFile, links: []credentials.Provider{

@@ -15,12 +15,20 @@ import (
 	"github.com/interlock-run/interlock/internal/testkit"
 )
 
-// A stage is a server with a proxy before it, and a store with little patience behind the proxy.
+// A stage is a server with a proxy before it, and a store behind the proxy.
 type stage struct {
 	*testing.T
-	server *testkit.S3Server
-	proxy  *storetest.Proxy
-	s      *S3
+	opts  Options
+	proxy *storetest.Proxy
+	s     *S3
+}
+
+// forEver makes a fault stay, for a store with little patience.
+func (g *stage) forEver(wanted func(*http.Request) bool, f storetest.Fault) {
+	g.Helper()
+	g.opts.Patience = time.Second
+	g.s = open(g.T, g.opts)
+	g.proxy.Next(-1, wanted, f)
 }
 
 // TestFaults has one server for all; each has a proxy and a prefix of its own.
@@ -31,7 +39,7 @@ func TestFaults(t *testing.T) {
 	for name, test := range map[string]func(*stage){
 		"IgnoredCondition": ignoredCondition, "NotImplemented": notImplemented, "Conflict": conflict, "ConflictForEver": conflictForEver,
 		"Busy": busy, "BusyForEver": busyForEver, "BusyAfterAll": busyAfterAll, "LostCreate": lostCreate, "LostPut": lostPut, "LostForEver": lostForEver,
-		"HungCreate": hungCreate, "CancelledCreate": cancelledCreate, "Truncated": truncated, "Stalled": stalled, "FlippedDown": flippedDown,
+		"Hung": hung, "CancelledCreate": cancelledCreate, "Truncated": truncated, "Stalled": stalled, "SlowCaller": slowCaller, "FlippedDown": flippedDown,
 		"FlippedUp": flippedUp, "IgnoredRange": ignoredRange, "ListFaults": listFaults, "ListPage": listPage, "ListCancelled": listCancelled,
 		"Absent": absent, "BadGateway": badGateway,
 	} {
@@ -40,8 +48,8 @@ func TestFaults(t *testing.T) {
 			proxy := storetest.NewProxy(t, storetest.Server{Endpoint: server.Endpoint(), AccessKey: server.AccessKey,
 				SecretKey: server.SecretKey, Region: server.Region})
 			o := options(t, server)
-			o.Endpoint, o.Prefix, o.Stall, o.Patience = proxy.Endpoint(), strings.ToLower(name), 3*time.Second, time.Second
-			test(&stage{t, server, proxy, open(t, o)})
+			o.Endpoint, o.Prefix, o.Stall, o.Patience = proxy.Endpoint(), strings.ToLower(name), 3*time.Second, time.Minute
+			test(&stage{t, o, proxy, open(t, o)})
 		})
 	}
 }
@@ -78,6 +86,11 @@ func ignoredCondition(g *stage) {
 	g.proxy.Next(-1, storetest.Below("/many", storetest.Puts), storetest.IgnoreCondition)
 	wants(g.T, store.Probe(g.Context(), g.s), store.ErrUnfenced, "probe of a server that lets several win")
 	g.proxy.Heal()
+	for _, key := range []string{"/one", "/many"} {
+		g.proxy.Next(-1, storetest.Below(key, storetest.Puts), storetest.Claim)
+		wants(g.T, store.Probe(g.Context(), g.s), store.ErrUnfenced, "probe of a server that tells losers that they won: "+key)
+		g.proxy.Heal()
+	}
 	for o, err := range g.s.List(g.Context(), "", "") {
 		g.Fatalf("the probe left %v, %v", o, err)
 	}
@@ -98,7 +111,7 @@ func conflict(g *stage) {
 }
 
 func conflictForEver(g *stage) {
-	g.proxy.Next(-1, storetest.Puts, storetest.Refuse(http.StatusConflict, "ConditionalRequestConflict"))
+	g.forEver(storetest.Puts, storetest.Refuse(http.StatusConflict, "ConditionalRequestConflict"))
 	err := g.create("a")
 	wants(g.T, err, store.ErrUnreachable, "create under conflicts for ever")
 	if errors.Is(err, store.ErrExists) || errors.Is(err, store.ErrAmbiguous) {
@@ -116,7 +129,7 @@ func busy(g *stage) {
 }
 
 func busyForEver(g *stage) {
-	g.proxy.Next(-1, storetest.All, storetest.Refuse(http.StatusServiceUnavailable, "SlowDown"))
+	g.forEver(storetest.All, storetest.Refuse(http.StatusServiceUnavailable, "SlowDown"))
 	begun := time.Now()
 	wants(g.T, g.create("a"), store.ErrUnreachable, "create")
 	wants(g.T, g.s.Put(g.Context(), "a", strings.NewReader("x"), 1), store.ErrUnreachable, "put")
@@ -167,22 +180,28 @@ func lostPut(g *stage) {
 }
 
 func lostForEver(g *stage) {
-	g.proxy.Next(-1, storetest.All, storetest.LoseRequest)
+	g.forEver(storetest.All, storetest.LoseRequest)
 	wants(g.T, g.s.Put(g.Context(), "a", strings.NewReader("x"), 1), store.ErrUnreachable, "put")
 	_, err := g.s.Get(g.Context(), "a", 0, -1)
 	wants(g.T, err, store.ErrUnreachable, "get")
 	wants(g.T, g.create("a"), store.ErrAmbiguous, "create")
 }
 
-// hungCreate: a server that takes the request and never answers costs one time limit.
-func hungCreate(g *stage) {
-	g.proxy.Next(-1, storetest.All, storetest.Hang)
+// hung: a server that takes the request and never answers costs one time limit.
+func hung(g *stage) {
+	g.forEver(storetest.All, storetest.Hang)
 	begun := time.Now()
 	err := g.create("a")
 	wants(g.T, err, store.ErrAmbiguous, "create")
 	wants(g.T, err, store.ErrUnreachable, "create")
 	if took := time.Since(begun); took > 20*time.Second {
 		g.Fatalf("a time limit of 3 s took %v", took)
+	}
+	_, err = g.s.Get(g.Context(), "a", 0, -1)
+	wants(g.T, err, errStalled, "get")
+	wants(g.T, g.s.Delete(g.Context(), "a"), errStalled, "delete")
+	for _, err := range g.s.List(g.Context(), "", "") {
+		wants(g.T, err, errStalled, "list")
 	}
 }
 
@@ -235,6 +254,29 @@ func stalled(g *stage) {
 	}
 }
 
+// slowCaller: only what the server is waited for counts, not what the caller does between two reads.
+func slowCaller(g *stage) {
+	g.opts.Stall = 500 * time.Millisecond
+	g.s = open(g.T, g.opts)
+	for _, key := range []string{"a", "b"} {
+		g.must(g.create(key), "create")
+	}
+	pause := func() { <-time.After(3 * g.opts.Stall) }
+	body, err := g.s.Get(g.Context(), "a", 0, -1)
+	g.must(err, "get")
+	pause()
+	_, err = io.ReadFull(body, make([]byte, 3))
+	g.must(err, "read after a pause")
+	pause()
+	_, err = io.ReadAll(body)
+	g.must(err, "read after another pause")
+	g.must(body.Close(), "close")
+	for _, err := range g.s.List(g.Context(), "", "") {
+		g.must(err, "list by a slow caller")
+		pause()
+	}
+}
+
 func flippedDown(g *stage) {
 	g.must(g.create("catalog/1"), "create")
 	g.proxy.Next(1, storetest.Gets, storetest.Flip)
@@ -247,7 +289,7 @@ func flippedUp(g *stage) {
 	g.proxy.Next(1, storetest.Puts, storetest.FlipUpload)
 	g.must(g.create("catalog/1"), "create")
 	g.holds("catalog/1", "data of catalog/1")
-	g.proxy.Next(-1, storetest.Puts, storetest.FlipUpload)
+	g.forEver(storetest.Puts, storetest.FlipUpload)
 	wants(g.T, g.create("catalog/2"), store.ErrDamaged, "create under changes for ever")
 	g.proxy.Heal()
 	_, err := g.s.Get(g.Context(), "catalog/2", 0, -1)
@@ -288,7 +330,7 @@ func listFaults(g *stage) {
 
 // listPage: what is no S3 server has no empty repository.
 func listPage(g *stage) {
-	g.proxy.Next(-1, storetest.All, storetest.Page)
+	g.forEver(storetest.All, storetest.Page)
 	for o, err := range g.s.List(g.Context(), "catalog/", "") {
 		wants(g.T, err, store.ErrUnreachable, "list of a page")
 		wants(g.T, err, errNoS3, "list of a page: "+o.Key)
@@ -334,7 +376,7 @@ func absent(g *stage) {
 }
 
 func badGateway(g *stage) {
-	g.proxy.Next(-1, storetest.All, storetest.Refuse(http.StatusBadGateway, "<oops>"))
+	g.forEver(storetest.All, storetest.Refuse(http.StatusBadGateway, "<oops>"))
 	_, err := g.s.Get(g.Context(), "a", 0, -1)
 	wants(g.T, err, store.ErrUnreachable, "get")
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/interlock-run/interlock/internal/store"
 )
@@ -31,7 +30,6 @@ type Options struct {
 // An S3 is one repository in a bucket.
 type S3 struct {
 	core   minio.Core
-	creds  *credentials.Credentials
 	opts   Options
 	where  string // s3://bucket/prefix at endpoint, for messages
 	prefix string // empty, or ends with a slash
@@ -56,17 +54,16 @@ func Open(o Options) (*S3, error) {
 	if err != nil {
 		return nil, err
 	}
-	creds := newCredentials(o, transport)
 	lookup := minio.BucketLookupAuto
 	if o.PathStyle {
 		lookup = minio.BucketLookupPath
 	}
-	core, err := minio.NewCore(host, &minio.Options{Creds: creds, Secure: secure, Transport: onlyS3{transport}, Region: o.Region,
+	core, err := minio.NewCore(host, &minio.Options{Creds: newCredentials(o, transport), Secure: secure, Transport: onlyS3{transport}, Region: o.Region,
 		BucketLookup: lookup, MaxRetries: 1})
 	if err != nil {
 		return nil, fmt.Errorf("store %s at %q: %w: %w", place, o.Endpoint, store.ErrUse, err)
 	}
-	s := &S3{core: *core, creds: creds, opts: o, where: place.String() + " at " + o.Endpoint, idle: transport.CloseIdleConnections}
+	s := &S3{core: *core, opts: o, where: place.String() + " at " + o.Endpoint, idle: transport.CloseIdleConnections}
 	if o.Prefix != "" {
 		s.prefix = o.Prefix + "/"
 	}

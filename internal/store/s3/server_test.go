@@ -3,6 +3,9 @@ package s3
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,7 +61,12 @@ func TestRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := good
 			change(&o)
-			everything(t, brief(t, o), store.ErrCredentials)
+			s := brief(t, o)
+			everything(t, s, store.ErrCredentials)
+			err := s.Create(t.Context(), "a", []byte("x"))
+			if name == "no file" && !strings.Contains(err.Error(), o.CredentialsFile) {
+				t.Errorf("the error does not name the file: %v", err)
+			}
 		})
 	}
 	t.Run("bucket", func(t *testing.T) {
@@ -103,6 +111,34 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+// TestRole: what a container's or a machine's role gives is the last link.
+func TestRole(t *testing.T) {
+	server := testkit.S3(t, testkit.S3Options{})
+	server.Bucket(t, "bucket")
+	role := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, `{"Code":"Success","AccessKeyId":%q,"SecretAccessKey":%q,"Token":"","Expiration":"2099-01-01T00:00:00Z"}`,
+			server.AccessKey, server.SecretKey)
+	}))
+	t.Cleanup(role.Close)
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY", "AWS_SECRET_KEY"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(t.TempDir(), "absent"))
+	t.Setenv("AWS_CONFIG_FILE", filepath.Join(t.TempDir(), "absent"))
+	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", role.URL)
+	o := options(t, server)
+	o.CredentialsFile = ""
+	if err := brief(t, o).Create(t.Context(), "a", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	role.Close()
+	err := brief(t, o).Create(t.Context(), "b", []byte("x"))
+	wants(t, err, store.ErrCredentials, "create without any credentials")
+	if errors.Is(err, store.ErrAmbiguous) {
+		t.Errorf("nothing was sent, yet: %v", err)
+	}
+}
+
 // TestGone: a server that is not there, and one that comes back.
 func TestGone(t *testing.T) {
 	t.Parallel()
@@ -121,6 +157,8 @@ func TestGone(t *testing.T) {
 	server.Pause(t)
 	_, err := s.Get(t.Context(), "kept", 0, -1)
 	wants(t, err, store.ErrUnreachable, "get from a stopped server")
+	large := bytes.Repeat([]byte("stop"), 4<<20)
+	wants(t, s.Put(t.Context(), "large", bytes.NewReader(large), int64(len(large))), errStalled, "put to a stopped server")
 	server.Resume(t)
 	if err := s.Create(t.Context(), "new", []byte("x")); err != nil {
 		t.Fatal(err)

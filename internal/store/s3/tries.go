@@ -9,8 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/interlock-run/interlock/internal/store"
 )
 
 // How often a request is tried, and how long is waited before a new try: a random part of a time that
@@ -75,17 +73,11 @@ func (s *S3) one(ctx context.Context, request func(*attempt) error) *fault {
 	return nil
 }
 
-// tries makes requests until one is answered for good, or patience ends. New credentials are fetched once
-// after a refusal: those in a file may have been changed.
+// tries makes requests until one is answered for good, or patience ends.
 func (s *S3) tries(ctx context.Context, once func() *fault) *fault {
-	begun, renewed := time.Now(), false
+	begun := time.Now()
 	for n := 0; ; n++ {
 		f := once()
-		if f != nil && errors.Is(f.is, store.ErrCredentials) && !renewed {
-			renewed = true
-			s.creds.Expire()
-			f = once()
-		}
 		if f == nil || !f.again || n+1 >= maxTries || time.Since(begun) > s.opts.Patience {
 			return f
 		}

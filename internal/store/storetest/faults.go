@@ -30,6 +30,20 @@ func IgnoreCondition(p *Proxy, w http.ResponseWriter, r *http.Request, body []by
 	})
 }
 
+// Claim tells every loser that it has won.
+func Claim(p *Proxy, w http.ResponseWriter, r *http.Request, body []byte) {
+	resp, err := p.forward(r, body, nil)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	if resp.StatusCode == http.StatusPreconditionFailed {
+		resp.StatusCode = http.StatusOK
+	}
+	if err := answer(w, resp, -1); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
 // IgnoreRange makes it one that always sends the whole object.
 func IgnoreRange(p *Proxy, w http.ResponseWriter, r *http.Request, body []byte) {
 	p.through(w, r, body, -1, func(out *http.Request) {
