@@ -119,7 +119,7 @@ func fillFrom(r *Reader, w *Writer, size int64) error {
 }
 
 func fillRun(r *Reader, w *Writer, run Run) error {
-	want, have := make([]byte, 300<<10), make([]byte, 300<<10)
+	want, have := make([]byte, min(run.Len, 300<<10)), make([]byte, min(run.Len, 300<<10))
 	for off, end := run.Off, run.Off+run.Len; off < end; {
 		p := want[:min(end-off, int64(len(want)))]
 		if _, err := r.ReadAt(p, off); err != nil && !errors.Is(err, io.EOF) {
