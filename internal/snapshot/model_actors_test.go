@@ -72,14 +72,18 @@ func (w *world) pinner(r *Repository, who Holder) {
 		if s, some := c.Newest(); err == nil && some {
 			_, _ = r.MarkDamaged(ctx, who, s.ID, fmt.Sprint(i)) // so that it is no parent, and the next is a full one
 		}
-		if i%10 == 9 {
+		if i%4 == 3 {
 			_, _ = r.Collect(ctx, who, false)
 		}
 	}
 }
 
 func (w *world) open(a *actor) *Repository {
-	return &Repository{Config: w.repository(), store: a, clock: testNow, windows: windows{publish: 4, dead: 6}, dropped: w.dropped}
+	counts := windows{publish: 4, dead: 6}
+	if w.many {
+		counts = windows{publish: 2, dead: 3}
+	}
+	return &Repository{Config: w.repository(), store: a, clock: testNow, windows: counts, dropped: w.dropped}
 }
 
 // holder claims, chooses what to restore, and then takes snapshots.

@@ -66,16 +66,17 @@ type world struct {
 	head     Catalog            // the newest ever
 	byNumber map[uint64]Catalog // the chain
 	chosen   map[uint64]uint64  // token -> head's number when its holder chose what to restore
+	named    map[ID][]string    // keys of the packs of each live manifest that was ever seen
 	wrong    error
 }
 
 // newWorld makes one of several tokens, or one of a single token with many commits and long pauses.
 func newWorld(seed uint64, dropped rule, many bool) *world {
 	w := &world{sched: newSched(seed), mem: newMemStore(), dropped: dropped, many: many,
-		byNumber: map[uint64]Catalog{}, chosen: map[uint64]uint64{}}
+		byNumber: map[uint64]Catalog{}, chosen: map[uint64]uint64{}, named: map[ID][]string{}}
 	w.mem.after = func(op, key string) error { w.seen(op, key); return nil }
 	if many {
-		w.pauses = [2]int{40, 500}
+		w.pauses, w.restless = [2]int{20, 300}, "pinner"
 	}
 	if dropped == ruleAbsent {
 		w.mem.overwrites = true
@@ -140,7 +141,10 @@ func (w *world) whole(after string) {
 			w.fail("after %s: %s is live without its manifest", after, s.ID)
 			return
 		}
-		for _, p := range namedIn(m) {
+		if w.named[s.ID] == nil {
+			w.named[s.ID] = namedIn(m)
+		}
+		for _, p := range w.named[s.ID] {
 			if _, there := w.mem.peek(p); !there {
 				w.fail("after %s: %s is live without %s", after, s.ID, p)
 				return

@@ -18,7 +18,9 @@ type sched struct {
 	events chan event
 	asleep map[*actor]int // until which step
 	late   []func()       // requests whose sender has given up, and that arrive later
-	pauses [2]int         // one step in so many begins a pause of up to so many
+	// restless never pauses.
+	restless string
+	pauses   [2]int // one step in so many begins a pause of up to so many
 }
 
 type event struct {
@@ -86,7 +88,7 @@ func (s *sched) pick(waiting []*actor) int {
 	if s.asleep[waiting[i]] > s.steps {
 		return -1
 	}
-	if s.rnd.IntN(s.pauses[0]) == 0 {
+	if s.rnd.IntN(s.pauses[0]) == 0 && waiting[i].name != s.restless {
 		s.asleep[waiting[i]] = s.steps + s.rnd.IntN(s.pauses[1])
 		return -1
 	}
