@@ -165,7 +165,7 @@ func appendFile(b []byte, f *FileInfo) []byte {
 func appendRun(b []byte, r *Run) []byte {
 	b = appendInt(b, `{"at":`, r.At)
 	b = appendInt(b, `,"len":`, r.Len)
-	b = append(append(append(b, `,"pack":"`...), r.Frame.Pack.String()...), '"')
+	b = append(appendPack(append(b, `,"pack":"`...), r.Frame.Pack), '"')
 	b = appendInt(b, `,"off":`, r.Frame.Off)
 	b = appendInt(b, `,"stored":`, r.Frame.Stored)
 	b = appendInt(b, `,"raw":`, r.Frame.Raw)
@@ -175,6 +175,15 @@ func appendRun(b []byte, r *Run) []byte {
 	b = append(b, `,"sums":"`...)
 	b = appendSums(b, r.Sums)
 	return append(b, "\"}\n"...)
+}
+
+// appendPack is Pack.String, for many.
+func appendPack(b []byte, p Pack) []byte {
+	b = append(append(b, p.Owner...), '/')
+	for n := 10_000; n > 1 && p.Number < n; n /= 10 {
+		b = append(b, '0')
+	}
+	return strconv.AppendInt(b, int64(p.Number), 10)
 }
 
 // marshalLine is for the few lines that are not many.

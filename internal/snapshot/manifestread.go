@@ -15,7 +15,9 @@ type Manifest struct {
 	Header
 	lines  *lines
 	name   string
-	ahead  *manifestLine // read, not yet handed out
+	parser lineParser
+	ahead  parsed // read, not yet handed out
+	is     bool   // there is one
 	entry  Entry
 	after  int64 // end of the last run
 	order  treeOrder
@@ -72,7 +74,7 @@ func (m *Manifest) head(repository string, id ID) error {
 
 // read makes sure that a line is ahead.
 func (m *Manifest) read() error {
-	if m.ahead != nil {
+	if m.is {
 		return nil
 	}
 	line, err := m.lines.next()
@@ -82,12 +84,9 @@ func (m *Manifest) read() error {
 	if err != nil {
 		return err
 	}
-	var l manifestLine
-	if err := json.Unmarshal(line, &l); err != nil {
-		return damaged("line %.80q: %v", line, err)
-	}
-	m.ahead = &l
-	return nil
+	err = m.parser.parse(line, &m.ahead)
+	m.is = err == nil
+	return err
 }
 
 // NextEntry gives the next entry, valid until the call after; io.EOF once all have been read and the whole
@@ -110,11 +109,10 @@ func (m *Manifest) nextEntry() (*Entry, error) {
 			return nil, err
 		}
 	}
-	if m.ahead.Path == nil {
+	if m.ahead.kind != 'e' {
 		return nil, m.finish()
 	}
-	m.entry = m.ahead.entry()
-	m.ahead, m.after = nil, 0
+	m.entry, m.is, m.after = m.ahead.entry, false, 0
 	m.seen.Entries++
 	if err := m.entry.check(); err != nil {
 		return nil, err
@@ -135,20 +133,17 @@ func (m *Manifest) nextRun() (*Run, error) {
 	if err := m.read(); err != nil {
 		return nil, err
 	}
-	if m.ahead.At == nil {
+	if m.ahead.kind != 'r' {
 		return nil, io.EOF
 	}
 	if !m.entry.hasData() {
 		return nil, damaged("a run behind %.80q, a %s", m.entry.Path, m.entry.Kind)
 	}
-	r, err := m.ahead.run()
-	if err == nil {
-		err = r.check(&m.entry, m.after)
-	}
-	if err != nil {
+	r := m.ahead.run
+	if err := r.check(&m.entry, m.after); err != nil {
 		return nil, err
 	}
-	m.ahead, m.after = nil, r.At+r.Len
+	m.is, m.after = false, r.At+r.Len
 	m.seen.Runs++
 	m.packs.add(r.Frame.Pack)
 	return &r, m.packs.full()
@@ -156,18 +151,21 @@ func (m *Manifest) nextRun() (*Run, error) {
 
 // finish reads owners and end.
 func (m *Manifest) finish() error {
-	for m.ahead.Owner != nil {
-		if err := m.owners.addRanges(*m.ahead.Owner, m.ahead.Packs); err != nil {
+	for m.ahead.rest.Owner != nil {
+		if err := m.owners.addRanges(*m.ahead.rest.Owner, m.ahead.rest.Packs); err != nil {
 			return err
 		}
-		m.ahead = nil
+		m.is = false
 		if err := m.read(); err != nil {
 			return err
 		}
+		if m.ahead.kind != 'x' {
+			return damaged("an entry or a run behind the owners")
+		}
 	}
 	m.seen.End = true
-	if m.ahead.endLine != m.seen {
-		return damaged("ends with %+v, read %+v", m.ahead.endLine, m.seen)
+	if m.ahead.rest.endLine != m.seen {
+		return damaged("ends with %+v, read %+v", m.ahead.rest.endLine, m.seen)
 	}
 	if line, err := m.lines.next(); err != io.EOF {
 		return damaged("goes on after its end: %.40q, %v", line, err)
