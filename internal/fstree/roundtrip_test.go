@@ -15,7 +15,7 @@ import (
 func TestRoundTrip(t *testing.T) {
 	rounds := uint64(4)
 	if testkit.Long() {
-		rounds = 150
+		rounds = 25
 	}
 	everywhere(t, func(t *testing.T, dir string) {
 		for seed := range rounds {
