@@ -36,6 +36,7 @@ func needs() []need {
 		{"system", "zstd", "zstd"},
 		{"system", "python3", "python3"},
 		{"system", "iproute2", "ip"},
+		{"system", "strace", "strace"},
 		{"container", "runc", "runc"},
 		{"docker", "docker.io", "dockerd"},
 		{"databases", "mariadb-server", "mariadbd"},
