@@ -32,6 +32,7 @@ func families() []family {
 		{name: "chaos", below: []string{"internal/chaos"}, tools: []string{"zookeeper", "etcd", "system"}},
 		{name: "mutations", below: []string{"internal/e2e/mutations"}, tools: []string{"zookeeper", "etcd", "system"}},
 		{name: "foreign", below: []string{"internal/e2e/foreign"}, tools: []string{"zookeeper", "etcd", "peers", "system"}},
+		{name: "snapshot", below: []string{"internal/snapshot", "internal/store", "internal/fstree"}, tools: []string{"system"}},
 		{name: "run", below: []string{"cmd", "internal/e2e/life", "internal/testkit"}, tools: []string{"zookeeper", "etcd", "system"}},
 		{name: "storage", below: []string{"internal/e2e/storage"}, tools: []string{"etcd", "system"}},
 		{name: "guard", below: []string{"internal/e2e/guard"}, tools: []string{"etcd", "system"}},
