@@ -67,5 +67,5 @@ func (p Place) String() string {
 	if p.Scheme == "file" {
 		return (&url.URL{Scheme: "file", Path: p.Path}).String()
 	}
-	return (&url.URL{Scheme: p.Scheme, Host: p.Bucket, Path: "/" + p.Path}).String()
+	return strings.TrimSuffix((&url.URL{Scheme: p.Scheme, Host: p.Bucket, Path: "/" + p.Path}).String(), "/")
 }

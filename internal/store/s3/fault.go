@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/minio/minio-go/v7"
 
@@ -60,7 +61,7 @@ func (s *S3) authorities() string {
 
 // answered judges a refusal of the server by its code, then by its status.
 func (s *S3) answered(r minio.ErrorResponse) *fault {
-	f := &fault{cause: fmt.Errorf("%s (%d): %w", r.Code, r.StatusCode, error(r))}
+	f := &fault{cause: fmt.Errorf("%s (%d): %s", r.Code, r.StatusCode, strings.TrimSuffix(r.Error(), "."))}
 	has := func(codes ...string) bool { return slices.Contains(codes, r.Code) }
 	switch {
 	case has("InsufficientStorage", "QuotaExceeded", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded"), r.StatusCode == http.StatusInsufficientStorage:
