@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"sync"
 	"sync/atomic"
+
+	"github.com/interlock-run/interlock/internal/fstree"
 )
 
 // An Item is an entry to be stored, with a way to its bytes. Items come in the order of ComparePaths.
@@ -25,10 +28,10 @@ type Content interface {
 	io.Closer
 }
 
-// An Extents is a Content that knows its holes: the first range of data at or after off, io.EOF for none.
-// Asked only of entries that are Sparse.
+// An Extents is a Content that knows its holes: it gives its ranges of data, in order. Asked only of
+// entries that are Sparse.
 type Extents interface {
-	NextData(off int64) (start, end int64, err error)
+	Runs() iter.Seq2[fstree.Run, error]
 }
 
 // A source is the file behind the pieces of one entry: opened by who needs it first, closed by who is

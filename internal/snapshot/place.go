@@ -67,7 +67,7 @@ func (p *placer) frame(s *section) (Frame, error) {
 	if s.used == 0 {
 		return Frame{}, nil
 	}
-	if p.pack != nil && p.pack.used+len(s.frame) > maxPack {
+	if p.pack != nil && p.pack.used+len(s.frame) > packFull {
 		if err := p.ship(); err != nil {
 			return Frame{}, err
 		}

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/interlock-run/interlock/internal/fstree"
 )
 
 // testNow is a clock that stands still, long after the times of all test files.
@@ -47,13 +49,14 @@ func (c testContent) ReadAt(p []byte, off int64) (int, error) {
 
 func (c testContent) Close() error { return c.f.err }
 
-func (c testContent) NextData(off int64) (int64, int64, error) {
-	for _, h := range c.f.holes {
-		if h[1] > off {
-			return h[0], h[1], nil
+func (c testContent) Runs() iter.Seq2[fstree.Run, error] {
+	return func(yield func(fstree.Run, error) bool) {
+		for _, h := range c.f.holes {
+			if !yield(fstree.Run{Off: h[0], Len: h[1] - h[0]}, nil) {
+				return
+			}
 		}
 	}
-	return 0, 0, io.EOF
 }
 
 func newFile(path string, data []byte) *testFile {

@@ -165,23 +165,20 @@ func (s *submitter) ranges(src *source, e *Entry) error {
 	if !known {
 		return s.span(src, e, 0, e.File.Size)
 	}
-	for at := int64(0); at < e.File.Size; {
-		start, end, err := extents.NextData(at)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err == nil && (start < at-e.File.Chunk || end <= start || end <= at) {
-			err = fmt.Errorf("data from %d to %d: expected some after %d", start, end, at)
+	done, chunk := int64(0), e.File.Chunk
+	for run, err := range extents.Runs() {
+		if err == nil && (run.Off < 0 || run.Len <= 0) {
+			err = fmt.Errorf("data of %d bytes at %d", run.Len, run.Off)
 		}
 		if err != nil {
 			return fmt.Errorf("holes of %.200q: %w", e.Path, err)
 		}
-		from := max(at, start/e.File.Chunk*e.File.Chunk)
-		to := min(e.File.Size, (end+e.File.Chunk-1)/e.File.Chunk*e.File.Chunk)
+		from := max(done, run.Off/chunk*chunk)
+		to := min(e.File.Size, (run.Off+run.Len+chunk-1)/chunk*chunk)
 		if err := s.span(src, e, from, to); err != nil {
 			return err
 		}
-		at = max(at, to)
+		done = max(done, to)
 	}
 	return nil
 }

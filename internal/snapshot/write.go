@@ -36,7 +36,7 @@ type WriteOptions struct {
 }
 
 // A writing is one snapshot on its way: submit -> hash -> join -> compress -> place -> upload, each its own
-// goroutines, in order where the manifest wants order. Memory is what the pools hold, 62 MiB in all.
+// goroutines, in order where the manifest wants order. Memory is what the pools hold, 50 MiB in all.
 type writing struct {
 	store    store.Store
 	id       ID
@@ -59,13 +59,13 @@ type lanes struct {
 	uploads  chan *fullPack
 }
 
-// newPools makes what all buffers together are: at most 7 + 2 + 4*1.125 + 3*16 MiB.
+// newPools makes what all buffers together are: at most 7 + 2 + 4*1.125 + 3*12 MiB.
 func newPools(workers int) pools {
 	return pools{
 		batches: newPool(min(2*workers+2, 7), maxFrame),
 		frames:  newPool(2, maxFrame),
 		outs:    newPool(min(workers+2, 4), maxStored),
-		packs:   newPool(3, maxPack),
+		packs:   newPool(3, packFull),
 	}
 }
 
