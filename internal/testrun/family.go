@@ -5,16 +5,19 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+
+	"github.com/interlock-run/interlock/internal/testkit"
 )
 
 // A family is a set of packages that is tested together and can be tested
 // alone.
 type family struct {
 	name      string
-	below     []string // package folders, with all below them
-	tools     []string // keys of the table in install.go
-	longTools []string // as tools, for the long form alone
-	modules   []string // folders with a go.mod of their own: what only tests need
+	below     []string             // package folders, with all below them
+	tools     []string             // keys of the table in install.go
+	longTools []string             // as tools, for the long form alone
+	modules   []string             // folders with a go.mod of their own: what only tests need
+	servers   []testkit.ModuleTool // built from the Go module proxy before the tests, whose time is limited
 }
 
 // families in the order of their start: the long ones first. core has no
@@ -32,7 +35,8 @@ func families() []family {
 		{name: "chaos", below: []string{"internal/chaos"}, tools: []string{"zookeeper", "etcd", "system"}},
 		{name: "mutations", below: []string{"internal/e2e/mutations"}, tools: []string{"zookeeper", "etcd", "system"}},
 		{name: "foreign", below: []string{"internal/e2e/foreign"}, tools: []string{"zookeeper", "etcd", "peers", "system"}},
-		{name: "snapshot", below: []string{"internal/snapshot", "internal/store", "internal/fstree"}, tools: []string{"system"}},
+		{name: "snapshot", below: []string{"internal/snapshot", "internal/store", "internal/fstree"}, tools: []string{"system"},
+			servers: []testkit.ModuleTool{testkit.VersityGW()}},
 		{name: "run", below: []string{"cmd", "internal/e2e/life", "internal/testkit"}, tools: []string{"zookeeper", "etcd", "system"}},
 		{name: "storage", below: []string{"internal/e2e/storage"}, tools: []string{"etcd", "system"}},
 		{name: "guard", below: []string{"internal/e2e/guard"}, tools: []string{"etcd", "system"}},

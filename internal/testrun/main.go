@@ -71,6 +71,7 @@ func run(ctx context.Context, names []string) (int, error) {
 	}
 	install(ctx, chosen, s.long)
 	s.build(ctx)
+	s.buildServers(ctx, chosen)
 	results := s.families(ctx, chosen)
 	s.problem(ctx.Err())
 	s.problem(s.readSkipLog())
