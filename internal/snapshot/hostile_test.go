@@ -53,6 +53,8 @@ func hostileLines() []hostile {
 		{"run before all", run + owner + end(0, 1)},
 		{"run twice", file("a") + run + run + owner + end(1, 2)},
 		{"run beyond the end", strings.ReplaceAll(file("a"), `"size":10`, `"size":9`) + run + owner + end(1, 1)},
+		{"whole chunk beyond the end", file("a") + strings.NewReplacer(`"len":10`, `"len":131072`, `"raw":10`, `"raw":131072`).Replace(
+			`{"at":0,"off":0,"len":10,"pack":"`+string(fuzzID)+`/00000","stored":10,"raw":10,"sums":"AAAAAAAAAAAAAAAAAAAAAA=="}`) + "\n" + owner + end(1, 1)},
 		{"run in a chunk", strings.ReplaceAll(file("a"), `"size":10`, `"size":99`) + strings.ReplaceAll(run, `"at":0`, `"at":5`) + owner + end(1, 1)},
 		{"run at the end of time", file("a") + strings.ReplaceAll(run, `"at":0`, `"at":9223372036854644736`) + owner + end(1, 1)},
 		{"pack too long", file("a") + strings.ReplaceAll(run, `"off":0`, `"off":16777210`) + owner + end(1, 1)},
