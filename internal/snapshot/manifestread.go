@@ -17,7 +17,6 @@ type Manifest struct {
 	name   string
 	parser lineParser
 	ahead  parsed // read, not yet handed out
-	is     bool   // there is one
 	entry  Entry
 	after  int64 // end of the last run
 	order  treeOrder
@@ -74,7 +73,7 @@ func (m *Manifest) head(repository string, id ID) error {
 
 // read makes sure that a line is ahead.
 func (m *Manifest) read() error {
-	if m.is {
+	if m.ahead.kind != 0 {
 		return nil
 	}
 	line, err := m.lines.next()
@@ -84,9 +83,11 @@ func (m *Manifest) read() error {
 	if err != nil {
 		return err
 	}
-	err = m.parser.parse(line, &m.ahead)
-	m.is = err == nil
-	return err
+	if err := m.parser.parse(line, &m.ahead); err != nil {
+		m.ahead.kind = 0
+		return err
+	}
+	return nil
 }
 
 // NextEntry gives the next entry, valid until the call after; io.EOF once all have been read and the whole
@@ -112,7 +113,7 @@ func (m *Manifest) nextEntry() (*Entry, error) {
 	if m.ahead.kind != 'e' {
 		return nil, m.finish()
 	}
-	m.entry, m.is, m.after = m.ahead.entry, false, 0
+	m.entry, m.ahead.kind, m.after = m.ahead.entry, 0, 0
 	m.seen.Entries++
 	if err := m.entry.check(); err != nil {
 		return nil, err
@@ -143,7 +144,7 @@ func (m *Manifest) nextRun() (*Run, error) {
 	if err := r.check(&m.entry, m.after); err != nil {
 		return nil, err
 	}
-	m.is, m.after = false, r.At+r.Len
+	m.ahead.kind, m.after = 0, r.At+r.Len
 	m.seen.Runs++
 	m.packs.add(r.Frame.Pack)
 	return &r, m.packs.full()
@@ -155,7 +156,7 @@ func (m *Manifest) finish() error {
 		if err := m.owners.addRanges(*m.ahead.rest.Owner, m.ahead.rest.Packs); err != nil {
 			return err
 		}
-		m.is = false
+		m.ahead.kind = 0
 		if err := m.read(); err != nil {
 			return err
 		}

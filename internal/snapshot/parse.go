@@ -6,7 +6,7 @@ import (
 
 // A parsed is one line of a manifest that was read: an entry, a run, or one of the few at the end.
 type parsed struct {
-	kind  byte // 'e', 'r', or 'x' for rest
+	kind  byte // 'e', 'r', or 'x' for rest; 0 for none
 	entry Entry
 	run   Run
 	rest  *manifestLine
