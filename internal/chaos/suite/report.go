@@ -24,6 +24,9 @@ func (r *Result) Print(w io.Writer) error {
 	for _, d := range r.Dead {
 		fmt.Fprintf(&b, "DEAD %s %s\n", r.Backend, d)
 	}
+	for _, d := range r.Late {
+		fmt.Fprintf(&b, "LATE %s %s\n", r.Backend, d)
+	}
 	for _, d := range r.Broken {
 		fmt.Fprintf(&b, "VIOLATION %s %s\n", r.Backend, d)
 	}

@@ -13,6 +13,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/interlock-run/interlock/internal/chaos/fault"
@@ -43,6 +44,7 @@ type Result struct {
 	Codes      map[int]int
 	Broken     []string // what a fault saw itself
 	Dead       []string // seeds after which nobody ran in time
+	Late       []string // chains of deaths after which somebody ran later than the protocol allows
 	Unplanned  error    // of the harness
 	Dir, Trace string
 }
@@ -211,10 +213,31 @@ func (r *Result) judge() error {
 	defer log.Close()
 	r.Verdict, err = judge.File(log, judge.Rules{Stalls: judge.Stalls(faults), KillBudget: r.Timing.KillBudget})
 	r.Outcomes = judge.Outcomes(faults, r.Verdict.Tenures, r.Timing.Hold)
+	r.Late = late(r.Outcomes, takeOver(r.Timing))
 	return err
+}
+
+// takeOver is the sum of protocol.md section 7: the time that the service grants (holds in whole seconds, and
+// no less than 2 s), its own tick, what is owed, and the start on a machine that does much else.
+func takeOver(t field.Timing) time.Duration {
+	const tick, start = time.Second, 3 * time.Second
+	granted := max(2*time.Second, t.Hold.Truncate(time.Second)+time.Second)
+	return granted + tick + time.Duration(1.004*float64(t.Hold)) + start
+}
+
+// late are the chains of dying contenders, with all servers well, that took longer: what each had waited
+// must count for the next (T4).
+func late(all []judge.Outcome, bound time.Duration) []string {
+	var out []string
+	for _, o := range all {
+		if slices.Contains([]string{"chain", "chain-removed", "crash-loop"}, o.Fault.Name) && o.After > bound {
+			out = append(out, fmt.Sprintf("%s: nobody ran for %v after it, at most %v is allowed", o.Fault.Name, o.After, bound))
+		}
+	}
+	return out
 }
 
 // Red tells whether a promise was broken.
 func (r *Result) Red() bool {
-	return len(r.Verdict.Violations) > 0 || len(r.Dead) > 0 || len(r.Broken) > 0
+	return len(r.Verdict.Violations) > 0 || len(r.Dead) > 0 || len(r.Late) > 0 || len(r.Broken) > 0
 }
