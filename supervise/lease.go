@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/interlock-run/interlock/internal/clock"
+	"github.com/interlock-run/interlock/internal/mutate"
 )
 
 // stage is how far a tenure's deadline has come. It only ever grows.
@@ -104,5 +105,8 @@ const least = 50 * time.Microsecond
 // sleep is how long to arm the timer for until the deadline; re-armed until it has been reached.
 func sleep(now, deadline clock.Stamp) time.Duration {
 	left := min(deadline.Boot-now.Boot, time.Duration(slack*float64(deadline.Raw-now.Raw)))
+	if mutate.Broken("guard-timer-one-clock") { // section 2: BOOTTIME alone fires late where it is slewed
+		left = deadline.Boot - now.Boot
+	}
 	return max(left, least)
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/interlock-run/interlock/internal/clock"
 	"github.com/interlock-run/interlock/internal/mutate"
 )
 
@@ -90,7 +91,7 @@ func (p *pidns) launch() (*nsInit, error) {
 	defer far.Close()
 	files, slot := p.layout([3]uintptr{0, 1, 2}, far.Fd(), true)
 	argv := append([]string{RoleInit, strconv.Itoa(slot)}, p.argv...)
-	attr := &syscall.ProcAttr{Files: files, Sys: namespaceAttr(p.user)}
+	attr := &syscall.ProcAttr{Files: files, Env: clock.Inherited(), Sys: namespaceAttr(p.user)}
 	var pid int
 	fork := func() { pid, err = syscall.ForkExec(selfExe, argv, attr) }
 	if mutate.Broken("pdeathsig-pooled-thread") { // PDEATHSIG is the forking thread's end: only ours ends with us

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/interlock-run/interlock/internal/clock"
 	"golang.org/x/sys/unix"
 )
 
@@ -38,7 +39,7 @@ func (n *nursery) addSpare(payload bool, argv []string) {
 	defer far.Close()
 	files, slot := n.layout(n.streams(Spec{Payload: payload}), far.Fd(), payload)
 	argv = append([]string{argv[0], strconv.Itoa(slot)}, argv[1:]...)
-	pid, err := syscall.ForkExec(selfExe, argv, &syscall.ProcAttr{Files: files,
+	pid, err := syscall.ForkExec(selfExe, argv, &syscall.ProcAttr{Files: files, Env: clock.Inherited(),
 		Sys: &syscall.SysProcAttr{Setpgid: true}})
 	if err != nil {
 		_ = near.close()

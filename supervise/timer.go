@@ -31,7 +31,7 @@ func newAlarm() (*alarm, error) {
 
 // set arms for the deadline, or for the part of the way that may be slept at once.
 func (a *alarm) set(now, deadline clock.Stamp) error {
-	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(sleep(now, deadline)))}
+	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(clock.OnTimer(sleep(now, deadline))))}
 	var err error
 	if cerr := a.raw.Control(func(fd uintptr) { err = unix.TimerfdSettime(int(fd), 0, &spec, nil) }); cerr != nil {
 		return cerr

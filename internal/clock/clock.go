@@ -8,6 +8,7 @@ package clock
 import (
 	"time"
 
+	"github.com/interlock-run/interlock/internal/mutate"
 	"golang.org/x/sys/unix"
 )
 
@@ -29,16 +30,27 @@ func (s Stamp) IsZero() bool { return s == Stamp{} }
 
 // HolderSince is the time that a holder must assume to have passed since then: the larger of the two.
 func (s Stamp) HolderSince(then Stamp) time.Duration {
+	if mutate.Broken("holder-counts-smaller") { // section 2: a holder's time is the larger
+		return min(s.Boot-then.Boot, s.Raw-then.Raw)
+	}
 	return max(s.Boot-then.Boot, s.Raw-then.Raw)
 }
 
 // SuccessorSince is the time that a successor may assume to have passed since then: the smaller.
 func (s Stamp) SuccessorSince(then Stamp) time.Duration {
+	if mutate.Broken("successor-counts-larger") { // section 2: a successor's time is the smaller
+		return max(s.Boot-then.Boot, s.Raw-then.Raw)
+	}
 	return min(s.Boot-then.Boot, s.Raw-then.Raw)
 }
 
 // Reached tells a holder that the deadline has come: on either clock.
-func (s Stamp) Reached(deadline Stamp) bool { return s.Boot >= deadline.Boot || s.Raw >= deadline.Raw }
+func (s Stamp) Reached(deadline Stamp) bool {
+	if mutate.Broken("holder-counts-smaller") { // section 2: a holder's time is the larger
+		return s.Boot >= deadline.Boot && s.Raw >= deadline.Raw
+	}
+	return s.Boot >= deadline.Boot || s.Raw >= deadline.Raw
+}
 
 // Later tells whether s is later than other on both clocks, the only order that may extend a deadline.
 func (s Stamp) Later(other Stamp) bool { return s.Boot > other.Boot && s.Raw > other.Raw }
@@ -49,7 +61,7 @@ type Source func() Stamp
 // Now reads the machine's two clocks. The calls cannot fail on Linux with these clock ids; should they,
 // the panic is the guard's and the agent's kill path, because a lease without a clock is no lease.
 func Now() Stamp {
-	return Stamp{Boot: read(unix.CLOCK_BOOTTIME), Raw: read(unix.CLOCK_MONOTONIC_RAW)}
+	return bend(Stamp{Boot: read(unix.CLOCK_BOOTTIME), Raw: read(unix.CLOCK_MONOTONIC_RAW)})
 }
 
 func read(id int32) time.Duration {

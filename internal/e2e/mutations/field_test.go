@@ -51,6 +51,7 @@ type field struct {
 	log     string
 	broken  string // names of the rules that its contenders break
 	payload string
+	clocks  clocks
 	jobs    []*scene.Job
 }
 
@@ -108,7 +109,7 @@ func (f *field) run(name string, r role) *scene.Job {
 	}
 	command := append([]string{f.payload, "-log", f.log, "-host", name, "-tick", "10ms"}, r.payload...)
 	flags := append([]string{"--state-dir", filepath.Join(s.Dir, "state-"+name)}, r.flags...)
-	j := s.Run(f.t, name, scene.Wrapped(broken), scene.Env(f.env()...), scene.Flags(flags...), scene.Command(command...))
+	j := s.Run(f.t, name, scene.Wrapped(broken), scene.Env(append(f.env(), f.clock(name))...), scene.Flags(flags...), scene.Command(command...))
 	f.jobs = append(f.jobs, j)
 	return j
 }

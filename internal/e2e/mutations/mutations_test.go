@@ -96,6 +96,7 @@ func (s scenario) attempt(t *testing.T, broken string, done func(*testing.T, jud
 
 func (s scenario) once(t *testing.T, broken string) (judge.Verdict, error) {
 	f := newField(t, broken, s.open)
+	f.clocks = s.clocks
 	played := s.play(f)
 	v, err := f.verdict()
 	return v, errors.Join(played, err)

@@ -35,8 +35,10 @@ func (f *field) next(name string, r role, n int) (*scene.Job, []string, error) {
 }
 
 // playCut: the holder is cut off and its key removed.
-func playCut(f *field) error {
-	r := role{timing: usual()}
+func playCut(f *field) error { return f.cut(role{timing: usual()}, func() error { return nil }) }
+
+// cut ends with something more that happens in the successor's hold-off.
+func (f *field) cut(r role, then func() error) error {
 	_, p, err := f.first(r)
 	if err != nil {
 		return err
@@ -45,7 +47,7 @@ func playCut(f *field) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.removed(p, keys[0]), f.begun("b"))
+	return errors.Join(f.removed(p, keys[0]), then(), f.begun("b"))
 }
 
 // playCutLater: the same after a while in which the successor saw other versions of the record.
@@ -255,8 +257,9 @@ func playEpoch(f *field) error {
 }
 
 // playAgentStopped: the holder's agent is stopped, and its key removed.
-func playAgentStopped(f *field) error {
-	r := role{timing: usual()}
+func playAgentStopped(f *field) error { return f.agentStopped(role{timing: usual()}) }
+
+func (f *field) agentStopped(r role) error {
 	a, _, err := f.first(r)
 	if err != nil {
 		return err

@@ -17,7 +17,8 @@ type scenario struct {
 	shows     judge.Kind
 	tenures   int // of a run in which nothing is broken
 	play      func(*field) error
-	early     bool // the server ends sessions early
+	early     bool   // the server ends sessions early
+	clocks    clocks // of contenders, where they are not the kernel's
 }
 
 // scenarios are in the order of the protocol. The backends take turns where the rule is kept in common code.
@@ -26,6 +27,16 @@ func scenarios() []scenario {
 		{breaks: "token-not-compared", rule: "1", on: "etcd", story: "the next contender's token is smaller", shows: judge.Backward, tenures: 1, play: playEpoch},
 		{breaks: "stamp-at-receive", rule: "2", on: "etcd", story: "a reply comes late; holder cut off, its key removed", shows: judge.Overlap, tenures: 2, play: playLateReply},
 		{breaks: "no-guard-deadline", rule: "2", on: "zk", story: "agent stopped, key removed", shows: judge.Overlap, tenures: 2, play: playAgentStopped},
+		{breaks: "successor-counts-larger", rule: "2", on: "zk", story: "holder cut off, its key removed; CLOCK_BOOTTIME of the successor jumps by 1 h in its hold-off",
+			shows: judge.Overlap, tenures: 2, play: playCutJump("b"), clocks: clocks{"b": "boot+1h@jump"}},
+		{breaks: "successor-counts-larger", rule: "2", on: "etcd", story: "holder cut off, its key removed; " + apart,
+			shows: judge.Overlap, tenures: 2, play: playSlewedCut, clocks: slowAndFast()},
+		{breaks: "holder-counts-smaller", rule: "2", on: "etcd", story: "holder cut off, its key removed; its CLOCK_BOOTTIME jumps back by 1 h",
+			shows: judge.Overlap, tenures: 2, play: playCutJump("a"), clocks: clocks{"a": "boot-1h@jump"}},
+		{breaks: "holder-counts-smaller", rule: "2", on: "zk", story: "holder cut off, its key removed; " + apart,
+			shows: judge.Overlap, tenures: 2, play: playSlewedCut, clocks: slowAndFast()},
+		{breaks: "guard-timer-one-clock", rule: "2", on: "etcd", story: "agent stopped, key removed; " + apart,
+			shows: judge.Overlap, tenures: 2, play: playSlewedStop, clocks: slowAndFast()},
 		{breaks: "unconditional-heartbeat", rule: "W1", on: "etcd", story: "key removed; successor held back between its read and its first write; record removed", shows: judge.Overlap, tenures: 2, play: playUnconditional},
 		{breaks: "unconditional-heartbeat", rule: "W1", on: "zk", story: "key removed; successor held back between its read and its first write; record removed", shows: judge.Overlap, tenures: 2, play: playUnconditional},
 		{breaks: "no-session-check,unconditional-heartbeat", redundant: []string{"no-session-check", "unconditional-heartbeat"}, rule: "W1", on: "zk",
