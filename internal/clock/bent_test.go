@@ -32,10 +32,12 @@ func TestFollow(t *testing.T) {
 	if got := c.follow(10 * time.Hour); got != 9*time.Hour {
 		t.Errorf("before the jump %v, expected 9h", got)
 	}
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if got := c.follow(10 * time.Hour); got != 8*time.Hour {
-		t.Errorf("after the jump %v, expected 8h", got)
+	for jumps, want := range []time.Duration{9 * time.Hour, 8 * time.Hour, 7 * time.Hour} {
+		if err := os.WriteFile(file, make([]byte, jumps), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.follow(10 * time.Hour); got != want {
+			t.Errorf("after %d jumps %v, expected %v", jumps, got, want)
+		}
 	}
 }

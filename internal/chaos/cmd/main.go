@@ -33,6 +33,7 @@ type flags struct {
 	seed                                   uint64
 	n                                      int
 	timing                                 string
+	bend                                   bool
 }
 
 func main() {
@@ -45,6 +46,7 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", 0, "first seed; drawn from the clock and printed when 0")
 	flag.IntVar(&o.n, "n", 20, "faults, one after the other, on each backend")
 	flag.StringVar(&o.timing, "timing", "quick", "`NAME`: quick (hold 2 s), default (the product's own), tight (for binaries that are broken on purpose)")
+	flag.BoolVar(&o.bend, "bend", false, "bend the clocks of each start, and draw jumps; it takes a binary built with -tags mutate")
 	flag.Parse()
 	red, err := run(o)
 	if err != nil {
@@ -62,6 +64,11 @@ func run(o flags) (red bool, err error) {
 	}
 	if o.interlock, err = filepath.Abs(o.interlock); err != nil {
 		return false, err
+	}
+	if o.bend {
+		if err := field.Bends(o.interlock); err != nil {
+			return false, err
+		}
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer cancel()
@@ -133,7 +140,7 @@ func one(ctx context.Context, o flags, backend, dir, payload string, family *fie
 		return suite.Result{}, fmt.Errorf("timing %q: expected quick, default or tight", o.timing)
 	}
 	return suite.Run(ctx, suite.Options{From: o.seed, N: o.n, Faults: split(o.faults), Say: os.Stdout, Field: field.Options{
-		Backend: backend, Interlock: o.interlock, Payload: payload, Etcd: o.etcd, Dir: dir, Timing: timing, Family: family,
+		Backend: backend, Interlock: o.interlock, Payload: payload, Etcd: o.etcd, Dir: dir, Timing: timing, Family: family, Bend: o.bend,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}})
 }

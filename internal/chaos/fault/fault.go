@@ -58,7 +58,7 @@ func hasAgent(e *Env) bool { return e.Target.Agent.PID != 0 }
 // All are the faults there are, in an order that never changes: seeds count by it. New ones go to the end.
 func All() []Fault {
 	var all []Fault
-	for _, part := range [][]Fault{processes(), networks(), servers(), operators(), stories(), loads(), keepers(), later(), takeovers()} {
+	for _, part := range [][]Fault{processes(), networks(), servers(), operators(), stories(), loads(), keepers(), later(), takeovers(), clocks()} {
 		all = append(all, part...)
 	}
 	return all

@@ -167,17 +167,13 @@ func (c *Contender) command(host string) *exec.Cmd {
 		"--reason-file", c.reasonFile(), "--log-format", "text", "--log-level", "info"}, append(f.access(), f.timing()...)...)
 	args = append(args, "--", f.Payload, "-log", f.Trace, "-host", host, "-register", fmt.Sprintf("%s:%d", f.ops.Addr, registerPort), "-stuck", f.swampDir())
 	cmd := exec.Command(f.Interlock, append(args, f.manner(host)...)...)
-	cmd.Env = environ(f.Env)
+	cmd.Env = append(environ(f.Env), f.clock(host)...)
 	return cmd
 }
 
 // manner draws how a payload behaves, from the seed and the start alone.
 func (f *Field) manner(host string) []string {
-	var n uint64
-	for _, b := range []byte(host) {
-		n = n*31 + uint64(b)
-	}
-	switch rand.New(rand.NewPCG(f.Seed, n)).IntN(12) {
+	switch rand.New(rand.NewPCG(f.Seed, number(host))).IntN(12) {
 	case 0, 1:
 		return []string{"-ignore-term"}
 	case 2, 3:
@@ -190,6 +186,14 @@ func (f *Field) manner(host string) []string {
 		return []string{"-storm", "300"}
 	}
 	return nil
+}
+
+// number is that of a start, for draws.
+func number(host string) (n uint64) {
+	for _, b := range []byte(host) {
+		n = n*31 + uint64(b)
+	}
+	return n
 }
 
 // close ends it with all that it started.

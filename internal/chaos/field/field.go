@@ -57,6 +57,7 @@ type Options struct {
 	Seed      uint64
 	Timing    Timing
 	Env       []string // further variables for the contenders
+	Bend      bool     // the clocks of each start go at rates of their own, and can jump; see Bends
 	Log       *slog.Logger
 	Family    *Family // shared by all fields of a process
 }
