@@ -4,11 +4,13 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -32,7 +34,7 @@ type workload struct {
 	stop    syscall.Signal
 	prepare []string
 	load    func(d time.Duration) []string
-	figure  *regexp.Regexp // transactions a second in the load's output
+	figure  *regexp.Regexp // transactions, and transactions a second, in the load's output
 }
 
 // TestPayloadMariaDB compares sysbench's OLTP on MariaDB.
@@ -47,7 +49,7 @@ func TestPayloadMariaDB(t *testing.T) {
 		load: func(d time.Duration) []string {
 			return append(sysbench[:len(sysbench):len(sysbench)], "--threads=2", fmt.Sprintf("--time=%d", int(d.Seconds())), "run")
 		},
-		figure: regexp.MustCompile(`transactions: +\d+ +\(([0-9.]+) per sec`),
+		figure: regexp.MustCompile(`transactions: +(\d+) +\(([0-9.]+) per sec`),
 	})
 }
 
@@ -62,7 +64,7 @@ func TestPayloadPostgreSQL(t *testing.T) {
 		load: func(d time.Duration) []string {
 			return append(pgbench[:len(pgbench):len(pgbench)], "-n", "-c", "2", "-j", "2", "-T", strconv.Itoa(int(d.Seconds())), "postgres")
 		},
-		figure: regexp.MustCompile(`tps = ([0-9.]+)`),
+		figure: regexp.MustCompile(`(?s)transactions actually processed: (\d+).*tps = ([0-9.]+)`),
 	})
 }
 
@@ -100,6 +102,7 @@ type variant struct {
 	name string
 	run  []string // before the server's command
 	row  *Paired
+	cost *Paired       // the server's processor time a transaction, in microseconds
 	own  time.Duration // processor time of the wrapper's processes while load was on
 }
 
@@ -111,7 +114,7 @@ func (b *throughput) variants(stop syscall.Signal) []*variant {
 	with := func(isolate string) []string { return append(run[:len(run):len(run)], "--isolate", isolate, "--") }
 	all := []*variant{{name: "bare"}, {name: "bare again"}, {name: "interlock, pidns", run: with("pidns")}, {name: "interlock, cgroup", run: with("cgroup")}}
 	for _, v := range all {
-		v.row = NewPaired(v.name)
+		v.row, v.cost = NewPaired(v.name), NewPaired(v.name)
 	}
 	return all
 }
@@ -133,7 +136,10 @@ func (b *throughput) compare(t *testing.T, title string, w workload) {
 			all[(i+round)%len(all)].once(t, w) // no variant is always the first
 		}
 	}
-	if err := Ratios(os.Stdout, title, "transactions a second", all[0].row, all[1].row, all[2].row, all[3].row); err != nil {
+	err := Ratios(os.Stdout, title, "transactions a second", all[0].row, all[1].row, all[2].row, all[3].row)
+	// Other load on the machine takes time from a transaction, but far less of the time that it computes.
+	err = errors.Join(err, Ratios(os.Stdout, title, "us of the server's processor time a transaction", all[0].cost, all[1].cost, all[2].cost, all[3].cost))
+	if err != nil {
 		t.Fatal(err)
 	}
 	noise := all[1].row.Against(all[0].row)
@@ -165,7 +171,7 @@ func (v *variant) once(t *testing.T, w workload) {
 	if out, err := bounded(w.load(warmup)); err != nil {
 		t.Fatalf("%s: warm-up: %v\n%s", v.name, err, out)
 	}
-	before := wrapperTime(t, p.Pid(), w.program)
+	before, busy := wrapperTime(t, p.Pid(), w.program), serverTime(t, p.Pid(), w.program)
 	out, err := bounded(w.load(load))
 	if err != nil {
 		t.Fatalf("%s: load: %v\n%s", v.name, err, out)
@@ -175,11 +181,14 @@ func (v *variant) once(t *testing.T, w workload) {
 	if found == nil {
 		t.Fatalf("%s: no figure in\n%s", v.name, out)
 	}
-	tps, err := strconv.ParseFloat(found[1], 64)
-	if err != nil || tps <= 0 {
-		t.Fatalf("%s: %q transactions a second: %v", v.name, found[1], err)
+	busy = serverTime(t, p.Pid(), w.program) - busy
+	n, err := strconv.ParseFloat(found[1], 64)
+	tps, terr := strconv.ParseFloat(found[2], 64)
+	if err = errors.Join(err, terr); err != nil || n <= 0 || tps <= 0 || busy <= 0 {
+		t.Fatalf("%s: %q transactions, %q a second, %v of processor time: %v", v.name, found[1], found[2], busy, err)
 	}
 	v.row.Add(tps)
+	v.cost.Add(float64(busy.Microseconds()) / n)
 	stopServer(t, p, w)
 }
 
@@ -205,29 +214,50 @@ func bounded(argv []string) (string, error) {
 	return string(out), err
 }
 
-// wrapperTime is the processor time so far of top and all below it but the
-// server and what the server started; zero where top is the server itself.
-func wrapperTime(t *testing.T, top int, program string) time.Duration {
+// serverPids are the server's first process and all below it.
+func serverPids(t *testing.T, top int, program string) []int {
 	t.Helper()
-	server := map[int]bool{}
-	for _, pid := range append(testkit.Descendants(top), top) {
+	for _, pid := range append([]int{top}, testkit.Descendants(top)...) {
 		comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 		if err == nil && strings.TrimSpace(string(comm)) == program {
-			server[pid] = true
-			for _, below := range testkit.Descendants(pid) {
-				server[below] = true
+			return append([]int{pid}, testkit.Descendants(pid)...)
+		}
+	}
+	t.Fatalf("no process %s at or below %d", program, top)
+	return nil
+}
+
+// serverTime is the processor time so far of the server, with that of its processes that have ended: a
+// client's, in PostgreSQL.
+func serverTime(t *testing.T, top int, program string) time.Duration {
+	t.Helper()
+	sum := int64(0)
+	for _, pid := range serverPids(t, top, program) {
+		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			continue // has just ended: its parent counts it
+		}
+		fields := strings.Fields(string(raw[strings.LastIndexByte(string(raw), ')')+1:]))
+		for _, field := range fields[11:15] { // utime, stime, cutime, cstime
+			n, err := strconv.ParseInt(field, 10, 64)
+			if err != nil {
+				t.Fatalf("/proc/%d/stat: %v", pid, err)
 			}
+			sum += n
 		}
 	}
-	if len(server) == 0 {
-		t.Fatalf("no process %s below %d", program, top)
-	}
-	sum := time.Duration(0)
+	return time.Duration(sum) * time.Second / 100 // USER_HZ
+}
+
+// wrapperTime is the processor time so far of top and all below it but the server and what the server
+// started; zero where top is the server itself.
+func wrapperTime(t *testing.T, top int, program string) time.Duration {
+	t.Helper()
+	server, sum := serverPids(t, top, program), time.Duration(0)
 	for _, pid := range append(testkit.Descendants(top), top) {
-		if server[pid] {
-			continue
+		if !slices.Contains(server, pid) {
+			sum += threadsTime(pid)
 		}
-		sum += threadsTime(pid)
 	}
 	return sum
 }
