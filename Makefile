@@ -57,7 +57,7 @@ else
 endif
 
 # BACKEND: etcd, etcd-auth, etcd-current, zk; SEED and N say which faults, so a
-# run can be continued; TIMING: quick, default, tight.
+# run can be continued; TIMING: quick, default, tight; BEND=1: clocks at other rates, and that jump.
 BACKEND ?= etcd,zk
 SEED ?= 0
 N ?= 500
@@ -65,7 +65,8 @@ TIMING ?= quick
 chaos: build bin/testrun
 	@bin/testrun install zookeeper etcd system
 	@CGO_ENABLED=0 $(GO) build -o bin/chaos ./internal/chaos/cmd
-	@bin/chaos -interlock bin/interlock -backend $(BACKEND) -seed $(SEED) -n $(N) -timing $(TIMING)
+	@$(if $(BEND),CGO_ENABLED=0 $(GO) build -tags mutate -o bin/interlock-mutate ./cmd/interlock)
+	@bin/chaos $(if $(BEND),-bend -interlock bin/interlock-mutate,-interlock bin/interlock) -backend $(BACKEND) -seed $(SEED) -n $(N) -timing $(TIMING)
 
 # BENCH_N is the number of rounds: below 30 no percentiles.
 bench: build bin/testrun

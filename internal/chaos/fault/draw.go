@@ -55,10 +55,11 @@ func backendNumber(name string) uint64 {
 	return h.Sum64()
 }
 
-// part draws a fault and its victim: a waiting one sometimes, the holder where no fault fits such a one.
+// part draws a fault and its victim: a waiting one sometimes, the holder where no fault fits such a one, and
+// a waiting one again where none fits the holder either, as in a short list beside a holder in a cgroup.
 func part(f *field.Field, r *rand.Rand, names []string, beside *Part) (Part, error) {
 	e := &Env{Field: f, Rand: rand.New(rand.NewPCG(r.Uint64(), r.Uint64())), Scale: float64(f.Timing.Hold) / float64(2*time.Second)}
-	for _, holder := range []bool{r.Float64() < onHolder, true} {
+	for _, holder := range []bool{r.Float64() < onHolder, true, false} {
 		if err := e.aim(holder); err != nil {
 			return Part{}, err
 		}

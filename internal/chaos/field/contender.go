@@ -54,13 +54,26 @@ func (f *Field) startContenders(ctx context.Context) error {
 		}
 		f.Contenders = append(f.Contenders, c)
 	}
-	if err := f.Init(ctx); err != nil {
+	if err := f.firstInit(ctx); err != nil {
 		return err
 	}
 	for _, c := range f.Contenders {
 		c.run()
 	}
 	return f.Serving(ctx)
+}
+
+// firstInit asks a service again that is still electing.
+func (f *Field) firstInit(ctx context.Context) error {
+	err := f.Init(ctx)
+	for range 50 {
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+		pause(ctx, 200*time.Millisecond)
+		err = f.Init(ctx)
+	}
+	return err
 }
 
 // Init is `interlock lock init`: it makes the state record, as an operator does before the first start.

@@ -23,14 +23,17 @@ const slack = 200 * time.Millisecond
 // seconds: a lease as short as a scene's own would end in it.
 const hold = 10 * time.Second
 
-func walked() []string {
+// patient is for tests in which nobody waits the hold: as long as any walk.
+const patient = 50 * time.Second
+
+func walked(hold time.Duration) []string {
 	return []string{"--hold", hold.String(), "--heartbeat", "500ms", "--try-timeout", "1s", "--tries", "2", "--grace", "1s", "--kill-budget", "2s"}
 }
 
 // serving starts a task whose payload needs this long to stop, and one that waits for it.
-func serving(t *testing.T, s *scene.Scene, how string, stop time.Duration, options ...scene.Option) (a, b task) {
+func serving(t *testing.T, s *scene.Scene, how string, hold, stop time.Duration, options ...scene.Option) (a, b task) {
 	t.Helper()
-	s.Timing = walked()
+	s.Timing = walked(hold)
 	payload := s.Payload(t, "-slow-stop", stop.String(), "-tick", "20ms")
 	a.Job = s.Run(t, "a", append([]scene.Option{payload, asTask(), form(how)}, options...)...)
 	a.Serving(t)
@@ -59,7 +62,7 @@ func TestKillWithinTheGrace(t *testing.T) {
 			t.Run(how+"/"+stop, func(t *testing.T) {
 				t.Parallel()
 				s := scene.New(t)
-				a, b := serving(t, s, how, needed, scene.Flags("--stop-signal", stop))
+				a, b := serving(t, s, how, patient, needed, scene.Flags("--stop-signal", stop))
 				code, lived := a.kill(t, 20*time.Second)
 				if code != 0 || lived < needed-slack {
 					t.Errorf("exit code %d after %v: expected the payload's 0 after its %v", code, lived, needed)
@@ -87,7 +90,7 @@ func TestKillPastTheGrace(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			s := scene.New(t)
-			a, b := serving(t, s, how, tooLong, scene.Flags("--isolate", "none"))
+			a, b := serving(t, s, how, hold, tooLong, scene.Flags("--isolate", "none"))
 			code, lived := a.kill(t, time.Second)
 			if code != 137 || lived > tooLong/2 {
 				t.Errorf("exit code %d after %v: expected to be killed", code, lived)
@@ -102,7 +105,7 @@ func TestKillPastTheGrace(t *testing.T) {
 func TestKillWithAShellInFront(t *testing.T) {
 	t.Parallel()
 	s := scene.New(t)
-	a, b := serving(t, s, "cmd", tooLong, scene.Flags("--isolate", "none"))
+	a, b := serving(t, s, "cmd", hold, tooLong, scene.Flags("--isolate", "none"))
 	code, lived := a.kill(t, 20*time.Second)
 	if code != 143 || lived > tooLong/2 {
 		t.Errorf("exit code %d after %v: expected the shell's death of TERM at once", code, lived)
