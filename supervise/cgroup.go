@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	tree "github.com/interlock-run/interlock/internal/cgroup"
 	"github.com/interlock-run/interlock/internal/clock"
 	"golang.org/x/sys/unix"
 )
@@ -33,15 +34,23 @@ func findCgroup(v1 bool) (string, error) {
 		return "", err
 	}
 	for _, line := range strings.Split(string(info), "\n") {
-		root, at, ok := cgroupMount(line, v1)
-		if !ok {
+		m, ok := tree.ParseMount(line)
+		if !ok || !m.Shows(treeOf(v1)) {
 			continue
 		}
-		if dir, ok := inMount(own, root, at); ok && isCgroup(dir, v1) {
+		if dir, ok := m.Dir(own); ok && isCgroup(dir, v1) {
 			return dir, nil
 		}
 	}
 	return "", errors.New("no " + kindName(v1) + " is mounted that shows our own group")
+}
+
+// treeOf is the hierarchy that can hold and kill a group.
+func treeOf(v1 bool) tree.Tree {
+	if v1 {
+		return "freezer"
+	}
+	return tree.V2
 }
 
 func kindName(v1 bool) string {
@@ -51,57 +60,17 @@ func kindName(v1 bool) string {
 	return "cgroup v2 tree"
 }
 
-// ownCgroup is our path in the hierarchy: the line "0::PATH", or the one whose controllers hold freezer.
+// ownCgroup is our path in the hierarchy.
 func ownCgroup(v1 bool) (string, error) {
 	b, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
 		return "", err
 	}
-	for _, line := range strings.Split(string(b), "\n") {
-		f := strings.SplitN(line, ":", 3)
-		if len(f) != 3 {
-			continue
-		}
-		if !v1 && f[0] == "0" && f[1] == "" || v1 && hasItem(f[1], "freezer") {
-			return f[2], nil
-		}
+	own, ok := treeOf(v1).Own(string(b))
+	if !ok {
+		return "", errors.New("we are in no " + kindName(v1))
 	}
-	return "", errors.New("we are in no " + kindName(v1))
-}
-
-func hasItem(list, item string) bool {
-	for _, s := range strings.Split(list, ",") {
-		if s == item {
-			return true
-		}
-	}
-	return false
-}
-
-// cgroupMount takes root and mountpoint out of a line of mountinfo if it is the tree looked for.
-func cgroupMount(line string, v1 bool) (root, at string, ok bool) {
-	before, after, ok := strings.Cut(line, " - ")
-	f, g := strings.Fields(before), strings.Fields(after)
-	if !ok || len(f) < 5 || len(g) < 3 {
-		return "", "", false
-	}
-	if v1 {
-		ok = g[0] == "cgroup" && hasItem(g[2], "freezer")
-	} else {
-		ok = g[0] == "cgroup2"
-	}
-	return f[3], f[4], ok
-}
-
-// inMount maps a path of the hierarchy to a directory of a mount that may show only a part of it.
-func inMount(own, root, at string) (string, bool) {
-	if root == "/" {
-		return path.Join(at, own), true
-	}
-	if own == root || strings.HasPrefix(own, root+"/") {
-		return path.Join(at, strings.TrimPrefix(own, root)), true
-	}
-	return "", false
+	return own, nil
 }
 
 // isCgroup checks the filesystem's magic and that the directory is ours.
