@@ -2,8 +2,10 @@ package testkit
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -65,6 +67,16 @@ func Main(m *testing.M) {
 		code = max(code, 1)
 	}
 	os.Exit(code)
+}
+
+// MainWaiting is Main for tests that wait for most of their time: n run side by side, unless the command
+// line says how many.
+func MainWaiting(m *testing.M, n int) {
+	if err := flag.Set("test.parallel", strconv.Itoa(n)); err != nil { // parsed later, so the command line wins
+		fmt.Fprintln(os.Stderr, "FAIL testkit:", err)
+		os.Exit(1)
+	}
+	Main(m)
 }
 
 func runMain(m *testing.M) (int, error) {

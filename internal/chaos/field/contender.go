@@ -70,7 +70,7 @@ func (f *Field) firstInit(ctx context.Context) error {
 		if err == nil || ctx.Err() != nil {
 			break
 		}
-		pause(ctx, 200*time.Millisecond)
+		Pause(ctx, 200*time.Millisecond)
 		err = f.Init(ctx)
 	}
 	return err
@@ -126,7 +126,7 @@ func (c *Contender) run() {
 		defer c.join.Done()
 		for ctx.Err() == nil {
 			c.once(ctx)
-			pause(ctx, again)
+			Pause(ctx, again)
 		}
 	}()
 }
@@ -136,7 +136,7 @@ func (c *Contender) once(ctx context.Context) {
 	p, err := c.spawn()
 	if err != nil {
 		c.field.Log.Error("cannot start a contender", "contender", c.Name, "err", err)
-		pause(ctx, time.Second)
+		Pause(ctx, time.Second)
 		return
 	}
 	select {
@@ -230,7 +230,8 @@ func (c *Contender) endAll(p *process) {
 	<-p.done
 }
 
-func pause(ctx context.Context, d time.Duration) {
+// Pause waits for d, or for the end of ctx.
+func Pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -145,7 +145,7 @@ func drawn(ctx context.Context, f *field.Field, seed uint64, names []string) (p 
 		if p, err = fault.Draw(f, seed, names); err == nil {
 			return p, nil
 		}
-		pause(ctx, 100*time.Millisecond)
+		field.Pause(ctx, 100*time.Millisecond)
 	}
 	return p, err
 }
@@ -159,7 +159,7 @@ func settle(seed uint64) time.Duration {
 
 // recovered waits until all servers answer and a payload runs.
 func recovered(ctx context.Context, f *field.Field, after time.Duration) (alive bool, err error) {
-	pause(ctx, after)
+	field.Pause(ctx, after)
 	limited, cancel := context.WithTimeout(ctx, patience(f.Timing))
 	defer cancel()
 	for _, s := range f.Servers {
@@ -172,15 +172,6 @@ func recovered(ctx context.Context, f *field.Field, after time.Duration) (alive 
 		return false, ctx.Err()
 	}
 	return err == nil, nil
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 func (r *Result) count(f *field.Field) {

@@ -7,19 +7,9 @@
 package citizen
 
 import (
-	"flag"
-	"fmt"
-	"os"
 	"testing"
 
 	"github.com/interlock-run/interlock/internal/testkit"
 )
 
-func TestMain(m *testing.M) {
-	// These tests wait more than they compute.
-	if err := flag.Set("test.parallel", "8"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	testkit.Main(m)
-}
+func TestMain(m *testing.M) { testkit.MainWaiting(m, 8) }

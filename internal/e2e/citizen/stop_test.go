@@ -1,7 +1,6 @@
 package citizen
 
 import (
-	"encoding/json"
 	"testing"
 	"time"
 
@@ -41,17 +40,6 @@ func serving(t *testing.T, s *scene.Scene, how string, hold, stop time.Duration,
 	b.Job = s.Run(t, "b", append([]scene.Option{s.Payload(t, "-tick", "20ms"), asTask()}, options...)...)
 	b.WaitPhase(t, limit, "locking")
 	return a, b
-}
-
-// recorded is the phase on record.
-func recorded(t *testing.T, s *scene.Scene) string {
-	t.Helper()
-	code, out, errs := scene.Interlock(t, "lock", "show", "--json", "--lock", s.Lock)
-	var shown struct{ Record struct{ Phase string } }
-	if err := json.Unmarshal([]byte(out), &shown); err != nil || code != 0 {
-		t.Fatalf("lock show: %d, %v: %s", code, err, errs)
-	}
-	return shown.Record.Phase
 }
 
 // A grace that is long enough: the payload stops in its own time, and the lock is given back.
@@ -128,7 +116,7 @@ func heldOff(t *testing.T, s *scene.Scene, b task) {
 	if got := s.Judge(t); len(got) != 2 {
 		t.Errorf("tokens %v: expected two", got)
 	}
-	if phase := recorded(t, s); phase != "drained" {
+	if phase := s.RecordedPhase(t); phase != "drained" {
 		t.Errorf("the record says %s: expected drained", phase)
 	}
 }

@@ -1,7 +1,6 @@
 package citizen
 
 import (
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,11 +26,8 @@ func bare(t *testing.T, s *scene.Scene, env []string, more ...string) *testkit.P
 func holder(t *testing.T, s *scene.Scene) string {
 	t.Helper()
 	testkit.Wait(t, limit, func() (bool, string) { return s.Count(t, "begin") > 0, "the payload has not begun" })
-	_, out, errs := scene.Interlock(t, "lock", "show", "--json", "--lock", s.Lock)
 	var shown struct{ Record struct{ Holder string } }
-	if err := json.Unmarshal([]byte(out), &shown); err != nil {
-		t.Fatalf("%v: %s%s", err, out, errs)
-	}
+	s.ShowLock(t, &shown)
 	return shown.Record.Holder
 }
 

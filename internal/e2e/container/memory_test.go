@@ -88,14 +88,51 @@ func TestKillPayloadWithMemoryLeft(t *testing.T) {
 }
 
 // The kernel kills a child of the payload: that is counted and warned of, and the run goes on to an end that
-// nobody explains by it.
+// nobody explains by it. What a killed process held is given back a moment later, and whoever asks for memory
+// in that moment may be killed too, the agent as well: such a container says nothing of this, and another is
+// tried.
 func TestOutOfMemoryChild(t *testing.T) {
 	t.Parallel()
-	s := calm(t)
-	j, b := run(t, s, "a", plan{payload: []string{"-hog-child"}, changes: []change{memory(limit)}})
-	j.Serving(t)
-	testkit.Wait(t, 20*time.Second, func() (bool, string) { return s.Count(t, "child-9") > 0, "the child lives" })
-	testkit.Wait(t, 20*time.Second, func() (bool, string) { return kills(t, j) == 1, "the status does not count the kill" })
+	for range 5 {
+		s := calm(t)
+		j, b := run(t, s, "a", plan{payload: []string{"-hog-child"}, changes: []change{memory(limit)}})
+		j.Serving(t)
+		began(t, s)
+		b.kill(t, b.id, "USR1")
+		testkit.Wait(t, 20*time.Second, func() (bool, string) { return s.Count(t, "child-9") > 0 || ended(j), "the child lives" })
+		var n uint64
+		testkit.Wait(t, 20*time.Second, func() (bool, string) {
+			if st, err := j.Status(); err == nil && st.Payload.OOMKills != nil {
+				n = *st.Payload.OOMKills
+			}
+			return n > 0 || ended(j), "the status does not count the kill"
+		})
+		if ended(j) || n > 1 {
+			t.Logf("the kernel killed more than the child: %s", j.ReasonText())
+			continue
+		}
+		wantChildKilled(t, j)
+		b.kill(t, b.id, "TERM")
+		if why := j.Expect(t, 20*time.Second, 0); strings.Contains(why, "memory") {
+			t.Errorf("the reason %q explains an ordinary end", why)
+		}
+		return
+	}
+	t.Fatal("in none of five containers did the kernel kill the child alone")
+}
+
+func ended(j *scene.Job) bool {
+	select {
+	case <-j.Exited():
+		return true
+	default:
+		return false
+	}
+}
+
+// wantChildKilled fails unless a run that goes on counts one process killed, and warns of it.
+func wantChildKilled(t *testing.T, j *scene.Job) {
+	t.Helper()
 	if _, body, err := j.Get("/metrics"); err != nil || !strings.Contains(body, "\ninterlock_oom_kills_total 1\n") {
 		t.Errorf("metrics, %v: expected interlock_oom_kills_total 1 in %s", err, body)
 	}
@@ -104,10 +141,6 @@ func TestOutOfMemoryChild(t *testing.T) {
 	}
 	if st := j.Serving(t); st.Payload.PID == 0 {
 		t.Error("the run did not go on")
-	}
-	b.kill(t, b.id, "TERM")
-	if why := j.Expect(t, 20*time.Second, 0); strings.Contains(why, "memory") {
-		t.Errorf("the reason %q explains an ordinary end", why)
 	}
 }
 

@@ -80,7 +80,7 @@ func (r *rig) stopsClean(t testing.TB, j *scene.Job) {
 	if left := tree.Alive(); len(left) > 0 {
 		t.Errorf("processes %v outlived interlock", left)
 	}
-	if phase := r.recorded(t); phase != "drained" {
+	if phase := r.RecordedPhase(t); phase != "drained" {
 		t.Errorf("the record says %s: expected drained", phase)
 	}
 	if !strings.Contains(r.log(t, j), r.ended) {

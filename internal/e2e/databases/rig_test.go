@@ -1,7 +1,6 @@
 package databases
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -108,17 +107,6 @@ func (r *rig) serves(t testing.TB, j *scene.Job) scene.Status {
 	})
 	r.db.WaitReady(t, limit)
 	return st
-}
-
-// recorded is the phase on record.
-func (r *rig) recorded(t testing.TB) string {
-	t.Helper()
-	code, out, errs := scene.Interlock(t, "lock", "show", "--json", "--lock", r.Lock)
-	var shown struct{ Record struct{ Phase string } }
-	if err := json.Unmarshal([]byte(out), &shown); err != nil || code != 0 {
-		t.Fatalf("lock show: %d, %v: %s", code, err, errs)
-	}
-	return shown.Record.Phase
 }
 
 // loseLock removes the keys of the queue: the service has given the lock away.

@@ -78,7 +78,7 @@ func TestPostgresQuits(t *testing.T) {
 	if took := scene.Now() - asked; took > soon {
 		t.Errorf("QUIT took %v", took)
 	}
-	if phase := r.recorded(t); phase != "drained" {
+	if phase := r.RecordedPhase(t); phase != "drained" {
 		t.Errorf("the record says %s: expected drained", phase)
 	}
 	if log := r.log(t, a); !strings.Contains(log, "received immediate shutdown request") {
@@ -142,7 +142,7 @@ func (r *rig) drainedSince(t testing.TB, j *scene.Job, since time.Duration) {
 	if took := scene.Now() - since; took > soon {
 		t.Errorf("the stop took %v: expected at most %v", took, soon)
 	}
-	if phase := r.recorded(t); phase != "drained" {
+	if phase := r.RecordedPhase(t); phase != "drained" {
 		t.Errorf("the record says %s: expected drained", phase)
 	}
 	if !strings.Contains(r.log(t, j), r.ended) {

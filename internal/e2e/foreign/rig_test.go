@@ -4,8 +4,6 @@
 package foreign
 
 import (
-	"encoding/json"
-	"flag"
 	"fmt"
 	"path/filepath"
 	"strconv"
@@ -19,17 +17,7 @@ import (
 )
 
 // TestMain lets more tests run side by side than there are processors: they wait for most of their time.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if !given {
-		if err := flag.Set("test.parallel", "6"); err != nil {
-			panic(err)
-		}
-	}
-	testkit.Main(m)
-}
+func TestMain(m *testing.M) { testkit.MainWaiting(m, 6) }
 
 // A rig is a scene whose lock others use, too.
 type rig struct {
@@ -109,11 +97,8 @@ func (r *rig) begun(t testing.TB, j *scene.Job, limit time.Duration) time.Durati
 // queue are the keys of all contenders, of any kind, in order.
 func (r *rig) queue(t testing.TB) []string {
 	t.Helper()
-	code, out, errs := scene.Interlock(t, "lock", "show", "--json", "--lock", r.Lock)
 	var v struct{ Queue []struct{ Key string } }
-	if err := json.Unmarshal([]byte(out), &v); code != 0 || err != nil {
-		t.Fatalf("lock show: %d, %v: %s", code, err, errs)
-	}
+	r.ShowLock(t, &v)
 	var keys []string
 	for _, q := range v.Queue {
 		keys = append(keys, q.Key)

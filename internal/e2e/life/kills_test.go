@@ -44,7 +44,7 @@ func TestUnprovenDeathIsNotRecorded(t *testing.T) {
 		scene.Kill(t, r.guard, syscall.SIGKILL)
 		r.dead(t, killed, soon)
 		agent.WaitGone(t, limit)
-		switch got := recorded(t, r.Scene); {
+		switch got := r.RecordedPhase(t); {
 		case r.first && (got == "dead" || got == "running"): // the kernel may kill the agent before its word
 		case r.unproven && got != "running", !r.unproven && got != "dead":
 			t.Errorf("the record says %s, proof of death %v", got, !r.unproven)
@@ -165,8 +165,8 @@ func TestStopAsPID1(t *testing.T) {
 				b.Expect(t, prompt, 128+int(sig))
 				scene.Kill(t, a.Guard(t), sig)
 				a.Expect(t, prompt, 23)
-				if l.count(t, sig) != 1 || recorded(t, s) != "drained" {
-					t.Errorf("%v: %s, record %s: expected it once, and drained", sig, l.text(t), recorded(t, s))
+				if l.count(t, sig) != 1 || s.RecordedPhase(t) != "drained" {
+					t.Errorf("%v: %s, record %s: expected it once, and drained", sig, l.text(t), s.RecordedPhase(t))
 				}
 			}
 		})

@@ -2,8 +2,6 @@
 package life
 
 import (
-	"flag"
-	"fmt"
 	"os"
 	"syscall"
 	"testing"
@@ -16,12 +14,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == helperWord {
 		os.Exit(help(os.Args[2:]))
 	}
-	// These tests wait more than they compute.
-	if err := flag.Set("test.parallel", "8"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	testkit.Main(m)
+	testkit.MainWaiting(m, 8)
 }
 
 func TestStartsAndStops(t *testing.T) {

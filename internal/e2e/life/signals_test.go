@@ -1,7 +1,6 @@
 package life
 
 import (
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -27,17 +26,6 @@ func eachIsolation(t *testing.T, test func(t *testing.T, isolate scene.Option)) 
 			test(t, scene.Flags("--isolate", way))
 		})
 	}
-}
-
-// recorded is the phase on record.
-func recorded(t *testing.T, s *scene.Scene) string {
-	t.Helper()
-	code, out, errs := scene.Interlock(t, "lock", "show", "--json", "--lock", s.Lock)
-	var shown struct{ Record struct{ Phase string } }
-	if err := json.Unmarshal([]byte(out), &shown); err != nil || code != 0 {
-		t.Fatalf("lock show: %d, %v: %s", code, err, errs)
-	}
-	return shown.Record.Phase
 }
 
 func TestForwards(t *testing.T) {
@@ -85,7 +73,7 @@ func TestGroupSignal(t *testing.T) {
 			if n := l.count(t, sig); n != 1 {
 				t.Errorf("%v came %d times: expected once", sig, n)
 			}
-			if phase := recorded(t, s); phase != "drained" {
+			if phase := s.RecordedPhase(t); phase != "drained" {
 				t.Errorf("the record says %s: expected drained", phase)
 			}
 		}
@@ -116,7 +104,7 @@ func TestTreeSignal(t *testing.T) {
 				if n := l.count(t, syscall.SIGTERM); stop == "none" && n != 1 || n < 1 {
 					t.Errorf("TERM came %d times to a payload with --stop-signal %s", n, stop)
 				}
-				if phase := recorded(t, s); phase != "drained" {
+				if phase := s.RecordedPhase(t); phase != "drained" {
 					t.Errorf("the record says %s: expected drained", phase)
 				}
 			})
@@ -187,7 +175,7 @@ func TestStopGrace(t *testing.T) {
 		t.Errorf("the payload lived on for %v: expected the 6s of --stop-grace", lived)
 	}
 	nothingLeft(t, tree)
-	if phase := recorded(t, s); phase != "drained" {
+	if phase := s.RecordedPhase(t); phase != "drained" {
 		t.Errorf("the record says %s: expected drained", phase)
 	}
 }

@@ -3,7 +3,6 @@
 package locks
 
 import (
-	"flag"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -17,17 +16,7 @@ import (
 )
 
 // TestMain lets more tests run side by side than there are processors: they wait for most of their time.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if !given {
-		if err := flag.Set("test.parallel", "6"); err != nil {
-			panic(err)
-		}
-	}
-	testkit.Main(m)
-}
+func TestMain(m *testing.M) { testkit.MainWaiting(m, 6) }
 
 // A service is the lock as its own tools see it.
 type service interface {

@@ -147,15 +147,11 @@ func (f fileService) show(t testing.TB) (queue []struct{ Key, Holder string }, r
 	if _, err := os.Stat(strings.TrimPrefix(f.Lock, "file://")); errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
-	code, out, errs := scene.Interlock(t, "lock", "show", "--json", "--lock", f.Lock)
-	if code != 0 {
-		t.Fatalf("lock show: %d: %s", code, errs)
-	}
 	var view struct {
 		Queue  []struct{ Key, Holder string }
 		Record json.RawMessage
 	}
-	must(t, json.Unmarshal([]byte(out), &view))
+	f.ShowLock(t, &view)
 	return view.Queue, view.Record
 }
 

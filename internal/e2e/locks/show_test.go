@@ -1,7 +1,6 @@
 package locks
 
 import (
-	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -21,12 +20,8 @@ type view struct {
 
 func (r *rig) show(t testing.TB) view {
 	t.Helper()
-	code, out, errs := scene.Interlock(t, "lock", "show", "--json", "--lock", r.Lock)
-	if code != 0 {
-		t.Fatalf("lock show: %d: %s", code, errs)
-	}
 	v := view{}
-	must(t, json.Unmarshal([]byte(out), &v))
+	r.ShowLock(t, &v)
 	return v
 }
 

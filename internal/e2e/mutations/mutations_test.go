@@ -8,11 +8,9 @@ package mutations
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -21,17 +19,7 @@ import (
 )
 
 // TestMain lets more tests run side by side than there are processors: they wait for most of their time.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if !given {
-		if err := flag.Set("test.parallel", strconv.Itoa(4+2*runtime.NumCPU())); err != nil {
-			panic(err)
-		}
-	}
-	testkit.Main(m)
-}
+func TestMain(m *testing.M) { testkit.MainWaiting(m, 4+2*runtime.NumCPU()) }
 
 // tries is how often a scenario may not come about on a busy machine, or a broken binary be lucky. What the
 // judge finds on a whole one is never tried again.

@@ -53,7 +53,7 @@ func main() {
 	flag.DurationVar(&o.slowStop, "slow-stop", 0, "time from TERM to the exit")
 	flag.BoolVar(&o.hog, "hog", false, "take memory until killed")
 	flag.BoolVar(&o.later, "hog-later", false, "take memory until killed, from USR1 on")
-	flag.BoolVar(&o.spare, "hog-child", false, "start a child that takes memory until it is killed for it, before all others")
+	flag.BoolVar(&o.spare, "hog-child", false, "at USR1, start a child that takes memory until it is killed for it, before all others")
 	flag.Parse()
 	os.Exit(run(o))
 }
@@ -75,11 +75,8 @@ func run(o options) int {
 	if o.hog {
 		return hog()
 	}
-	if o.spare {
-		go hogChild(f, o)
-	}
 	usr1 := make(chan os.Signal, 1)
-	if o.later {
+	if o.later || o.spare {
 		signal.Notify(usr1, syscall.SIGUSR1)
 	}
 	var end <-chan time.Time
@@ -92,7 +89,10 @@ func run(o options) int {
 		case <-tick.C:
 			trace(f, "tick")
 		case <-usr1:
-			return hog()
+			if o.later {
+				return hog()
+			}
+			go hogChild(f, o)
 		case <-end:
 			trace(f, "end")
 			return o.code

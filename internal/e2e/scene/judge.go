@@ -3,6 +3,7 @@ package scene
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -32,14 +33,20 @@ func (s *Scene) Lines(t testing.TB) []Line {
 	}
 	defer f.Close()
 	var lines []Line
-	for sc := bufio.NewScanner(f); sc.Scan(); {
-		l, err := parse(sc.Text())
+	for r := bufio.NewReader(f); ; {
+		text, err := r.ReadString('\n')
+		if err == io.EOF { // a write is seen page by page: what has no end yet is read next time
+			return lines
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := parse(text)
 		if err != nil {
 			t.Fatalf("trace line %d: %v", len(lines)+1, err)
 		}
 		lines = append(lines, l)
 	}
-	return lines
 }
 
 func parse(text string) (Line, error) {

@@ -38,8 +38,8 @@ func ext4(t testing.TB, image, point string, size int) {
 	if out, err := exec.Command("mount", "-o", "loop", image, point).CombinedOutput(); err != nil {
 		testkit.Skip(t, "loop", fmt.Sprintf("no loop device here: %v: %s", err, out))
 	}
-	t.Cleanup(func() {
-		testkit.Wait(t, 5*time.Second, func() (bool, string) {
+	t.Cleanup(func() { // the payloads of tests beside this one hold a copy of every mount that was there when they began
+		testkit.Wait(t, time.Minute, func() (bool, string) {
 			err := unix.Unmount(point, 0)
 			return err == nil, fmt.Sprintf("umount %s: %v", point, err)
 		})

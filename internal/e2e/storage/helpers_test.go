@@ -136,11 +136,8 @@ type lockView struct {
 
 func show(t testing.TB, s *scene.Scene) lockView {
 	t.Helper()
-	code, out, errs := scene.Interlock(t, "lock", "show", "--json", "--lock", s.Lock)
 	var v lockView
-	if err := json.Unmarshal([]byte(out), &v); code != 0 || err != nil {
-		t.Fatalf("lock show: %d, %v: %s%s", code, err, out, errs)
-	}
+	s.ShowLock(t, &v)
 	return v
 }
 
