@@ -54,7 +54,20 @@ func needs() []need {
 		{"bench", "dumb-init", "dumb-init"},
 		{"bench", "s6", "s6-supervise"},
 		{"bench", "sysbench", "sysbench"},
+		{"backups", "restic", "restic"},
+		{"backups", "borgbackup", "borg"},
+		{"backups", "rclone", "rclone"},
+		{"backups", "zstd", "zstd"},
 		{"queue", "python3-kazoo", "/usr/lib/python3/dist-packages/kazoo/__init__.py"},
+		{"vm", "qemu-system-x86", "qemu-system-x86_64"},
+		{"vm", "kmod", "depmod"},
+		{"vm", "nfs-kernel-server", "rpc.nfsd"},
+		{"vm", "nfs-common", "mount.nfs"},
+		{"vm", "nbd-client", "nbd-client"},
+		{"vm", "nbdkit", "nbdkit"},
+		{"vm", "lz4", "lz4"},
+		{"nbd", "nbdkit", "nbdkit"},
+		{"nbd", "libnbd-bin", "nbdfuse"},
 	}
 }
 
