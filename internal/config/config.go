@@ -9,15 +9,15 @@ package config
 import "time"
 
 // Config is everything that a run can be told. The table of fields (fields.go) gives each value its key
-// in the file, its flag and its variable. Storage and Process are embedded: they group values whose keys
-// stand at the top of the file.
+// in the file, its flag and its variable. Storage, Process and Snapshots are embedded: they group values
+// whose keys stand at the top of the file.
 type Config struct {
 	Lock   Lock
 	Timing Timing
 	Fence  Fence
 	Process
 	Storage
-	Restore Restore
+	Snapshots
 	Hooks   Hooks
 	Health  Health
 	Log     Log
@@ -101,13 +101,6 @@ type Mount struct {
 type Probe struct {
 	Period  time.Duration
 	Timeout time.Duration // of each stage
-}
-
-// Restore is the scripted restore.
-type Restore struct {
-	Exec    []string
-	When    string // empty | always | never
-	Timeout time.Duration
 }
 
 // Hooks are commands around the payload's life.

@@ -14,6 +14,7 @@ const DefaultFailAfter = 6 * time.Second
 const (
 	maxDuration = 365 * 24 * time.Hour
 	maxTries    = 100
+	maxKeep     = 100_000 // as many as a catalog lists
 )
 
 // MaxTokenEpoch is the largest lock.token_epoch: eight bits above the lock service's own number.
@@ -27,7 +28,10 @@ func Defaults() Config {
 		Timing:  defaultTiming(),
 		Process: Process{Isolate: "auto", Stop: Stop{Signal: "TERM", Grace: 25 * time.Second}},
 		Storage: Storage{Probe: Probe{Period: 2 * time.Second, Timeout: 5 * time.Second}},
-		Restore: Restore{When: "empty", Timeout: 2 * time.Hour},
+		Snapshots: Snapshots{
+			Restore: Restore{From: "exec", When: "empty", OnEmpty: "stop", Diverged: "stop", At: "latest", Timeout: 2 * time.Hour},
+			Backup:  Backup{Timeout: 6 * time.Hour},
+		},
 		Hooks:   defaultHooks(30 * time.Second),
 		Health:  Health{ReasonFile: DefaultReasonFile},
 		Log:     Log{Level: "info"},

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,6 +15,8 @@ type Field struct {
 	Values  []string // the only values, where there are few
 	Unset   string   // what an empty or zero default comes to
 	Example string   // YAML for the sample file, where the default is empty
+
+	variable string // where the flag was renamed
 
 	at    func(*Config) any      // where the value lives: *string, *int, *bool, *time.Duration, *[]string, *[]Mount
 	check func(value any) string // what was expected instead, or nothing when the value is fine
@@ -35,7 +38,9 @@ func Groups() []Group {
 		{"Timing and fencing", timingFields()},
 		{"Process", processFields()},
 		{"Storage", storageFields()},
+		{"Snapshot store", storeFields()},
 		{"Restore", restoreFields()},
+		{"Backup", slices.Concat(backupFields(), keepFields())},
 		{"Hooks", hookFields()},
 		{"Seen from outside", outsideFields()},
 	}
@@ -55,8 +60,28 @@ func FileField() Field {
 	return Field{Flag: "config", Help: "the YAML file with the configuration", at: func(*Config) any { return new(string) }}
 }
 
+// As is the field under the name that a verb gives its flag: what is --backup-mode to a run is --mode to a
+// backup. Key and variable stay.
+func (f Field) As(flag string) Field {
+	f.variable, f.Flag = f.Variable(), flag
+	return f
+}
+
+func fieldsAs(rename map[string]string) []Field {
+	all := Fields()
+	for i, f := range all {
+		if flag := rename[f.Key]; flag != "" {
+			all[i] = f.As(flag)
+		}
+	}
+	return all
+}
+
 // Variable is the name of the field's environment variable.
 func (f Field) Variable() string {
+	if f.variable != "" {
+		return f.variable
+	}
 	return variablePrefix + strings.ToUpper(strings.ReplaceAll(f.Flag, "-", "_"))
 }
 

@@ -135,7 +135,7 @@ func TestNames(t *testing.T) {
 	published := strings.Fields(`lock lock-wait lock-user lock-password-file lock-ca lock-cert lock-key token-epoch
 		hold heartbeat try-timeout tries grace kill-budget margin settle hold-max fence-node require-drained
 		stop-signal stop-grace mount data state-dir user isolate holder reason-file log-format log-level listen dry-run orchestrator-grace start-budget
-		restore-exec restore-when restore-timeout hooks-pre-start-exec hooks-post-stop-timeout`)
+		store restore-from restore-on-empty restore-diverged backup-mode backup-preset backup-schedule backup-on-stop backup-keep-last restore-exec restore-when restore-timeout hooks-pre-start-exec hooks-post-stop-timeout`)
 	flags := map[string]bool{}
 	for _, f := range config.Fields() {
 		flags[f.Flag] = true

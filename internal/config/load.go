@@ -14,6 +14,8 @@ type Inputs struct {
 	TerminationLogExists bool                // whether DefaultReasonFile is there
 	Require              []string            // keys that must have a value; "command" is the argv
 	CheckTiming          func(Timing) []error
+	CheckSchedule        func(string) error // of backup.schedule; nil: any text
+	Rename               map[string]string  // by key: what a verb calls the flag of that key
 }
 
 // A Value is one field's effective value and where it came from.
@@ -74,7 +76,7 @@ type loader struct {
 }
 
 func newLoader(in Inputs) *loader {
-	l := &loader{in: in, cfg: Defaults(), fields: Fields(), origin: map[string]string{}, bad: map[string]bool{}}
+	l := &loader{in: in, cfg: Defaults(), fields: fieldsAs(in.Rename), origin: map[string]string{}, bad: map[string]bool{}}
 	l.cfg.Command = slices.Clone(in.Command)
 	return l
 }

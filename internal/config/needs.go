@@ -48,7 +48,7 @@ func need(parts ...Part) Need {
 func (c Config) StopNeed() Need {
 	t := c.Timing
 	parts := []Part{
-		c.Hooks.PreStop.part("pre_stop hook"), {"stop-grace", c.Stop.Grace},
+		c.Hooks.PreStop.part("pre_stop hook"), c.Backup.part(), {"stop-grace", c.Stop.Grace},
 		{"grace", t.Grace}, // the lease may be lost during the stop
 		{"kill-budget", t.KillBudget},
 		c.Hooks.PostStop.part("post_stop hook"),
@@ -70,7 +70,7 @@ func (c Config) StartNeed() Need {
 	if c.Data != "" || c.StateDir != "" {
 		parts = append(parts, Part{"budgets-claim", c.Budgets.Claim})
 	}
-	if len(c.Restore.Exec) > 0 && c.Restore.When != "never" {
+	if c.Restore.Wanted() {
 		parts = append(parts, Part{"restore-timeout", c.Restore.Timeout})
 	}
 	return need(append(parts, c.Hooks.PreStart.part("pre_start hook"))...)

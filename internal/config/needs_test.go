@@ -23,6 +23,8 @@ func TestNeeds(t *testing.T) {
 		{"mount without data", []string{"--mount", "/d"}, 47 * time.Second, 186240 * time.Millisecond},
 		{"restore", []string{"--data", "/d", "--restore-exec", hook, "--restore-timeout", "10m"}, 47 * time.Second, 816240 * time.Millisecond},
 		{"restore never", []string{"--data", "/d", "--restore-exec", hook, "--restore-when", "never"}, 47 * time.Second, 216240 * time.Millisecond},
+		{"restore from the store", []string{"--data", "/d", "--store", "s3://b/p", "--restore-from", "store", "--restore-timeout", "10m"}, 47 * time.Second, 816240 * time.Millisecond},
+		{"backup at the stop", []string{"--data", "/d", "--store", "s3://b/p", "--backup-on-stop", "true", "--backup-mode", "cold", "--backup-timeout", "10m"}, 647 * time.Second, 216240 * time.Millisecond},
 		{"pre hooks", []string{"--hooks-pre-start-exec", hook, "--hooks-pre-stop-exec", hook, "--hooks-pre-stop-timeout", "7s"}, 54 * time.Second, 156240 * time.Millisecond},
 		{"post hooks", []string{"--hooks-post-start-exec", hook, "--hooks-post-stop-exec", hook}, 78 * time.Second, 126240 * time.Millisecond},
 		{"settle", []string{"--settle", "10s"}, 47 * time.Second, 136280 * time.Millisecond},

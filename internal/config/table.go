@@ -90,17 +90,6 @@ func storageFields() []Field {
 	}
 }
 
-func restoreFields() []Field {
-	return []Field{
-		{Key: "restore.exec", Flag: "restore-exec", Help: "command that fills the data directory", Unset: "none: nothing is restored", Example: `[/usr/local/bin/restore, --latest]`,
-			at: func(c *Config) any { return &c.Restore.Exec }, check: argv},
-		{Key: "restore.when", Flag: "restore-when", Help: "when to restore: while the data directory is empty, at every start, or never", Values: []string{"empty", "always", "never"},
-			at: func(c *Config) any { return &c.Restore.When }},
-		{Key: "restore.timeout", Flag: "restore-timeout", Help: "bound of the restore",
-			at: func(c *Config) any { return &c.Restore.Timeout }, check: positive},
-	}
-}
-
 func hookFields() []Field {
 	return slices.Concat(
 		hook("pre_start", "command before the payload starts; its failure ends the run", func(c *Config) *Hook { return &c.Hooks.PreStart }),

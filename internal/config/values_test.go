@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"errors"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,6 +34,12 @@ func TestValues(t *testing.T) {
 		{"reason-file", "/x/y", "x /x/ /x/../y"},
 		{"log-format", "text json", "xml"},
 		{"restore-timeout", "1s", "0s -1s 5"},
+		{"store", "s3://b s3://bucket/a/b s3://my.bucket-1/x file:///srv/store", "b s3:// s3:///x s3://k:s@b/x s3://b:9000/x file://h/x file:/// file:///a/../b http://b/x s3://b/x?y=1 s3://b#x"},
+		{"restore-at", "latest 20260102T030405Z-7-0123456789abcdef 20260102 2026-01-31T12:00:00Z 2026-01-31T12:00:00+02:00", "newest Latest 12 abc ../x 20260102/x"},
+		{"restore-on-empty", "stop", "restore"},
+		{"backup-preset", "mariadb-dump redis-rdb", "mysql"},
+		{"backup-keep-last", "0 3 100000", "-1 x 100001"},
+		{"backup-exclude", `[] ["*.pid","/logs/*"]`, `*.pid ["["] ["/"]`},
 		{"mount", `/srv/db / /srv,fstype=nfs4,source=filer*:/orders,opts=hard+vers=4.2+!soft,volume=orders-01,fail_after=9s /srv,source=a\,b /srv,fstype=fuse.* /a,volume=a:b_c.D-9`,
 			"srv ,fstype=x /srv/ /srv,fstype /srv,fstype= /srv,fstype=a,fstype=b /srv,path=/x /srv,what=x /srv,opts=a+!a /srv,opts=a++b /srv,opts=! /srv,opts=ro+rw /srv,volume=a/b /srv,volume=" + strings.Repeat("v", 129) + " /srv,fail_after=5 /srv,fail_after=0s"},
 	}
@@ -67,6 +74,7 @@ func TestExec(t *testing.T) {
 // TestTogether: what only makes sense together.
 func TestTogether(t *testing.T) {
 	zk := []string{"--lock", "zk://h/p"}
+	stored := []string{"--store", "s3://b/p", "--data", "/d"}
 	cases := []struct {
 		flags []string
 		want  []string
@@ -81,10 +89,36 @@ func TestTogether(t *testing.T) {
 		{[]string{"--restore-when", "always"}, []string{"--restore-when: restore.exec is missing"}},
 		{[]string{"--data", "/d", "--state-dir", "/d"}, []string{"--state-dir: is the data directory itself"}},
 		{[]string{"--mount", "/a", "--mount", "/b", "--mount", "/a"}, []string{`--mount: "/a" is there twice`}},
+		{[]string{"--store-region", "eu"}, []string{"--store-region: store.url is missing"}},
+		{[]string{"--store", "file:///s", "--store-region", "eu"}, []string{"--store-region: a file:// store is a directory"}},
+		{[]string{"--store", "file:///s", "--data", "/s/x"}, []string{"--data: lies in the store"}},
+		{[]string{"--store", "file:///d/s", "--data", "/d"}, []string{"--store: … lies inside the data directory"}},
+		{[]string{"--restore-from", "store"}, []string{"--restore-from: store.url is missing", "--restore-from: data is missing"}},
+		{append(stored, "--restore-from", "store", "--restore-when", "always"), []string{`--restore-when: found "always"`}},
+		{append(stored, "--restore-from", "store", "--restore-exec", `["/r"]`, "--restore-diverged", "replace"), nil},
+		{[]string{"--restore-on-empty", "start"}, []string{"--restore-on-empty: only a restore from the store"}},
+		{[]string{"--backup-on-stop", "true"}, []string{"--backup-on-stop: store.url is missing", "--backup-on-stop: data is missing"}},
+		{append(stored, "--backup-schedule", "15m", "--backup-mode", "cold"), []string{`--backup-mode: found "cold" with backup.schedule`}},
+		{append(stored, "--backup-schedule", "15m"), []string{"--backup-schedule: backup.mode is missing"}},
+		{append(stored, "--backup-schedule", "15m", "--backup-preset", "redis-rdb"), nil},
+		{append(stored, "--backup-on-stop", "true", "--backup-mode", "cold"), nil},
+		{append(stored, "--backup-schedule", "x", "--backup-mode", "live"), []string{"--backup-schedule: no schedule"}},
+		{[]string{"--backup-preset", "redis-rdb", "--backup-mode", "cold"}, []string{"--backup-preset: … a preset is a command"}},
+		{[]string{"--backup-exec", `["/d"]`, "--backup-mode", "live"}, []string{"--backup-exec: backup.mode is live"}},
+		{[]string{"--backup-mode", "command"}, []string{"--backup-mode: backup.exec is missing"}},
+		{[]string{"--backup-mode", "hook"}, []string{"--backup-mode: backup.freeze is missing"}},
+		{[]string{"--backup-freeze", `["/f"]`}, []string{"--backup-freeze: only the modes hook and reflink"}},
 		{[]string{"--hold", "30s", "--hold", "40s"}, []string{"--hold: given 2 times"}},
 	}
 	for _, c := range cases {
-		expectProblems(t, inputs(c.flags...), c.want...)
+		in := inputs(c.flags...)
+		in.CheckSchedule = func(text string) error {
+			if text == "x" {
+				return errors.New("no schedule")
+			}
+			return nil
+		}
+		expectProblems(t, in, c.want...)
 	}
 }
 
@@ -118,5 +152,32 @@ func TestWaitLimit(t *testing.T) {
 	}
 	if _, bounded := config.Defaults().Lock.WaitLimit(); bounded {
 		t.Error("forever is bounded")
+	}
+}
+
+// TestRename: a verb's own name of a flag is read, and named in what is said of it; the variable stays.
+func TestRename(t *testing.T) {
+	in := inputs("--mode", "cold")
+	in.Rename = map[string]string{"backup.mode": "mode", "backup.timeout": "timeout"}
+	r, err := config.Resolve(in)
+	if err != nil || r.Config.Backup.Mode != "cold" {
+		t.Fatalf("mode %q, %v", r.Config.Backup.Mode, err)
+	}
+	in = inputs("--timeout", "5")
+	in.Rename = map[string]string{"backup.timeout": "timeout"}
+	expectProblems(t, in, "--timeout: … a duration")
+	in.Flags, in.Env = nil, []string{"INTERLOCK_BACKUP_TIMEOUT=5"}
+	expectProblems(t, in, "INTERLOCK_BACKUP_TIMEOUT: … a duration")
+}
+
+// TestEffectiveMode: what tells a mode without naming it.
+func TestEffectiveMode(t *testing.T) {
+	for want, b := range map[string]config.Backup{"": {}, "command": {Preset: "redis-rdb"}, "live": {Mode: "live"}} {
+		if got := b.Effective(); got != want {
+			t.Errorf("%+v is %q, want %q", b, got, want)
+		}
+	}
+	if got := (config.Backup{Exec: []string{"x"}}).Effective(); got != "command" {
+		t.Errorf("a command is %q", got)
 	}
 }

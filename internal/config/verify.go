@@ -52,6 +52,9 @@ func (l *loader) verify() {
 	l.verifyLock()
 	l.verifyTiming()
 	l.verifyStorage()
+	l.verifyStore()
+	l.verifyRestore()
+	l.verifyBackup()
 	l.verifyRequired()
 }
 
@@ -137,12 +140,6 @@ func (l *loader) verifyTiming() {
 }
 
 func (l *loader) verifyStorage() {
-	if len(l.cfg.Restore.Exec) > 0 && l.cfg.Data == "" && !l.bad["data"] {
-		l.problem(l.place("restore.exec"), "data is missing: expected the directory that the restore fills ("+l.everywhere("data")+")")
-	}
-	if l.cfg.Restore.When == "always" && len(l.cfg.Restore.Exec) == 0 && !l.bad["restore.exec"] {
-		l.problem(l.place("restore.when"), "restore.exec is missing: there is nothing to run always")
-	}
 	if l.cfg.StateDir != "" && l.cfg.StateDir == l.cfg.Data {
 		l.problem(l.place("state_dir"), "is the data directory itself: expected a directory of its own")
 	}
@@ -159,8 +156,11 @@ func (l *loader) verifyStorage() {
 // verifyOutsideData refuses files of ours among the data: an empty data directory would look used, be
 // adopted as it is, and never be restored.
 func (l *loader) verifyOutsideData() {
-	ours := map[string]string{"lock.url": l.cfg.Lock.URL, "health.listen": l.cfg.Health.Listen, "health.reason_file": l.cfg.Health.ReasonFile}
-	for _, key := range []string{"lock.url", "health.listen", "health.reason_file"} {
+	ours := map[string]string{
+		"lock.url": l.cfg.Lock.URL, "store.url": l.cfg.Store.URL,
+		"health.listen": l.cfg.Health.Listen, "health.reason_file": l.cfg.Health.ReasonFile,
+	}
+	for _, key := range []string{"lock.url", "store.url", "health.listen", "health.reason_file"} {
 		path := ours[key]
 		for _, prefix := range []string{"file://", "unix:"} {
 			path = strings.TrimPrefix(path, prefix)
