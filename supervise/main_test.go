@@ -29,7 +29,7 @@ func init() {
 		role = Spare
 	case os.Args[0] == RoleAgent:
 		role = scriptedAgent
-	case os.Args[0] == RoleWorker:
+	case os.Args[0] == RoleWorker, os.Args[0] == RoleCourier:
 		role = testWorker
 	case len(os.Args) > 2 && os.Args[1] == "run" && os.Args[2] == "guard-under-test":
 		role = Guard

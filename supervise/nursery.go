@@ -17,6 +17,8 @@ const (
 	RoleSpare  = "interlock-spare" // for the payload
 	RoleProbe  = "interlock-probe"
 	RoleWorker = "interlock-worker"
+	// RoleCourier needs the whole program: it is dispatched by main, when all is initialised.
+	RoleCourier = "interlock-courier"
 
 	RoleWorkerSpare = "interlock-spare-worker"
 )
@@ -108,7 +110,10 @@ func (n *nursery) command(s Spec) ([]string, syscall.Errno) {
 	if s.ArgvFrom > 0 && s.ArgvFrom < len(n.argv) {
 		argv = n.argv[s.ArgvFrom:]
 	}
-	if s.Worker {
+	switch {
+	case s.Courier:
+		return append([]string{RoleCourier}, argv...), 0
+	case s.Worker:
 		return append([]string{RoleWorker}, argv...), 0
 	}
 	if len(argv) == 0 || argv[0] == "" || s.ArgvFrom > 0 && s.ArgvFrom >= len(n.argv) {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -57,7 +58,7 @@ func runCommand(l *Link, c command, r *reply) error {
 
 func testWorker() int {
 	IgnoreStopSignals()
-	fmt.Println("worker", os.Args[1:], "token", os.Getenv("INTERLOCK_TOKEN"), "mark", os.Getenv("TEST_MARK"), "secret", os.Getenv("S3_KEY"))
+	fmt.Println(strings.TrimPrefix(os.Args[0], "interlock-"), os.Args[1:], "token", os.Getenv("INTERLOCK_TOKEN"), "mark", os.Getenv("TEST_MARK"), "secret", os.Getenv("S3_KEY"))
 	return 3
 }
 

@@ -51,7 +51,7 @@ func (n *nursery) addSpare(payload bool, argv []string) {
 // takeSpare gives a spec to a spare of its kind.
 func (n *nursery) takeSpare(s Spec, control *os.File) bool {
 	for i, sp := range n.spares {
-		if n.envFile == nil || sp.payload != s.Payload || !s.Payload && !s.Worker {
+		if n.envFile == nil || sp.payload != s.Payload || !s.Payload && (!s.Worker || s.Courier) {
 			continue
 		}
 		n.spares = append(n.spares[:i:i], n.spares[i+1:]...)

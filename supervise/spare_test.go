@@ -87,6 +87,39 @@ func TestWorkers(t *testing.T) {
 	})
 }
 
+// The courier is another role: it leaves the spare to the first worker, and alone is given what the kill
+// domain must not get.
+func TestCourier(t *testing.T) {
+	eachMode(t, func(t *testing.T, isolate string) {
+		g := startGuard(t, options{})
+		var waiting []int
+		if isolate == IsolatePIDNS {
+			waiting = g.spares()
+		}
+		g.prepare(isolate, 0)
+		g.lease(time.Minute)
+		for id, s := range []Spec{
+			{Courier: true, Worker: true, Env: []string{"INTERLOCK_TOKEN=7", "S3_KEY=k"}},
+			{Worker: true, Env: []string{"INTERLOCK_TOKEN=7"}},
+		} {
+			s.ID, s.Tenure = uint32(id+1), 1
+			out := filepath.Join(t.TempDir(), "out")
+			g.order(command{Op: "start", Path: out, Spec: s})
+			if e := g.event(Started); isolate == IsolatePIDNS && slices.Contains(waiting, e.PID) == s.Courier {
+				t.Errorf("process %d (courier: %v); spares were %v", e.PID, s.Courier, waiting)
+			}
+			g.event(Exited)
+			want := "worker [] token 7 mark " + g.mark + " secret \n"
+			if s.Courier {
+				want = "courier [] token 7 mark " + g.mark + " secret k\n"
+			}
+			if b, err := os.ReadFile(out); err != nil || string(b) != want {
+				t.Errorf("it said %q (%v), expected %q", b, err, want)
+			}
+		}
+	})
+}
+
 // Without a wish for a namespace the one that was made ahead ends, before anything is prepared.
 func TestEarlyNamespaceThatIsNotWanted(t *testing.T) {
 	for _, isolate := range []string{IsolateCgroup, IsolateNone} {

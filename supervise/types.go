@@ -37,6 +37,7 @@ type Spec struct {
 	Tenure                uint64
 	Payload               bool
 	Worker                bool     // our own binary as interlock-worker; Argv follows argv[0]
+	Courier               bool     // with Worker: the heavy one, interlock-courier, which is given secrets in Env
 	Argv                  []string // not for a payload with ArgvFrom
 	ArgvFrom              int      // the payload is the tail of the guard's own argv from here
 	Env                   []string // after the inherited, scrubbed ones

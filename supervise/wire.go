@@ -156,13 +156,13 @@ func (u *unpacker) credential() *Credential {
 
 // spec leaves out the streams: they travel as descriptors, their presence as flags.
 func (p packer) spec(s Spec) packer {
-	return p.num(uint64(s.ID)).num(s.Tenure).flag(s.Payload).flag(s.Worker).strs(s.Argv).int(s.ArgvFrom).
+	return p.num(uint64(s.ID)).num(s.Tenure).flag(s.Payload).flag(s.Worker).flag(s.Courier).strs(s.Argv).int(s.ArgvFrom).
 		strs(s.Env).str(s.PIDVariable).str(s.Dir).credential(s.Credential).
 		flag(s.Stdin != nil).flag(s.Stdout != nil).flag(s.Stderr != nil)
 }
 
 func (u *unpacker) spec() (s Spec, has [3]bool) {
-	s = Spec{ID: uint32(u.num()), Tenure: u.num(), Payload: u.flag(), Worker: u.flag(), Argv: u.strs(),
+	s = Spec{ID: uint32(u.num()), Tenure: u.num(), Payload: u.flag(), Worker: u.flag(), Courier: u.flag(), Argv: u.strs(),
 		ArgvFrom: u.int(), Env: u.strs(), PIDVariable: u.str(), Dir: u.str(), Credential: u.credential()}
 	return s, [3]bool{u.flag(), u.flag(), u.flag()}
 }

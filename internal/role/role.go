@@ -40,7 +40,7 @@ func of(argv []string) func() int {
 		return supervise.Spare
 	case argv[0] == supervise.RoleProbe:
 		return probe.Main
-	case argv[0] != supervise.RoleAgent && argv[0] != supervise.RoleWorker && argv[0] != supervise.RoleWorkerSpare && len(argv) > 1 && argv[1] == "run":
+	case argv[0] != supervise.RoleAgent && argv[0] != supervise.RoleWorker && argv[0] != supervise.RoleCourier && argv[0] != supervise.RoleWorkerSpare && len(argv) > 1 && argv[1] == "run":
 		return supervise.Guard
 	}
 	return nil
