@@ -15,7 +15,7 @@ VERSION := $(or $(shell git describe --tags --always --dirty 2>/dev/null),unknow
 LDFLAGS := -s -w -X main.buildVersion=$(VERSION)
 tool = $(firstword $(shell command -v $(1)) $(wildcard $(GOPATH)/bin/$(1)))
 
-.PHONY: build run test test-all check bench bench-payload bench-queue chaos clean FORCE
+.PHONY: build run test test-all test-vm check bench bench-payload bench-queue chaos clean FORCE
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/interlock ./cmd/interlock
@@ -33,6 +33,12 @@ test: bin/testrun
 
 test-all: bin/testrun
 	@INTERLOCK_TEST_LONG=1 bin/testrun
+
+# What this machine's kernel must not be asked to do: hang an NFS client, lose a network block device, be reset.
+# Each package boots a machine of its own under qemu; without qemu or a kernel from Debian its tests are skipped.
+test-vm: bin/testrun
+	@bin/testrun install vm system
+	@CGO_ENABLED=0 $(GO) test -tags vm -count=1 -timeout 10m -v ./internal/vmtest/...
 
 test-%: bin/testrun
 	@bin/testrun $*

@@ -1,0 +1,13 @@
+//go:build vm
+
+package watchdog
+
+import (
+	"testing"
+
+	"github.com/interlock-run/interlock/internal/vmtest"
+)
+
+func TestMain(m *testing.M) {
+	vmtest.Main(m, vmtest.Family{Modules: []string{"softdog"}, Binary: true, Resets: 1})
+}
