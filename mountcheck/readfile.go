@@ -61,6 +61,9 @@ func (w *Watcher) ReadFile(ctx context.Context, path string, limit int) ([]byte,
 }
 
 func (w *Watcher) askRead(ctx context.Context, t *target, r readRequest) ([]byte, error) {
+	if ctx.Err() != nil { // else a quick answer of a dead helper might be drawn below
+		return nil, fmt.Errorf("cannot read %s: %w", r.path, context.Cause(ctx))
+	}
 	select {
 	case t.reads <- r:
 	case <-ctx.Done():
