@@ -73,8 +73,13 @@ func emptied(d *durable.Dir, t Target, s State, cleanup bool) error {
 		}
 		breakpoint.At("restore:recorded")
 	}
+	return stillEmpty(t, s.Inode)
+}
+
+// stillEmpty looks again, after the record.
+func stillEmpty(t Target, inode uint64) error {
 	now := Inspect(t.Data, t.StateDir, t.Token)
-	if now.Dir != DirEmpty || now.Inode != s.Inode {
+	if now.Dir != DirEmpty || now.Inode != inode {
 		return fmt.Errorf("%w: data directory %q: expected to find it empty, but it is %s (%s): end whatever writes into it", ErrRefused, t.Data, now.Dir, now.Detail)
 	}
 	return nil

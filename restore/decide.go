@@ -41,6 +41,9 @@ func refuse(format string, args ...any) Decision {
 	return Decision{Action: Refuse, Reason: fmt.Sprintf(format, args...)}
 }
 
+// Unusable tells why no setting makes this place right for any restore or start; empty: it may be.
+func (l Look) Unusable() string { return cannot(l).Reason }
+
 // cannot refuses what no setting makes right: a place that is not known, a state that is not ours.
 func cannot(l Look) Decision {
 	switch {
@@ -56,6 +59,8 @@ func cannot(l Look) Decision {
 		return Decision{}
 	case l.State.Data != l.Rel:
 		return refuse("state file speaks of data directory %q (%q from the state directory), ours is %q (%q): give each data directory its own state directory", l.State.Path, l.State.Data, l.Data, l.Rel)
+	case l.Ours != 0 && l.State.Last.Token > l.Ours:
+		return refuse("a later holder ran on this data: token %s (%q), ours is %s: if the lock service was rebuilt, raise --token-epoch", l.State.Last.Token, l.State.Last.Holder, l.Ours)
 	case l.Ours != 0 && l.State.Token > l.Ours:
 		return refuse("state file was written by a later holder: token %s (%q), ours is %s: if the lock service was rebuilt, raise --token-epoch", l.State.Token, l.State.Holder, l.Ours)
 	}
@@ -75,6 +80,8 @@ func fresh(l Look, when string, hasScript bool) Decision {
 		return Decision{Action: Run, Reason: fmt.Sprintf("data directory is empty again after the restore of %s", began(l.State))}
 	case l.Dir == DirEmpty:
 		return Decision{Action: Run, Reason: "data directory is empty"}
+	case l.Found && l.State.When == whenAdopted:
+		return Decision{Action: None, Reason: fmt.Sprintf("not empty, adopted by token %s, holder %q", l.State.Last.Token, l.State.Last.Holder)}
 	case l.Found:
 		return Decision{Action: None, Reason: fmt.Sprintf("already restored: %s", began(l.State))}
 	}
@@ -85,6 +92,8 @@ func fresh(l Look, when string, hasScript bool) Decision {
 func unfinished(l Look, when string, hasScript bool) Decision {
 	what := "a restore is unfinished (" + began(l.State) + ")"
 	switch {
+	case l.State.FromStore() && (!hasScript || l.Dir != DirEmpty && (when == WhenAlways || l.State.When != WhenEmpty)):
+		return refuse("%s from snapshot %s of a store: set restore.from to store to finish it; or %s", what, l.State.Origin.Snapshot, wayOut)
 	case !hasScript:
 		return refuse("%s and no restore script is set: set it; or %s", what, wayOut)
 	case when == WhenNever:

@@ -8,7 +8,8 @@
 // lost together with its state directory takes the knowledge of an unfinished restore with it: a
 // directory that is half full then looks like one that somebody filled on purpose, and is adopted. The
 // script must fill the directory, not put another one in its place. Called by internal/worker, except
-// Decide, StateDirFor and CheckStateDir, which are pure.
+// Decide, StateDirFor and CheckStateDir, which are pure. Restores from a snapshot store keep the same account
+// through a Session; package restore/pull makes them.
 package restore
 
 import (
@@ -22,6 +23,12 @@ const (
 	WhenEmpty  = "empty"
 	WhenAlways = "always"
 	WhenNever  = "never"
+)
+
+// Values of State.When that no setting has.
+const (
+	whenReplace = "replace" // restored from the store over what was there: that may be removed
+	whenAdopted = "adopted" // nothing was restored: a tenure started on what was there
 )
 
 // Errors that callers branch on.

@@ -86,17 +86,17 @@ func remove(t *testing.T, path string) {
 
 func TestUnusableStateIsTrouble(t *testing.T) {
 	for name, content := range map[string]string{
-		"empty": "", "zeros": "\x00\x00\x00", "torn": `{"v":1,"data":"../da`,
-		"newer":      `{"v":2,"data":"../data","inode":1,"phase":"clean","when":"empty","token":"1"}`,
-		"no phase":   `{"v":1,"data":"../data","inode":1,"when":"empty","token":"1"}`,
-		"odd phase":  `{"v":1,"data":"../data","inode":1,"phase":"done","when":"empty","token":"1"}`,
-		"no when":    `{"v":1,"data":"../data","inode":1,"phase":"restoring","token":"1"}`,
-		"never":      `{"v":1,"data":"../data","inode":1,"phase":"restoring","when":"never","token":"1"}`,
-		"no token":   `{"v":1,"data":"../data","inode":1,"phase":"restoring","when":"empty"}`,
-		"no inode":   `{"v":1,"data":"../data","phase":"restoring","when":"empty","token":"1"}`,
-		"no data":    `{"v":1,"inode":1,"phase":"restoring","when":"empty","token":"1"}`,
-		"mixed":      `{"v":1,"data":"../data","inode":1,"phase":"empty-recorded","when":"always","token":"1"}`,
-		"two values": `{"v":1,"data":"../data","inode":1,"phase":"clean","when":"empty","token":"1"}{}`,
+		"empty": "", "zeros": "\x00\x00\x00", "torn": `{"v":2,"data":"../da`,
+		"newer":      `{"v":3,"data":"../data","inode":1,"phase":"clean","when":"empty","token":"1"}`,
+		"no phase":   `{"v":2,"data":"../data","inode":1,"when":"empty","token":"1"}`,
+		"odd phase":  `{"v":2,"data":"../data","inode":1,"phase":"done","when":"empty","token":"1"}`,
+		"no when":    `{"v":2,"data":"../data","inode":1,"phase":"restoring","token":"1"}`,
+		"never":      `{"v":2,"data":"../data","inode":1,"phase":"restoring","when":"never","token":"1"}`,
+		"no token":   `{"v":2,"data":"../data","inode":1,"phase":"restoring","when":"empty"}`,
+		"no inode":   `{"v":2,"data":"../data","phase":"restoring","when":"empty","token":"1"}`,
+		"no data":    `{"v":2,"inode":1,"phase":"restoring","when":"empty","token":"1"}`,
+		"mixed":      `{"v":2,"data":"../data","inode":1,"phase":"empty-recorded","when":"always","token":"1"}`,
+		"two values": `{"v":2,"data":"../data","inode":1,"phase":"clean","when":"empty","token":"1"}{}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := place(t)
@@ -126,8 +126,8 @@ func TestStateDirectoryThatIsAFileIsTrouble(t *testing.T) {
 
 func FuzzParseState(f *testing.F) {
 	for _, s := range []string{
-		"", "{}", "null", "[1]", `{"v":1,"data":"../data","inode":1,"phase":"clean","when":"empty","token":"1"}`,
-		`{"v":1,"data":"..","inode":18446744073709551615,"phase":"restoring","when":"always","token":"9223372036854775807","started":"2026-01-01T00:00:00Z"}`,
+		"", "{}", "null", "[1]", `{"v":2,"data":"../data","inode":1,"phase":"clean","when":"empty","token":"1"}`,
+		`{"v":2,"data":"..","inode":18446744073709551615,"phase":"restoring","when":"always","token":"9223372036854775807","started":"2026-01-01T00:00:00Z"}`,
 	} {
 		f.Add([]byte(s))
 	}
