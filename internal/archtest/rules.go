@@ -15,7 +15,7 @@ func rules() []rule {
 }
 
 func featureDirs() []string {
-	return []string{"lock", "fence", "mountcheck", "restore", "backup", "supervise"}
+	return []string{"lock", "fence", "mountcheck", "restore", "backup", "supervise", "warm"}
 }
 
 func driverDirs() []string { return []string{"lock/zk", "lock/etcd", "lock/file"} }

@@ -50,6 +50,7 @@ func needs() []need {
 		{"peers", "python3-kazoo", "/usr/lib/python3/dist-packages/kazoo/__init__.py"},
 		{"peers", "libcurator-recipes-java", "/usr/share/java/curator-recipes.jar"},
 		{"peers", "openjdk-17-jdk-headless", "javac"},
+		{"cache", "memcached", "memcached"},
 		{"bench", "tini", "tini"},
 		{"bench", "dumb-init", "dumb-init"},
 		{"bench", "s6", "s6-supervise"},

@@ -1,0 +1,153 @@
+package memcached
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+)
+
+// Options of a connection. Zero values are good.
+type Options struct {
+	Timeout  time.Duration // of each read and write; 0: 5 s
+	MaxValue int           // bytes of a value that is read; 0: 32 MiB
+	Buffer   int           // bytes each way; 0: 64 KiB
+}
+
+func (o Options) filled() Options {
+	if o.Timeout <= 0 {
+		o.Timeout = 5 * time.Second
+	}
+	if o.MaxValue <= 0 {
+		o.MaxValue = 32 << 20
+	}
+	if o.Buffer <= 0 {
+		o.Buffer = 64 << 10
+	}
+	return o
+}
+
+// Dial connects, authenticates and asks for the version. The end of ctx closes the connection.
+func Dial(ctx context.Context, s Server, o Options) (*Conn, error) {
+	o = o.filled()
+	raw, err := Open(ctx, s, o.Timeout)
+	if err != nil {
+		return nil, err
+	}
+	timed := &timedConn{raw, o.Timeout}
+	c := &Conn{server: s, max: o.MaxValue, conn: raw,
+		r: bufio.NewReaderSize(timed, o.Buffer), w: bufio.NewWriterSize(timed, o.Buffer)}
+	c.detach = context.AfterFunc(ctx, func() { _ = raw.Close() })
+	if err := c.greet(); err != nil {
+		c.Close()
+		return nil, explain(ctx, s, o, err)
+	}
+	return c, nil
+}
+
+// Open makes the bare connection, with TLS where the server has it, and nothing said yet.
+func Open(ctx context.Context, s Server, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, s.Network, s.Address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot connect to memcached %s: %w: %w", s, ErrLost, err)
+	}
+	if s.TLS == nil {
+		return conn, nil
+	}
+	secure := tls.Client(conn, s.TLS)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("no TLS with memcached %s: %w: %w", s, ErrLost, err), conn.Close())
+	}
+	return secure, nil
+}
+
+// greet ends with a version, or says why not.
+func (c *Conn) greet() error {
+	if c.server.User != "" {
+		if err := c.authenticate(); err != nil {
+			return err
+		}
+	}
+	line, err := c.ask("version\r\n")
+	if err != nil {
+		return err
+	}
+	c.version, err = parseVersion(line)
+	return err
+}
+
+func (c *Conn) authenticate() error {
+	text, err := c.server.credentials()
+	if err != nil {
+		return err
+	}
+	line, err := c.ask(text)
+	if err == nil && line != "STORED" {
+		err = fmt.Errorf("%w: %q", ErrProtocol, line)
+	}
+	return err
+}
+
+// explain finds out why a server does not answer: one that takes only the binary form waits for more bytes,
+// or closes.
+func explain(ctx context.Context, s Server, o Options, err error) error {
+	err = fmt.Errorf("memcached %s: %w", s, err)
+	if !errors.Is(err, ErrLost) || ctx.Err() != nil {
+		return err
+	}
+	raw, dialErr := Open(ctx, s, o.Timeout)
+	if dialErr != nil {
+		return err
+	}
+	defer raw.Close()
+	head := make([]byte, 24)
+	timed := &timedConn{raw, o.Timeout}
+	if _, err := timed.Write(append([]byte{0x80, 0x0a}, make([]byte, 22)...)); err != nil {
+		return errors.Join(err, fmt.Errorf("memcached %s: %w", s, err))
+	}
+	if _, readErr := io.ReadFull(timed, head); readErr != nil || head[0] != 0x81 {
+		return err
+	}
+	return fmt.Errorf("memcached %s: %w (SASL, -S, or -B binary): its items cannot be listed; expected a server with the text protocol",
+		s, ErrBinaryOnly)
+}
+
+// timedConn gives each read and write that reaches the kernel a deadline of its own.
+type timedConn struct {
+	net.Conn
+	timeout time.Duration
+}
+
+func (t *timedConn) Read(p []byte) (int, error) {
+	if err := t.SetReadDeadline(time.Now().Add(t.timeout)); err != nil {
+		return 0, lost(err)
+	}
+	n, err := t.Conn.Read(p)
+	return n, lost(err)
+}
+
+func (t *timedConn) Write(p []byte) (int, error) {
+	if err := t.SetWriteDeadline(time.Now().Add(t.timeout)); err != nil {
+		return 0, lost(err)
+	}
+	n, err := t.Conn.Write(p)
+	return n, lost(err)
+}
+
+// lost says of every error of a connection that it is over.
+func lost(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("%w: no answer in time", ErrLost)
+	}
+	return fmt.Errorf("%w: %w", ErrLost, err)
+}

@@ -1,0 +1,151 @@
+package memcached
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// A Version is the server's, as numbers.
+type Version struct{ Major, Minor, Patch int }
+
+// String is the version in its usual form.
+func (v Version) String() string { return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch) }
+
+// Before tells whether v is older.
+func (v Version) Before(major, minor, patch int) bool {
+	a, b := [3]int{v.Major, v.Minor, v.Patch}, [3]int{major, minor, patch}
+	for i := range a {
+		if a[i] != b[i] {
+			return a[i] < b[i]
+		}
+	}
+	return false
+}
+
+// parseVersion reads "VERSION 1.6.18", also with a suffix as of -rc1 or _11_g1234.
+func parseVersion(line string) (v Version, err error) {
+	text, ok := strings.CutPrefix(line, "VERSION ")
+	parts := strings.SplitN(text, ".", 3)
+	if !ok || len(parts) != 3 {
+		return v, fmt.Errorf("%w: %.100q, expected VERSION and three numbers", ErrProtocol, line)
+	}
+	if i := strings.IndexFunc(parts[2], func(r rune) bool { return r < '0' || r > '9' }); i >= 0 {
+		parts[2] = parts[2][:i]
+	}
+	for i, to := range []*int{&v.Major, &v.Minor, &v.Patch} {
+		n, err := strconv.ParseUint(parts[i], 10, 16)
+		if err != nil {
+			return v, fmt.Errorf("%w: %.100q, expected VERSION and three numbers", ErrProtocol, line)
+		}
+		*to = int(n)
+	}
+	return v, nil
+}
+
+// maxStats bounds the lines of an answer to stats.
+const maxStats = 20_000
+
+// Stats asks for a group of statistics; the empty group is the general one.
+func (c *Conn) Stats(group string) (Stats, error) {
+	command := strings.TrimSpace("stats "+group) + "\r\n"
+	if err := c.write([]byte(command)); err != nil {
+		return nil, err
+	}
+	if err := c.Flush(); err != nil {
+		return nil, err
+	}
+	all := Stats{}
+	for range maxStats {
+		raw, err := c.readLine()
+		if err != nil {
+			return nil, c.fail(err)
+		}
+		line := string(raw)
+		if line == "END" {
+			return all, nil
+		}
+		if r := refusal(line); r != nil {
+			return nil, c.fail(r)
+		}
+		name, value, _ := strings.Cut(strings.TrimPrefix(line, "STAT "), " ")
+		all[name] = value
+	}
+	return nil, c.fail(fmt.Errorf("%w: over %d lines of stats", ErrProtocol, maxStats))
+}
+
+// Stats are names and values as the server gives them.
+type Stats map[string]string
+
+// Number is a statistic that must be there and be a number.
+func (s Stats) Number(name string) (int64, error) {
+	n, err := strconv.ParseInt(s[name], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%w: stats give %s as %.40q, expected a number", ErrProtocol, name, s[name])
+	}
+	return n, nil
+}
+
+// A State is what a server says of itself at one moment.
+type State struct {
+	PID       int64
+	Time      int64 // its clock, seconds since 1970
+	Uptime    int64
+	Items     int64
+	Bytes     int64
+	Limit     int64 // of bytes
+	Evictions int64
+	Stores    int64 // commands that stored, of all clients
+	Crawling  bool  // a crawler command, or one of its own, runs
+}
+
+// State asks for the general statistics.
+func (c *Conn) State() (State, error) {
+	all, err := c.Stats("")
+	if err != nil {
+		return State{}, err
+	}
+	var s State
+	var crawling int64
+	for name, to := range map[string]*int64{"pid": &s.PID, "time": &s.Time, "uptime": &s.Uptime, "curr_items": &s.Items,
+		"bytes": &s.Bytes, "limit_maxbytes": &s.Limit, "evictions": &s.Evictions, "cmd_set": &s.Stores,
+		"lru_crawler_running": &crawling} {
+		if *to, err = all.Number(name); err != nil {
+			return State{}, c.fail(err)
+		}
+	}
+	s.Crawling = crawling != 0
+	return s, nil
+}
+
+// Settings are those of a server that warming must know.
+type Settings struct {
+	MaxBytes     int64
+	ItemSizeMax  int64
+	SlabChunkMax int64
+	ChunkSize    int64
+	GrowthFactor float64
+	Evicts       bool // false: -M
+	CAS          bool // false: -C
+	Dumping      bool // false: -X
+}
+
+// Settings asks for them.
+func (c *Conn) Settings() (Settings, error) {
+	all, err := c.Stats("settings")
+	if err != nil {
+		return Settings{}, err
+	}
+	s := Settings{Evicts: all["evictions"] != "off", CAS: all["cas_enabled"] != "no", Dumping: all["dump_enabled"] != "no"}
+	for name, to := range map[string]*int64{"maxbytes": &s.MaxBytes, "item_size_max": &s.ItemSizeMax,
+		"slab_chunk_max": &s.SlabChunkMax, "chunk_size": &s.ChunkSize} {
+		if *to, err = all.Number(name); err != nil {
+			return s, c.fail(err)
+		}
+	}
+	s.GrowthFactor, err = strconv.ParseFloat(all["growth_factor"], 64)
+	if err != nil || s.GrowthFactor <= 1 || s.GrowthFactor > 100 {
+		return s, c.fail(fmt.Errorf("%w: growth factor %.40q", ErrProtocol, all["growth_factor"]))
+	}
+	return s, nil
+}
