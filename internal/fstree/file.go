@@ -23,6 +23,18 @@ type Reader struct {
 // Open opens the file that Walk told of. It is the same inode in the same state, or the error is Moving.
 // Nothing is followed, and nothing blocks should a FIFO lie there now.
 func (t *Tree) Open(e Entry) (*Reader, error) {
+	r, err := t.OpenAsIs(e)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Check(); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+// OpenAsIs is Open that takes the file also if it has changed since, or if another has its name now.
+func (t *Tree) OpenAsIs(e Entry) (*Reader, error) {
 	if e.Kind != File {
 		return nil, fmt.Errorf("open %q: it is a %s: expected a file", e.Path, e.Kind)
 	}
@@ -38,7 +50,7 @@ func (t *Tree) Open(e Entry) (*Reader, error) {
 		return nil, gone(e.Path, failed("open", e.Path, err))
 	}
 	r := &Reader{fd: fd, e: e}
-	if err := r.Check(); err != nil {
+	if err := r.isFile(); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	if e.Size >= big {
@@ -48,6 +60,18 @@ func (t *Tree) Open(e Entry) (*Reader, error) {
 		return nil, errors.Join(failed("advise on", e.Path, err), r.Close())
 	}
 	return r, nil
+}
+
+// isFile refuses what took a file's name and cannot be read like one.
+func (r *Reader) isFile() error {
+	st, err := statAt(r.fd, "")
+	if err != nil {
+		return failed("stat", r.e.Path, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return fmt.Errorf("file %q: %w: it is no file any more", r.e.Path, ErrChanged)
+	}
+	return nil
 }
 
 // Check tells whether the file is still as Walk saw it. Called after the last read it says whether the

@@ -1,0 +1,129 @@
+package backup
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/interlock-run/interlock/internal/durable"
+	"github.com/interlock-run/interlock/internal/snapshot"
+	"github.com/zeebo/blake3"
+)
+
+// Names in the scratch directory: one folder of ours, and in it what is kept and what is under way.
+const (
+	scratchName = "interlock-backup"
+	keptSuffix  = ".kept"  // a manifest
+	begunSuffix = ".begun" // a snapshot that was begun and, as far as is known here, not published
+)
+
+// A scratch is our folder in the scratch directory, locked.
+type scratch struct {
+	dir  string
+	lock *durable.Dir
+	cred *syscall.Credential
+}
+
+// openScratch makes or takes the folder, and removes what a backup left that was killed.
+func openScratch(above string, cred *syscall.Credential) (*scratch, error) {
+	if !filepath.IsAbs(above) {
+		return nil, fmt.Errorf("%w: scratch directory %q: expected an absolute path", ErrSource, above)
+	}
+	dir := filepath.Join(above, scratchName)
+	lock, err := durable.OpenOrMake(dir)
+	if err != nil {
+		return nil, fmt.Errorf("scratch directory: %w", err)
+	}
+	err = lock.Lock()
+	if errors.Is(err, durable.ErrBusy) {
+		err = fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	s := &scratch{dir: dir, lock: lock, cred: cred}
+	if err == nil {
+		err = s.sweep()
+	}
+	// The commands pass through it to what is theirs; they cannot list it.
+	if err == nil {
+		err = os.Chmod(dir, 0o711)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("scratch directory: %w", err), lock.Close())
+	}
+	return s, nil
+}
+
+// sweep removes all but what is kept: under the lock nobody else is at work here.
+func (s *scratch) sweep() error {
+	found, err := os.ReadDir(s.dir)
+	for _, e := range found {
+		if ext := filepath.Ext(e.Name()); ext != keptSuffix && ext != begunSuffix {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(s.dir, e.Name())))
+		}
+	}
+	return err
+}
+
+func (s *scratch) close() error { return errors.Join(s.sweep(), s.lock.Close()) }
+
+func (s *scratch) path(name string) string { return filepath.Join(s.dir, name) }
+
+// folder makes a folder that belongs to the commands.
+func (s *scratch) folder(prefix string) (string, error) {
+	dir, err := os.MkdirTemp(s.dir, prefix+"-")
+	if err == nil && s.cred != nil {
+		err = os.Chown(dir, int(s.cred.Uid), int(s.cred.Gid))
+	}
+	if err != nil {
+		return "", fmt.Errorf("scratch directory: %w", err)
+	}
+	return dir, nil
+}
+
+// keep gives a manifest's copy its stable name.
+func (s *scratch) keep(copied, name string) error { return os.Rename(copied, s.path(name)) }
+
+func (s *scratch) drop(copied string) error {
+	if copied == "" {
+		return nil
+	}
+	return os.Remove(copied)
+}
+
+// keptName is the name of the kept manifest: one for each repository and each line of snapshots that build
+// on each other.
+func (t *taking) keptName() string {
+	line := t.src.Preset
+	if t.src.Mode.tree() {
+		line = t.src.Data
+	}
+	sum := blake3.Sum256([]byte(t.o.Repository.ID + "\x00" + fmt.Sprint(t.src.Mode.tree()) + "\x00" + line))
+	return hex.EncodeToString(sum[:12]) + keptSuffix
+}
+
+// mark notes that a snapshot is begun, so that a later backup can clear away what it left in the store.
+func (s *scratch) mark(id snapshot.ID) error {
+	return os.WriteFile(s.path(string(id)+begunSuffix), nil, 0o600)
+}
+
+func (s *scratch) unmark(id snapshot.ID) error { return os.Remove(s.path(string(id) + begunSuffix)) }
+
+// marked are those that are begun. Under the lock none of them is under way, but for our own.
+func (s *scratch) marked() (ids []snapshot.ID, err error) {
+	found, err := os.ReadDir(s.dir)
+	for _, e := range found {
+		name, ours := strings.CutSuffix(e.Name(), begunSuffix)
+		if !ours {
+			continue
+		}
+		id, err := snapshot.ParseID(name)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, err
+}
