@@ -1,0 +1,24 @@
+//go:build vm
+
+package nfs
+
+import (
+	"os"
+	"testing"
+
+	"github.com/interlock-run/interlock/internal/vmtest"
+	"github.com/interlock-run/interlock/mountcheck/probe"
+)
+
+func TestMain(m *testing.M) {
+	if os.Args[0] == probe.Name {
+		os.Exit(probe.Main())
+	}
+	if len(os.Args) > 2 && os.Args[1] == writerRole {
+		os.Exit(write(os.Args[2], os.Args[3]))
+	}
+	vmtest.Main(m, vmtest.Family{
+		Modules: []string{"nfsd", "nfs", "nfsv4", "veth"},
+		Tools:   []string{"mount.nfs4", "rpc.nfsd", "exportfs", "rpc.mountd", "nfsdcld"},
+	})
+}
