@@ -143,3 +143,10 @@ func (c *Conn) Ping() error {
 	}
 	return c.fail(err)
 }
+
+// Detach gives the bare connection away, for a reader of its own; the Conn is of no use afterwards. Nothing
+// may be under way.
+func (c *Conn) Detach() net.Conn {
+	c.detach()
+	return c.conn
+}

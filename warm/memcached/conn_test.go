@@ -2,11 +2,8 @@ package memcached_test
 
 import (
 	"bytes"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -83,7 +80,7 @@ func TestWays(t *testing.T) {
 			s := server(t, kit.Addr())
 			s.User, s.Password = c.o.User.Name, c.o.User.Password
 			if c.o.TLS {
-				s.TLS = trusting(t, kit.CA())
+				s.TLS = &memcached.TLS{CA: kit.CA()}
 			}
 			conn := dial(t, s)
 			if conn.Version().String() != kit.Version {
@@ -99,14 +96,6 @@ func TestWays(t *testing.T) {
 			}
 		})
 	}
-}
-
-func trusting(t *testing.T, ca string) *tls.Config {
-	pem, err := os.ReadFile(ca)
-	must(t, err)
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(pem)
-	return &tls.Config{RootCAs: pool, ServerName: "127.0.0.1"}
 }
 
 func TestAuthenticationRefused(t *testing.T) {

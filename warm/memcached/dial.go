@@ -35,7 +35,7 @@ func (o Options) filled() Options {
 // Dial connects, authenticates and asks for the version. The end of ctx closes the connection.
 func Dial(ctx context.Context, s Server, o Options) (*Conn, error) {
 	o = o.filled()
-	raw, err := Open(ctx, s, o.Timeout)
+	raw, err := open(ctx, s, o.Timeout)
 	if err != nil {
 		return nil, err
 	}
@@ -50,8 +50,8 @@ func Dial(ctx context.Context, s Server, o Options) (*Conn, error) {
 	return c, nil
 }
 
-// Open makes the bare connection, with TLS where the server has it, and nothing said yet.
-func Open(ctx context.Context, s Server, timeout time.Duration) (net.Conn, error) {
+// open makes the bare connection, with TLS where the server has it, and nothing said yet.
+func open(ctx context.Context, s Server, timeout time.Duration) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, s.Network, s.Address)
@@ -61,7 +61,11 @@ func Open(ctx context.Context, s Server, timeout time.Duration) (net.Conn, error
 	if s.TLS == nil {
 		return conn, nil
 	}
-	secure := tls.Client(conn, s.TLS)
+	config, err := s.config()
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	secure := tls.Client(conn, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("no TLS with memcached %s: %w: %w", s, ErrLost, err), conn.Close())
 	}
@@ -102,7 +106,7 @@ func explain(ctx context.Context, s Server, o Options, err error) error {
 	if !errors.Is(err, ErrLost) || ctx.Err() != nil {
 		return err
 	}
-	raw, dialErr := Open(ctx, s, o.Timeout)
+	raw, dialErr := open(ctx, s, o.Timeout)
 	if dialErr != nil {
 		return err
 	}
