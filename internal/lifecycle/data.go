@@ -8,15 +8,36 @@ import (
 	"time"
 
 	"github.com/interlock-run/interlock/fence"
+	"github.com/interlock-run/interlock/internal/courier"
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/internal/worker"
 	"github.com/interlock-run/interlock/restore"
 )
 
-// claim writes the token into the state directory, by a worker: a higher one there means that this
-// holder must not start.
+// claim commits the token to the snapshot store first: after that no earlier holder publishes anything that
+// a restore could miss. Then it writes the token into the state directory.
 func (r *Runner) claim() {
 	r.traceBases()
+	if !r.plan.Store.there() {
+		r.claimState()
+		return
+	}
+	e := r.send(courier.OpClaim, r.plan.Budgets.Claim, nil)
+	r.next(func(ctx context.Context) (func(), message) {
+		a, err := e.wait(ctx)
+		if err != nil {
+			return nil, message{event: Failed, code: errandCode(err, exit.Unreachable), reason: fmt.Sprintf("snapshot store: %v", err)}
+		}
+		return func() {
+			r.log.Info("claimed the snapshot store", "store", r.plan.Store.Errand.Store.URL, "catalog", a.Catalog, "newest", string(a.Newest.ID))
+			r.seen.found(a.Newest)
+			r.claimState()
+		}, message{}
+	})
+}
+
+// claimState is done by a worker: a higher token there means that this holder must not start.
+func (r *Runner) claimState() {
 	if r.plan.State == "" {
 		r.soon(message{event: Done})
 		return
@@ -25,13 +46,13 @@ func (r *Runner) claim() {
 	wait := r.ask(worker.Request{Op: worker.OpClaim, StateDir: r.plan.State, Mount: r.stateMount(), Claim: &fence.Claim{
 		V: fence.ClaimVersion, Token: r.hold.tenure.Token(), Holder: o.Holder, Node: o.Node, BootID: o.BootID,
 		Lock: r.plan.Lock.Scope, Since: time.Now().UTC(),
-	}, Data: r.plan.Data, Token: r.hold.tenure.Token(), When: r.plan.Restore.When, Script: len(r.plan.Restore.Exec) > 0}, r.plan.Budgets.Claim)
+	}, Data: r.scripted(), Token: r.hold.tenure.Token(), When: r.plan.Restore.When, Script: len(r.plan.Restore.Exec) > 0}, r.plan.Budgets.Claim)
 	r.next(func(ctx context.Context) (func(), message) {
 		resp, err := wait(ctx)
 		if err == nil {
 			err = resp.Err()
 		}
-		if err == nil && r.plan.Data != "" && resp.Decision == nil {
+		if err == nil && r.scripted() != "" && resp.Decision == nil {
 			err = errors.New("the worker decided nothing about the data")
 		}
 		if err != nil {
@@ -42,6 +63,15 @@ func (r *Runner) claim() {
 			r.handle(message{event: Done})
 		}, message{}
 	})
+}
+
+// scripted is the data directory that a light worker decides about; a restore from the store is decided by
+// the courier.
+func (r *Runner) scripted() string {
+	if r.plan.Store.Restore {
+		return ""
+	}
+	return r.plan.Data
 }
 
 // stateMount is the root of the named mount that must hold the state directory; empty on a plain disk.
@@ -80,6 +110,10 @@ func (r *Runner) restore() {
 		r.soon(message{event: Done})
 		return
 	}
+	if r.plan.Store.Restore {
+		r.fetch()
+		return
+	}
 	d := r.seen.decision
 	r.log.Info("restore decision", "action", string(d.Action), "why", d.Reason)
 	switch d.Action {
@@ -90,6 +124,45 @@ func (r *Runner) restore() {
 	default:
 		r.restoreStep(worker.OpBegin, d, func() { r.restoreScript(d) })
 	}
+}
+
+// fetch is the restore from the store: the courier tells what it decided, then carries it out.
+func (r *Runner) fetch() {
+	began := time.Now()
+	e := r.send(courier.OpRestore, r.plan.Restore.Timeout, func(l courier.Line) {
+		switch {
+		case l.Progress != nil:
+			r.seen.progress(*l.Progress)
+		case l.Decision != nil:
+			d := *l.Decision
+			r.post(message{then: func() { r.decided(d) }})
+		}
+	})
+	r.seen.begins("restore", began)
+	r.next(func(ctx context.Context) (func(), message) {
+		a, err := e.wait(ctx)
+		r.seen.rests()
+		if err != nil {
+			return nil, message{event: Failed, code: errandCode(err, exit.Restore), reason: fmt.Sprintf("restore from %s: %v", r.plan.Store.Errand.Store.URL, err)}
+		}
+		return func() { r.fetched(a, time.Since(began)) }, message{}
+	})
+}
+
+func (r *Runner) decided(d courier.Decision) {
+	r.log.Info("restore decision", "action", d.Action, "why", d.Reason)
+	r.seen.decision = &restore.Decision{Action: restore.Action(d.Action), Reason: d.Reason}
+}
+
+func (r *Runner) fetched(a courier.Answer, took time.Duration) {
+	for _, w := range a.Warnings {
+		r.log.Warn("restore: " + w)
+	}
+	if a.Snapshot.ID != "" {
+		r.seen.restoreTook = took
+		r.log.Info("restored", "snapshot", string(a.Snapshot.ID), "taken", a.Snapshot.Time, "seconds", took.Seconds())
+	}
+	r.handle(message{event: Done})
 }
 
 func (r *Runner) restoreScript(d *restore.Decision) {

@@ -17,7 +17,9 @@ import (
 type drainage struct {
 	bases    map[string]mountcheck.Mount // the mounts that the payload runs on, by path
 	overdue  string                      // one line while the drain takes longer than its budget
-	quieting bool                        // what the post_stop hook left is being killed
+	quieting bool                        // what came after the proof of death is being killed
+	unproven bool                        // something was started after the proof
+	saved    bool                        // backup.on_stop was begun
 	done     bool
 }
 
@@ -29,22 +31,31 @@ func (r *Runner) drain() {
 		r.soon(message{event: Done})
 		return
 	}
+	r.renewed(r.postStop)
+}
+
+// renewed goes on once what starts after the proof of death may start: it lives in a new domain, and the
+// empty old one on record must not speak for it.
+func (r *Runner) renewed(then func()) {
 	r.next(func(ctx context.Context) (func(), message) {
 		if r.plan.Lock.Options.ProvenEmpty != nil && r.hold.writes {
-			// What starts now lives in a new domain; the empty old one on record must not speak for it.
 			ctx, cancel := context.WithTimeout(ctx, r.plan.Budgets.Drain) // the lock may take no writes
 			defer cancel()
 			if err := r.hold.tenure.WithdrawDomain(ctx); err != nil {
 				return nil, message{event: Failed}
 			}
 		}
-		return r.postStop, message{}
+		return then, message{}
 	})
 }
 
 func (r *Runner) postStop() {
 	h := r.plan.Hooks.PostStop
-	if len(h.Exec) == 0 || r.domain.payload.id == 0 {
+	switch {
+	case (len(h.Exec) == 0 || r.domain.payload.id == 0) && r.domain.drain.unproven:
+		r.quiet()
+		return
+	case len(h.Exec) == 0 || r.domain.payload.id == 0:
 		r.sync()
 		return
 	}
@@ -57,7 +68,7 @@ func (r *Runner) postStop() {
 	})
 }
 
-// quiet ends what the hook left behind, because it could write after the sync; Empty goes on with that.
+// quiet ends what hook and backup left behind, because it could write after the sync; Empty goes on with that.
 func (r *Runner) quiet() {
 	r.domain.drain.quieting = true
 	r.ordered(r.guard.Kill(r.hold.tenant))

@@ -16,6 +16,7 @@ import (
 // kill ends everything in the kill domain. The guard answers Empty once it is proven; a guard that is
 // gone is taken over.
 func (r *Runner) kill() {
+	r.endBackup()
 	if r.domain.gone {
 		r.takeOver()
 	} else {

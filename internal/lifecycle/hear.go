@@ -121,7 +121,7 @@ func (r *Runner) hearExited(e supervise.Event) {
 		r.ended(e.ID, procEnd{status: e.Status, text: r.domain.payload.memory.tell(e.Status, time.Now())})
 		return
 	}
-	r.domain.payload.exited = true
+	r.domain.payload.exited, r.domain.payload.status = true, e.Status
 	code := exitCode(e.Status)
 	r.log.Info("payload exited", "code", code, "pid", r.domain.payload.pid)
 	m := message{event: PayloadExited, code: code, reason: fmt.Sprintf("%s ended with exit code %d", r.plan.Payload.Name, code)}

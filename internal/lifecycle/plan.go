@@ -20,6 +20,7 @@ type Plan struct {
 	Data    string // empty: no data directory
 	State   string // state directory; empty: no claim, no restore
 	Restore RestorePlan
+	Store   StorePlan
 	Hooks   Hooks
 	Payload PayloadPlan
 	Stop    StopPlan

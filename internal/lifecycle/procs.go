@@ -20,6 +20,7 @@ import (
 type procs struct {
 	last    uint32
 	waiting map[uint32]chan procEnd
+	backup  uint32 // the courier that takes one, 0 for none
 }
 
 // procEnd is how one of them ended, or why it did not start.
@@ -36,13 +37,22 @@ type payload struct {
 	id      uint32
 	pid     int
 	exited  bool
-	signal  syscall.Signal // what told us to stop, 0 for none
-	due     syscall.Signal // to be sent once it has become the command, 0 for none
+	status  syscall.WaitStatus // once it has exited
+	signal  syscall.Signal     // what told us to stop, 0 for none
+	due     syscall.Signal     // to be sent once it has become the command, 0 for none
+	told    syscall.Signal     // what it was told to end by, 0 for nothing
 	started time.Time
 	memory  memory // of the cgroup that it runs in
 }
 
 const payloadID = 1
+
+// orderly tells whether it ended as a service does that puts its files in order: by itself, or by the signal
+// that it was told to end by. A shell says 128+n for its child.
+func (p payload) orderly() bool {
+	byTold := p.told != 0 && exitCode(p.status) == exit.Signaled(int(p.told))
+	return p.exited && (p.status.Exited() && p.status.ExitStatus() == 0 || byTold && p.told != syscall.SIGKILL)
+}
 
 // spawn asks the guard for a process and gives the channel on which its end arrives. Called by the
 // deciding loop alone.
@@ -193,6 +203,10 @@ func requestPipes(req worker.Request) (*os.File, pipe, error) {
 	if err != nil {
 		return nil, pipe{}, err
 	}
+	return filledPipes(data)
+}
+
+func filledPipes(data []byte) (*os.File, pipe, error) {
 	inR, inW, err := os.Pipe()
 	if err != nil {
 		return nil, pipe{}, err

@@ -198,7 +198,7 @@ func entry(p Phase) func(*Runner) {
 		Looking: (*Runner).look, Locking: (*Runner).contend, HoldingOff: (*Runner).holdOff,
 		Mounting: (*Runner).recheck, Claiming: (*Runner).claim, Restoring: (*Runner).restore,
 		Starting: (*Runner).preStart, Launching: (*Runner).launch, Serving: (*Runner).serve,
-		Stopping: (*Runner).stop, Losing: (*Runner).lose, Killing: (*Runner).kill, Draining: (*Runner).drain,
+		Stopping: (*Runner).stop, Losing: (*Runner).lose, Killing: (*Runner).kill, Saving: (*Runner).save, Draining: (*Runner).drain,
 		Finishing: (*Runner).finish, Releasing: (*Runner).release,
 	}[p]
 }

@@ -44,12 +44,13 @@ func (r *Runner) launch() {
 	}
 }
 
-// serve runs the post_start hook beside the payload and keeps an eye on the claim.
+// serve runs the post_start hook beside the payload, keeps an eye on the claim, and takes backups.
 func (r *Runner) serve() {
 	r.hookBeside("post_start", r.plan.Hooks.PostStart)
 	if r.plan.State != "" {
 		r.beside(r.watchClaim)
 	}
+	r.scheduleBackups()
 }
 
 // hookBeside runs a hook whose failure changes nothing but the log.
@@ -103,6 +104,7 @@ func (r *Runner) stop() {
 	if mutate.Broken("release-before-death") { // E2: release only after everything is proven dead
 		r.release()
 	}
+	r.endBackup()
 	if r.plan.State != "" {
 		r.beside(r.watchClaim)
 	}
@@ -134,6 +136,7 @@ func (r *Runner) signalPayload() {
 // endPayload wakes the payload behind the signal: one that somebody stopped (Ctrl-Z, a debugger) would hear
 // nothing, and lose its grace.
 func (r *Runner) endPayload(sig syscall.Signal) {
+	r.domain.payload.told = sig
 	r.sendPayload(sig)
 	if r.domain.payload.pid != 0 {
 		r.sendPayload(syscall.SIGCONT)
@@ -154,6 +157,7 @@ func (r *Runner) sendPayload(sig syscall.Signal) {
 // lose is the end after the lock or a mount was lost: TERM, and after the grace KILL. The guard's own
 // deadline stands beside it and is earlier when the lease runs out.
 func (r *Runner) lose() {
+	r.endBackup()
 	if r.plan.Stop.LossGrace == 0 {
 		r.soon(message{event: TimeUp})
 		return

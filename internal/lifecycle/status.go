@@ -14,18 +14,24 @@ import (
 
 // Status is a run as seen from outside, as /status shows it. Durations are seconds.
 type Status struct {
-	Phase    string            `json:"phase"`
-	Since    time.Time         `json:"since"`
-	Lock     LockStatus        `json:"lock"`
-	Payload  PayloadStatus     `json:"payload"`
-	Mounts   []MountStatus     `json:"mounts"`
-	Restore  *restore.Decision `json:"restore,omitempty"`
-	Restored float64           `json:"restore_seconds,omitempty"` // how long the restore script ran
-	KillMode string            `json:"kill_mode"`
-	Misses   string            `json:"kill_mode_misses,omitempty"`
+	Phase   string        `json:"phase"`
+	Since   time.Time     `json:"since"`
+	Lock    LockStatus    `json:"lock"`
+	Payload PayloadStatus `json:"payload"`
+	Mounts  []MountStatus `json:"mounts"`
+	DataStatus
+	KillMode string `json:"kill_mode"`
+	Misses   string `json:"kill_mode_misses,omitempty"`
 	EndStatus
 	Beats  map[string]int `json:"heartbeats"`
 	Turned clock.Stamp    `json:"-"` // when the loop last turned
+}
+
+// DataStatus is what became of the data, shown among the fields of Status.
+type DataStatus struct {
+	Restore  *restore.Decision `json:"restore,omitempty"`
+	Restored float64           `json:"restore_seconds,omitempty"` // how long the restore took
+	Store    *SnapshotStatus   `json:"snapshots,omitempty"`
 }
 
 // EndStatus is how the end goes on, shown among the fields of Status.
@@ -75,7 +81,7 @@ type seen struct {
 	closed   bool
 	decision *restore.Decision
 	waited   time.Duration
-	// restoreTook is how long the restore script ran; zero while it has not ended well.
+	// restoreTook is how long the restore took; zero while it has not ended well.
 	restoreTook time.Duration
 	network     []string // protected paths on network mounts, one a mount; written before the grant
 	observe     func(Phase, Status)
@@ -87,8 +93,10 @@ type shared struct {
 	mu     sync.Mutex
 	status Status
 	beats  [lock.Refused + 1]int
-	took   health.HistogramCounts
-	ahead  lock.Waiter
+	// snapshots is changed by couriers' lines, too.
+	snapshots SnapshotStatus
+	took      health.HistogramCounts
+	ahead     lock.Waiter
 }
 
 // Status is the latest picture; it never blocks on anything but the copy.
@@ -158,7 +166,7 @@ func (s *seen) badMount() string {
 func (r *Runner) show() {
 	st := Status{
 		Phase: r.phase.String(), Since: r.step.since, KillMode: r.domain.info.Mode, Misses: r.domain.info.Misses,
-		EndStatus: EndStatus{Stuck: r.domain.stuck, Drain: r.domain.drain.overdue}, Restore: r.seen.decision, Restored: r.seen.restoreTook.Seconds(), Lock: r.lockStatus(), Turned: r.clock(),
+		EndStatus: EndStatus{Stuck: r.domain.stuck, Drain: r.domain.drain.overdue}, DataStatus: DataStatus{Restore: r.seen.decision, Restored: r.seen.restoreTook.Seconds()}, Lock: r.lockStatus(), Turned: r.clock(),
 		Payload: PayloadStatus{PID: r.domain.payload.pid},
 	}
 	if !r.domain.payload.started.IsZero() {
@@ -173,17 +181,17 @@ func (r *Runner) show() {
 	if r.verdict != nil {
 		st.Verdict = r.verdict.Reason
 	}
-	r.seen.publish(&st, r.phase == Locking)
+	r.seen.publish(&st, r.phase == Locking, r.plan.Store.Errand.Store.URL)
 	if r.seen.observe != nil {
 		r.seen.observe(r.phase, st)
 	}
 }
 
 // publish completes the picture from what is shared, and shares it.
-func (s *shared) publish(st *Status, queued bool) {
+func (s *shared) publish(st *Status, queued bool, store string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st.Beats = s.beatCounts()
+	st.Beats, st.Store = s.beatCounts(), s.copySnapshots(store)
 	if queued {
 		st.Lock.Ahead = s.ahead.Holder
 	}

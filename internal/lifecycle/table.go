@@ -15,7 +15,7 @@ const (
 	Withdrawing              // told to stop while in the queue; waiting for the queue's last word
 	HoldingOff               // granted; the previous holder may still run
 	Mounting                 // the lease runs; are the mounts still right
-	Claiming                 // the token is written to the protected storage
+	Claiming                 // the token is committed to the snapshot store, then written to the protected storage
 	Restoring                // decide and run the restore
 	Starting                 // pre_start hook
 	Launching                // the payload was asked for
@@ -23,6 +23,7 @@ const (
 	Stopping  // an ordinary stop: heartbeats go on, --stop-grace
 	Losing    // lock or mount lost: --grace
 	Killing   // everything in the kill domain dies; waiting for the proof
+	Saving    // backup.on_stop: the last snapshot, of what the dead payload left
 	Draining  // post_stop hook, then the storage is synced
 	Finishing // the guard's last word
 	Releasing
@@ -71,7 +72,8 @@ var table = [phases][events]Phase{
 	Serving:     {stay, stay, never, stay, Stopping, Losing, Losing, Killing, Killing, never, never, Killing, never},
 	Stopping:    {stay, Killing, never, stay, stay, Losing, Losing, Killing, Killing, never, never, Killing, Killing},
 	Losing:      {stay, Killing, never, stay, stay, stay, stay, Killing, Killing, never, never, Killing, Killing},
-	Killing:     {stay, stay, never, stay, stay, stay, stay, stay, Draining, Finished, never, stay, stay},
+	Killing:     {stay, stay, never, stay, stay, stay, stay, stay, Saving, Finished, never, stay, stay},
+	Saving:      {Draining, Draining, never, stay, stay, Killing, Killing, stay, stay, never, never, Killing, never},
 	Draining:    {Finishing, Finishing, never, stay, stay, Finishing, stay, stay, stay, never, never, Killing, never},
 	Finishing:   {stay, stay, never, stay, stay, stay, stay, stay, stay, Finished, Releasing, Killing, never},
 	Releasing:   {Finished, Finished, never, stay, stay, stay, stay, stay, stay, never, stay, stay, never},
@@ -80,7 +82,7 @@ var table = [phases][events]Phase{
 
 var phaseNames = [phases]string{
 	"looking", "locking", "withdrawing", "holding-off", "mounting", "claiming", "restoring", "starting",
-	"launching", "serving", "stopping", "losing", "killing", "draining", "finishing", "releasing", "finished",
+	"launching", "serving", "stopping", "losing", "killing", "saving", "draining", "finishing", "releasing", "finished",
 }
 
 var eventNames = [events]string{

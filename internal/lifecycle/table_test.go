@@ -70,12 +70,14 @@ func TestReleaseComesLast(t *testing.T) {
 			}
 		}
 	}
-	if from := leadsTo(Draining); len(from) != 1 || from[0] != Killing {
-		t.Errorf("draining is reached from %v: expected killing alone", from)
+	for _, c := range []struct{ p, from Phase }{{Saving, Killing}, {Draining, Saving}} {
+		if from := leadsTo(c.p); len(from) != 1 || from[0] != c.from {
+			t.Errorf("%v is reached from %v: expected %v alone", c.p, from, c.from)
+		}
 	}
 	for e := range events {
-		if table[Killing][e] == Draining && e != Empty {
-			t.Errorf("killing ends by %v: expected the proof (empty) alone", e)
+		if next := table[Killing][e]; e != Empty && next != stay && next != never && next != Finished {
+			t.Errorf("killing goes on to %v by %v: expected the proof (empty) alone", next, e)
 		}
 	}
 	if from := leadsTo(Finishing); len(from) != 1 || from[0] != Draining {
@@ -99,7 +101,7 @@ func TestOutsideEventsHaveACellEverywhere(t *testing.T) {
 
 // A stop or a loss ends the run: from the cell on, no way leads back to a start.
 func TestEndsAreFinal(t *testing.T) {
-	for _, end := range []Phase{Withdrawing, Stopping, Losing, Killing, Draining, Finishing, Releasing} {
+	for _, end := range []Phase{Withdrawing, Stopping, Losing, Killing, Saving, Draining, Finishing, Releasing} {
 		for _, p := range reach(end) {
 			if p < Withdrawing || p > Withdrawing && p < Stopping {
 				t.Errorf("from %v the run can come back to %v", end, p)

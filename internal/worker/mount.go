@@ -15,22 +15,26 @@ var errMissing = errors.New("mount is not there")
 
 // checkMount refuses to work in the bare directory below a mount that has gone: the mount look of the
 // agent was a moment ago, and a state directory made there would hide a claim from everybody.
-func checkMount(r Request) error {
-	if r.Mount == "" {
+func checkMount(r Request) error { return OnMount(r.StateDir, r.Data, r.Mount) }
+
+// OnMount is nil where mount is a mount point and holds both directories, or where none is named; either
+// directory may be empty.
+func OnMount(stateDir, data, mount string) error {
+	if mount == "" {
 		return nil
 	}
-	root, err := mountOf(r.Mount)
+	root, err := mountOf(mount)
 	if err != nil {
 		return err
 	}
 	if !root.isRoot {
-		return fmt.Errorf("%w: %q is a plain directory: expected a mount point: mount it; nothing was written", errMissing, r.Mount)
+		return fmt.Errorf("%w: %q is a plain directory: expected a mount point: mount it; nothing was written", errMissing, mount)
 	}
-	for _, path := range []string{r.StateDir, r.Data} {
-		if path == "" || path == r.Mount {
+	for _, path := range []string{stateDir, data} {
+		if path == "" || path == mount {
 			continue
 		}
-		if err := insideMount(path, r.Mount, root); err != nil {
+		if err := insideMount(path, mount, root); err != nil {
 			return err
 		}
 	}

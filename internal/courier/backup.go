@@ -1,0 +1,65 @@
+package courier
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/interlock-run/interlock/backup"
+	"github.com/interlock-run/interlock/internal/config"
+	"github.com/interlock-run/interlock/internal/snapshot"
+)
+
+// backup takes a snapshot, publishes it under our token, and then removes what retention does not keep.
+// What goes wrong with that says nothing against the snapshot.
+func (w *courier) backup(ctx context.Context, r Request) (Answer, error) {
+	s, err := w.reached(ctx, r, func(ctx context.Context, s *session) error {
+		_, err := s.repo.Catalog(ctx)
+		return err
+	})
+	if err != nil {
+		return Answer{}, err
+	}
+	defer w.close(s)
+	o := backup.Options{
+		Repository: s.repo, Holder: r.Who.holder(), Scratch: r.Place.StateDir, AllowShrink: r.Backup.AllowShrink,
+		About: snapshot.About{Holder: r.Who.Holder, Node: r.Who.Node, Release: r.Who.Release}, Progress: &snapshot.Progress{}, Log: w.log,
+	}
+	stop := w.follow(o.Progress, 0)
+	res, err := backup.Take(ctx, w.source(r), o)
+	stop()
+	if err != nil {
+		return Answer{}, err
+	}
+	a := Answer{Catalog: res.Snapshot.Number, Snapshot: res.Snapshot, Warnings: remarks(res)}
+	if r.Backup.Keep != (config.Keep{}) {
+		kept, err := backup.Keep(ctx, s.repo, r.Who.holder(), snapshot.Keep(r.Backup.Keep))
+		a.Dropped = len(kept.Forgotten)
+		if err != nil {
+			a.Warnings = append(a.Warnings, oneLine(err))
+		}
+	}
+	return a, nil
+}
+
+// remarks is what is to be said of a snapshot that was published all the same.
+func remarks(r backup.Result) (all []string) {
+	if r.Lacks != "" {
+		all = append(all, "not in the snapshot: "+r.Lacks)
+	}
+	if r.Torn > 0 || r.LeftOut > 0 {
+		all = append(all, fmt.Sprintf("%d files changed while they were read, %d were gone", r.Torn, r.LeftOut))
+	}
+	return all
+}
+
+// source is what is backed up. At a stop the service is dead, whatever a running one would need.
+func (w *courier) source(r Request) backup.Source {
+	src := backup.Source{
+		Mode: backup.Mode(r.Backup.Effective()), Preset: r.Backup.Preset, Data: r.Place.Data, Exclude: r.Backup.Exclude,
+		Exec: r.Backup.Exec, Freeze: r.Backup.Freeze, Run: backup.Process{Env: w.scrubbed(r), Credential: r.credential()},
+	}
+	if r.OnStop {
+		src.Mode, src.Preset, src.Exec, src.Freeze = backup.Cold, "", nil, nil
+	}
+	return src
+}

@@ -1,0 +1,19 @@
+package courier
+
+import "context"
+
+// claim commits the token: from here on no earlier holder publishes anything. It makes no repository: a
+// place that was mistyped would look like a first start.
+func (w *courier) claim(ctx context.Context, r Request) (Answer, error) {
+	var a Answer
+	err := w.reach(ctx, r, func(ctx context.Context, s *session) error {
+		c, err := s.repo.Claim(ctx, r.Who.holder())
+		if err != nil {
+			return err
+		}
+		a.Catalog = c.Number
+		a.Newest, _ = c.Newest()
+		return nil
+	})
+	return a, err
+}

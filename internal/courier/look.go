@@ -1,0 +1,42 @@
+package courier
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/interlock-run/interlock/internal/snapshot"
+	"github.com/interlock-run/interlock/restore"
+	"github.com/interlock-run/interlock/restore/pull"
+)
+
+// Look decides as a start would, without a token, and changes nothing: for a dry run. The error is what
+// would end the run; the decision is there too where there is one.
+func Look(ctx context.Context, open Opener, r Request) (Decision, error) {
+	w := &courier{open: open, environ: os.Environ(), log: slog.New(slog.DiscardHandler)}
+	var found pull.Found
+	err := w.reach(ctx, r, func(ctx context.Context, s *session) error {
+		c, err := s.repo.Catalog(ctx)
+		if err != nil {
+			return err
+		}
+		found = pull.Found{Repository: s.repo.ID, Catalog: c}
+		return admits(s.repo, c, r.Who.Scope)
+	})
+	if err != nil { // the claim would end by it, whatever lies in the data directory
+		return Decision{}, exitError(err, OpClaim)
+	}
+	c := pull.Choose(restore.Inspect(r.Place.Data, r.Place.StateDir, 0), found, r.settings())
+	return *decision(c), c.Err()
+}
+
+// admits tells whether a repository would take a commit of this lock's holder.
+func admits(repo *snapshot.Repository, c snapshot.Catalog, scope snapshot.Scope) error {
+	for _, s := range []snapshot.Scope{repo.Scope, c.Scope} {
+		if s != (snapshot.Scope{}) && s != scope {
+			return fmt.Errorf("%w: of the %s lock %s, ours is the %s lock %s: give each lock a repository of its own", snapshot.ErrScope, s.Kind, s.Lock, scope.Kind, scope.Lock)
+		}
+	}
+	return nil
+}

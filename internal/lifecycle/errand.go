@@ -1,0 +1,141 @@
+package lifecycle
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/interlock-run/interlock/internal/courier"
+	"github.com/interlock-run/interlock/internal/exit"
+	"github.com/interlock-run/interlock/supervise"
+)
+
+// StorePlan is the snapshot store of a run.
+type StorePlan struct {
+	Errand  courier.Request // what all requests share: where, who, what; no store: its URL is empty
+	Secrets []string        // NAME=VALUE that a courier is given and nobody else in the kill domain
+	Loader  *courier.User   // who runs what loads a dump; nil: ourselves
+	Restore bool            // restore.from: store
+	OnStop  bool            // backup.on_stop
+	// Next is when the next backup is due after a time; nil: none is scheduled.
+	Next func(time.Time) time.Time
+}
+
+func (p StorePlan) there() bool { return p.Errand.Store.URL != "" }
+
+// bailiff is how much longer than its own deadline a courier may take to say so, before it is killed.
+const bailiff = 3 * time.Second
+
+// An errand is one courier under way.
+type errand struct {
+	id   uint32
+	wait func(context.Context) (courier.Answer, error)
+}
+
+// send starts a courier in the kill domain. hear is told of its lines as they come, beside the loop; it may
+// be nil. Called by the loop alone.
+func (r *Runner) send(op string, limit time.Duration, hear func(courier.Line)) errand {
+	q := r.plan.Store.Errand
+	q.Op, q.Timeout, q.Reach, q.Who.Token = op, limit, min(limit, r.plan.Budgets.Claim), r.hold.tenure.Token()
+	q.Place = courier.Place{Data: r.plan.Data, StateDir: r.plan.State, Mount: r.stateMount()}
+	q.OnStop, q.Lowly = r.phase == Saving, r.phase == Serving
+	if op == courier.OpRestore {
+		q.User = r.plan.Store.Loader
+	}
+	in, out, err := errandPipes(q)
+	if err != nil {
+		return errand{wait: func(context.Context) (courier.Answer, error) { return courier.Answer{}, err }}
+	}
+	id, end := r.spawn(supervise.Spec{Worker: true, Courier: true, Env: slices.Concat(r.env(), r.plan.Store.Secrets), Stdin: in, Stdout: out.w})
+	closeAll(in, out.w) // the guard has its own
+	return errand{id, func(ctx context.Context) (courier.Answer, error) {
+		return r.follow(ctx, id, end, out.r, limit+bailiff, hear)
+	}}
+}
+
+// follow reads what a courier says until its answer or its end.
+func (r *Runner) follow(ctx context.Context, id uint32, end chan procEnd, out *os.File, limit time.Duration, hear func(courier.Line)) (courier.Answer, error) {
+	defer closeAll(out)
+	said := make(chan saying, 1)
+	go func() {
+		s := listen(out, func(l courier.Line) { r.overhear(l, hear) })
+		if s.answer != nil {
+			end <- procEnd{} // the answer is its last act: nothing need wait until its end was reaped
+		}
+		said <- s
+	}()
+	err := r.await(ctx, id, end, limit)
+	if ctx.Err() != nil || errors.Is(err, errUndead) {
+		closeAll(out) // unblocks the reader: the courier may be stuck with the pipe open
+		<-said
+		return courier.Answer{}, cmp.Or(ctx.Err(), err)
+	}
+	s := <-said
+	switch {
+	case s.answer != nil:
+		return *s.answer, s.answer.Err()
+	case err != nil:
+		return courier.Answer{}, err
+	}
+	return courier.Answer{}, cmp.Or(s.err, errors.New("the courier ended without an answer"))
+}
+
+// overhear logs what is for the log, and passes on the rest.
+func (r *Runner) overhear(l courier.Line, hear func(courier.Line)) {
+	if n := l.Note; n != nil {
+		args := make([]any, len(n.Args))
+		for i, a := range n.Args {
+			args[i] = a
+		}
+		r.log.Log(context.Background(), n.Level, n.Text, args...)
+		return
+	}
+	if hear != nil {
+		hear(l)
+	}
+}
+
+// A saying is all that a courier said.
+type saying struct {
+	answer *courier.Answer
+	err    error
+}
+
+// listen reads lines up to the answer, or to the end. A line that is none of its own ends it too.
+func listen(out io.Reader, hear func(courier.Line)) saying {
+	lines := bufio.NewScanner(out)
+	lines.Buffer(make([]byte, 0, 4096), courier.MaxLine)
+	for lines.Scan() {
+		l, err := courier.DecodeLine(lines.Bytes())
+		if err != nil {
+			return saying{err: err}
+		}
+		if l.Answer != nil {
+			return saying{answer: l.Answer}
+		}
+		hear(l)
+	}
+	return saying{err: lines.Err()}
+}
+
+// errandPipes makes a courier's two pipes, the request already in the first: it fits the pipe's buffer.
+func errandPipes(q courier.Request) (*os.File, pipe, error) {
+	data, err := courier.EncodeRequest(q)
+	if err != nil {
+		return nil, pipe{}, err
+	}
+	return filledPipes(data)
+}
+
+// errandCode is the code of a run that ends because a courier failed.
+func errandCode(err error, otherwise int) int {
+	if f, ok := errors.AsType[*courier.Failure](err); ok {
+		return cmp.Or(f.Code, exit.Internal)
+	}
+	return startCode(err, otherwise)
+}
