@@ -39,6 +39,7 @@ type Snapshot struct {
 	Parent   ID        `json:"parent,omitempty"`
 	Time     time.Time `json:"time"` // of its start, by the writer's clock
 	Manifest Object    `json:"manifest"`
+	Packs    Object    `json:"packs,omitzero"` // of an encrypted repository: the plain list of packs
 	Entries  int64     `json:"entries"`
 	Bytes    int64     `json:"bytes"`  // of all files
 	Stored   int64     `json:"stored"` // that this one added
@@ -93,9 +94,9 @@ func (c *Catalog) encode() ([]byte, error) {
 }
 
 // decodeCatalog reads a stored catalog and refuses what the rules could not have made.
-func decodeCatalog(data []byte, repository string, number uint64) (Catalog, error) {
+func decodeCatalog(data []byte, of *Config, number uint64) (Catalog, error) {
 	var c Catalog
-	if err := probeFormat(data, "catalog"); err != nil {
+	if err := probeFormat(data, of.Format); err != nil {
 		return Catalog{}, err
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
@@ -105,30 +106,30 @@ func decodeCatalog(data []byte, repository string, number uint64) (Catalog, erro
 	if dec.More() {
 		return Catalog{}, damaged("catalog %d: goes on after its end", number)
 	}
-	if err := c.check(repository, number); err != nil {
+	if err := c.check(of, number); err != nil {
 		return Catalog{}, fmt.Errorf("catalog %d: %w", number, err)
 	}
 	return c, nil
 }
 
 // probeFormat tells a newer format from damage.
-func probeFormat(data []byte, what string) error {
+func probeFormat(data []byte, want int) error {
 	var f struct {
 		Format int `json:"format"`
 	}
 	if err := json.Unmarshal(data, &f); err != nil {
-		return damaged("%s: not JSON: %v", what, err)
+		return damaged("catalog: not JSON: %v", err)
 	}
-	if f.Format != Format {
-		return fmt.Errorf("%w: %s of format %d, this release reads %d", ErrForeign, what, f.Format, Format)
+	if f.Format != want {
+		return fmt.Errorf("%w: catalog of format %d in a repository of format %d", ErrForeign, f.Format, want)
 	}
 	return nil
 }
 
-func (c *Catalog) check(repository string, number uint64) error {
+func (c *Catalog) check(of *Config, number uint64) error {
 	switch {
-	case c.Repository != repository:
-		return damaged("belongs to repository %.40q, expected %s", c.Repository, repository)
+	case c.Repository != of.ID:
+		return damaged("belongs to repository %.40q, expected %s", c.Repository, of.ID)
 	case c.Number != number:
 		return damaged("says that it is number %d", c.Number)
 	case c.Nonce == "" || c.Nonce == c.Before:
@@ -138,10 +139,10 @@ func (c *Catalog) check(repository string, number uint64) error {
 	case len(c.Live) > maxLive || len(c.Dead) > maxLive:
 		return damaged("%d live and %d dead, expected at most %d", len(c.Live), len(c.Dead), maxLive)
 	}
-	return c.checkIDs()
+	return c.checkIDs(of)
 }
 
-func (c *Catalog) checkIDs() error {
+func (c *Catalog) checkIDs(of *Config) error {
 	seen := make(map[ID]bool, len(c.Live)+len(c.Dead))
 	last := uint64(0)
 	for i := range c.Live {
@@ -151,6 +152,9 @@ func (c *Catalog) checkIDs() error {
 		}
 		if s.Manifest.Size <= 0 || s.Manifest.Raw <= 0 || s.ID.Token() > c.Token || s.Entries < 0 || s.Bytes < 0 || s.Stored < 0 {
 			return damaged("live snapshot %s: sizes or token out of range", s.ID)
+		}
+		if sealed := of.Format == FormatSealed; sealed != (s.Packs != Object{}) || s.Packs.Size < 0 || s.Packs.Raw != s.Packs.Size {
+			return damaged("live snapshot %s: list of packs %+v", s.ID, s.Packs)
 		}
 		seen[s.ID], last = true, s.Number
 	}

@@ -29,7 +29,7 @@ func (r *Repository) Collect(ctx context.Context, who Holder, dry bool) (Sweep, 
 	if err != nil {
 		return Sweep{}, fmt.Errorf("nothing collected: %w", err)
 	}
-	s := sweeper{r: r, c: &c, named: named, dry: dry, left: map[ID]bool{}}
+	s := sweeper{r: r, c: &c, named: named, owners: named.ownerSet(), dry: dry, left: map[ID]bool{}}
 	for o, err := range r.store.List(ctx, snapPrefix, "") {
 		if err == nil {
 			err = s.judge(ctx, o)
@@ -62,8 +62,10 @@ type sweeper struct {
 	r     *Repository
 	c     *Catalog
 	named packSet
-	dry   bool
-	left  map[ID]bool // owners of which something is left
+	// owners of packs in named
+	owners map[ID]bool
+	dry    bool
+	left   map[ID]bool // owners of which something is left
 }
 
 // judge deletes one object, or leaves it alone.
@@ -82,7 +84,7 @@ func (s *sweeper) judge(ctx context.Context, o store.Object) error {
 		}
 		return nil
 	}
-	if s.named.has(name) && s.r.on(ruleNamed) {
+	if s.isNamed(name) && s.r.on(ruleNamed) {
 		s.left[name.Owner] = true
 		s.Kept += o.Size
 		return nil
@@ -96,6 +98,12 @@ func (s *sweeper) judge(ctx context.Context, o store.Object) error {
 		return fmt.Errorf("delete %s: %w", o.Key, err)
 	}
 	return nil
+}
+
+// isNamed tells whether a live manifest names a pack. The list of an owner's packs stays while one of them
+// does, so that what is stored can be compared with it.
+func (s *sweeper) isNamed(name Pack) bool {
+	return s.named.has(name) || name.Number == isPackList && s.owners[name.Owner]
 }
 
 // garbage tells whether an owner that is not live can never be again.

@@ -67,9 +67,11 @@ func TestKeepSparesPinnedAndRestorable(t *testing.T) {
 	}
 }
 
-func TestForgetRefuses(t *testing.T) {
+func TestForgetRefuses(t *testing.T) { eachForm(t, testForgetRefuses) }
+
+func testForgetRefuses(t *testing.T, as form) {
 	st := newMemStore()
-	r := testRepo(t, st)
+	r := as.repo(t, st)
 	files := []*testFile{newFile("a", []byte("x"))}
 	a, b := takes(t, r, Holder{}, files), takes(t, r, Holder{}, files)
 	if _, err := r.Pin(t.Context(), Holder{}, a.ID, "audit"); err != nil {
@@ -90,9 +92,11 @@ func TestForgetRefuses(t *testing.T) {
 }
 
 // What a live snapshot took over from a dead one stays; the rest goes, and what is being uploaded stays.
-func TestCollect(t *testing.T) {
+func TestCollect(t *testing.T) { eachForm(t, testCollect) }
+
+func testCollect(t *testing.T, as form) {
 	st := newMemStore()
-	r := testRepo(t, st)
+	r := as.repo(t, st)
 	keep := newFile("keep", noise(1, 17<<20))
 	first := takes(t, r, etcd(5), []*testFile{keep, newFile("z", noise(2, 17<<20))})
 	second := takes(t, r, etcd(5), []*testFile{keep})
@@ -125,16 +129,18 @@ func TestCollect(t *testing.T) {
 }
 
 // A manifest that cannot be read stops the collection before anything is deleted.
-func TestCollectNeedsEveryManifest(t *testing.T) {
+func TestCollectNeedsEveryManifest(t *testing.T) { eachForm(t, testCollectNeedsEveryManifest) }
+
+func testCollectNeedsEveryManifest(t *testing.T, as form) {
 	st := newMemStore()
-	r := testRepo(t, st)
+	r := as.repo(t, st)
 	files := []*testFile{newFile("a", noise(1, 1000))}
 	a := takes(t, r, Holder{}, files)
 	b := takes(t, r, Holder{}, files)
 	if _, err := r.Forget(t.Context(), Holder{}, []ID{a.ID}, false); err != nil {
 		t.Fatal(err)
 	}
-	st.objects[b.ID.manifestKey()][20] ^= 1
+	st.objects[as.namesPacks(b.ID)][20] ^= 1
 	before := len(st.objects)
 	if _, err := r.Collect(t.Context(), Holder{}, false); err == nil || len(st.objects) != before {
 		t.Errorf("%v, %d objects of %d left", err, len(st.objects), before)
@@ -142,9 +148,11 @@ func TestCollectNeedsEveryManifest(t *testing.T) {
 }
 
 // The log of commits stays short, and the dead are forgotten once nothing of them is left.
-func TestTidy(t *testing.T) {
+func TestTidy(t *testing.T) { eachForm(t, testTidy) }
+
+func testTidy(t *testing.T, as form) {
 	st := newMemStore()
-	r := testRepo(t, st)
+	r := as.repo(t, st)
 	r.windows = windows{publish: 3, dead: 5}
 	for i := range 30 {
 		f := newFile("a", noise(uint64(i), 1000))
@@ -162,7 +170,7 @@ func TestTidy(t *testing.T) {
 		}
 	}
 	c, err := r.Catalog(t.Context())
-	if err != nil || len(c.Dead) > 5 || len(c.Live) != 2 || len(st.objects) > 2+7+2*2 {
+	if err != nil || len(c.Dead) > 5 || len(c.Live) != 2 || len(st.objects) > 2+7+2*(1+as.objects()) {
 		t.Errorf("%d dead, %d live, %d objects, %v", len(c.Dead), len(c.Live), len(st.objects), err)
 	}
 }

@@ -28,7 +28,7 @@ func (r *Repository) Catalog(ctx context.Context) (Catalog, error) {
 	for range commitTries {
 		number, err := r.newestNumber(ctx)
 		if err != nil || number == 0 {
-			return Catalog{Format: Format, Repository: r.ID}, err
+			return Catalog{Format: r.Format, Repository: r.ID}, err
 		}
 		c, err := r.readCatalog(ctx, number)
 		if !errors.Is(err, store.ErrNotFound) { // else it was tidied away meanwhile
@@ -67,7 +67,7 @@ func (r *Repository) readCatalog(ctx context.Context, number uint64) (Catalog, e
 	if err != nil {
 		return Catalog{}, fmt.Errorf("%s: %w", catalogKey(number), err)
 	}
-	return decodeCatalog(data, r.ID, number)
+	return decodeCatalog(data, &r.Config, number)
 }
 
 // admit tells whether who may commit on top of c.

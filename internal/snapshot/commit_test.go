@@ -10,9 +10,11 @@ import (
 
 func etcd(token uint64) Holder { return Holder{fenceToken(token), Scope{"db", "etcd"}} }
 
-func TestFencing(t *testing.T) {
+func TestFencing(t *testing.T) { eachForm(t, testFencing) }
+
+func testFencing(t *testing.T, as form) {
 	st := newMemStore()
-	r := testRepo(t, st)
+	r := as.repo(t, st)
 	files := []*testFile{newFile("a", []byte("x"))}
 	takes(t, r, Holder{}, files)
 	if _, err := r.Claim(t.Context(), etcd(5)); err != nil {
@@ -43,9 +45,11 @@ func TestFencing(t *testing.T) {
 }
 
 // A writer that is overtaken between its upload and its commit publishes nothing.
-func TestOvertaken(t *testing.T) {
+func TestOvertaken(t *testing.T) { eachForm(t, testOvertaken) }
+
+func testOvertaken(t *testing.T, as form) {
 	st := newMemStore()
-	r := testRepo(t, st)
+	r := as.repo(t, st)
 	st.before = func(op, key string) error {
 		if op == "put" && strings.HasSuffix(key, "manifest.zst") {
 			st.before = nil
@@ -69,13 +73,15 @@ func TestScopeOfTheRepository(t *testing.T) {
 	}
 }
 
-func TestLostReplyOfACommit(t *testing.T) {
+func TestLostReplyOfACommit(t *testing.T) { eachForm(t, testLostReplyOfACommit) }
+
+func testLostReplyOfACommit(t *testing.T, as form) {
 	for name, lose := range map[string]func(*memStore) error{
 		"done":     func(m *memStore) error { return store.ErrAmbiguous },
 		"not done": nil,
 	} {
 		st := newMemStore()
-		r := testRepo(t, st)
+		r := as.repo(t, st)
 		faults := 3
 		fault := func(op, key string) error {
 			if op != "create" || faults == 0 {
@@ -98,9 +104,11 @@ func TestLostReplyOfACommit(t *testing.T) {
 }
 
 // A commit of which nothing is known says so, and is settled by the next call.
-func TestUncertainCommit(t *testing.T) {
+func TestUncertainCommit(t *testing.T) { eachForm(t, testUncertainCommit) }
+
+func testUncertainCommit(t *testing.T, as form) {
 	st := newMemStore()
-	r := testRepo(t, st)
+	r := as.repo(t, st)
 	d, err := r.Begin(t.Context(), Holder{}, BeginOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -124,9 +132,11 @@ func TestUncertainCommit(t *testing.T) {
 	}
 }
 
-func TestParentRemoved(t *testing.T) {
+func TestParentRemoved(t *testing.T) { eachForm(t, testParentRemoved) }
+
+func testParentRemoved(t *testing.T, as form) {
 	st := newMemStore()
-	r := testRepo(t, st)
+	r := as.repo(t, st)
 	files := []*testFile{newFile("a", []byte("x"))}
 	first := takes(t, r, Holder{}, files)
 	st.before = func(op, key string) error {

@@ -6,9 +6,11 @@ import (
 	"testing"
 )
 
-func TestDiff(t *testing.T) {
+func TestDiff(t *testing.T) { eachForm(t, testDiff) }
+
+func testDiff(t *testing.T, as form) {
 	st := newMemStore()
-	r := testRepo(t, st)
+	r := as.repo(t, st)
 	one := []*testFile{newFile("a", noise(1, 1<<20)), newFile("b", noise(2, 10)), newFile("c", noise(3, 10)), newFile("gone", nil)}
 	a := takes(t, r, Holder{}, one)
 	changed := newFile("a", slices.Clone(one[0].data)).touch()

@@ -16,6 +16,7 @@ var (
 	ErrParentGone = errors.New("the snapshot that this one builds on was removed") // begin anew
 	ErrOutdated   = errors.New("begun too many commits ago")                       // begin anew
 	ErrUncertain  = errors.New("it may have been committed")                       // ask the catalog before a second try
+	ErrIdentity   = errors.New("no identity that opens it")                        // exit 77: an encrypted repository, read without one of its keys
 	ErrChanged    = errors.New("changed while it was read")                        // a file that is not at rest
 	ErrOrder      = errors.New("entries out of order")                             // a mistake of the caller
 )

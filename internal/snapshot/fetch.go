@@ -26,7 +26,7 @@ const flightsAtMost = 28
 // ends it. p may be nil.
 func (r *Repository) Fetch(ctx context.Context, wants iter.Seq2[Want, error], p *Progress, deliver func(Want, []byte) error) error {
 	n := flights()
-	f, err := newFetcher(r.store, n, p)
+	f, err := newFetcher(r, n, p)
 	if err != nil {
 		return err
 	}
@@ -81,17 +81,17 @@ func feed(g *group, wants iter.Seq2[Want, error], to chan<- request) error {
 
 // A fetcher reads frames.
 type fetcher struct {
-	store    store.Store
+	repo     *Repository
 	dec      *zstd.Decoder
 	progress *Progress
 }
 
-func newFetcher(st store.Store, workers int, p *Progress) (*fetcher, error) {
+func newFetcher(r *Repository, workers int, p *Progress) (*fetcher, error) {
 	dec, err := newDecoder(workers)
 	if p == nil {
 		p = &Progress{}
 	}
-	return &fetcher{st, dec, p}, err
+	return &fetcher{r, dec, p}, err
 }
 
 // frameBuffers is the memory of one flight.
@@ -106,7 +106,7 @@ func (f *fetcher) request(ctx context.Context, q request, b *frameBuffers, deliv
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		if _, final := errors.AsType[deliverError](err); final || errors.Is(err, store.ErrNotFound) {
+		if _, final := errors.AsType[deliverError](err); final || errors.Is(err, store.ErrNotFound) || errors.Is(err, ErrIdentity) {
 			return fmt.Errorf("%s: %w", q.pack.key(), err)
 		}
 		if len(q.frames) < left {
@@ -125,7 +125,7 @@ func (e deliverError) Unwrap() error { return e.error }
 
 // read takes the frames it has done off the request.
 func (f *fetcher) read(ctx context.Context, q *request, b *frameBuffers, deliver func(Want, []byte) error) (err error) {
-	body, err := f.store.Get(ctx, q.pack.key(), q.off, q.end-q.off)
+	body, err := f.repo.openPack(ctx, q.pack, q.off, q.end)
 	if err != nil {
 		return err
 	}

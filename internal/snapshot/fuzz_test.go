@@ -116,7 +116,7 @@ func FuzzManifest(f *testing.F) {
 		_, _, err = readManifest(zstdOf(t, data), int64(len(data)))
 		onlyDamaged(t, err)
 		stored := zstdOf(t, data)
-		l, err := newLines(io.NopCloser(bytes.NewReader(stored)), Object{Size: int64(len(stored)), Raw: int64(len(data)), Sum: SumOf(stored)})
+		l, err := newLines(io.NopCloser(bytes.NewReader(stored)), Object{Size: int64(len(stored)), Raw: int64(len(data)), Sum: SumOf(stored)}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,6 +126,7 @@ func FuzzManifest(f *testing.F) {
 }
 
 func FuzzCatalog(f *testing.F) {
+	fuzzConfig := Config{Format: Format, ID: fuzzRepo}
 	c := Catalog{Format: Format, Repository: fuzzRepo, Number: 5, Nonce: nonce(), Before: nonce(), Token: 8, Scope: Scope{"db", "etcd"}, Why: "publish"}
 	c.Live = []Snapshot{{ID: fuzzID, Number: 5, Manifest: Object{Size: 1, Raw: 1}, About: About{Labels: map[string]string{"a": "b"}}}}
 	c.Dead = []Dead{{"20260304T050607Z-7-0123456789abcdee", 4}}
@@ -133,12 +134,12 @@ func FuzzCatalog(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	if _, err := decodeCatalog(text, fuzzRepo, 5); err != nil {
+	if _, err := decodeCatalog(text, &fuzzConfig, 5); err != nil {
 		f.Fatal(err)
 	}
 	spoiled(func(b []byte) { f.Add(b) }, text)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := decodeCatalog(data, fuzzRepo, 5)
+		c, err := decodeCatalog(data, &fuzzConfig, 5)
 		onlyDamaged(t, err)
 		if err != nil {
 			return
@@ -147,7 +148,7 @@ func FuzzCatalog(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := decodeCatalog(again, fuzzRepo, 5); err != nil {
+		if _, err := decodeCatalog(again, &fuzzConfig, 5); err != nil {
 			t.Errorf("what was read cannot be written: %v", err)
 		}
 	})

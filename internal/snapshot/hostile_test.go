@@ -114,9 +114,11 @@ func TestManifestBomb(t *testing.T) {
 }
 
 // Every single changed byte of a pack, manifest or catalog is noticed.
-func TestChangedBytesAreNoticed(t *testing.T) {
+func TestChangedBytesAreNoticed(t *testing.T) { eachForm(t, testChangedBytesAreNoticed) }
+
+func testChangedBytesAreNoticed(t *testing.T, as form) {
 	st := newMemStore()
-	r := testRepo(t, st)
+	r := as.repo(t, st)
 	s := takes(t, r, Holder{}, []*testFile{newFile("a", words(1, 3000)), newFile("b", noise(1, 3000))})
 	for key, data := range st.objects {
 		if key == recoverKey || key == configKey {

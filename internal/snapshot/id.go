@@ -50,6 +50,7 @@ func (id ID) Token() fence.Token {
 
 func (id ID) folder() string      { return snapPrefix + string(id) + "/" }
 func (id ID) manifestKey() string { return id.folder() + "manifest.zst" }
+func (id ID) packsKey() string    { return id.folder() + "packs.json" }
 
 // UnmarshalText refuses an ID of another form wherever one is read.
 func (id *ID) UnmarshalText(text []byte) (err error) {

@@ -6,9 +6,11 @@ import (
 	"testing"
 )
 
-func TestParentManifestIsKept(t *testing.T) {
+func TestParentManifestIsKept(t *testing.T) { eachForm(t, testParentManifestIsKept) }
+
+func testParentManifestIsKept(t *testing.T, as form) {
 	st := newMemStore()
-	r := testRepo(t, st)
+	r := as.repo(t, st)
 	files := []*testFile{newFile("a", noise(1, 1000))}
 	d, err := r.Begin(t.Context(), Holder{}, BeginOptions{})
 	if err != nil {
@@ -43,9 +45,11 @@ func TestParentManifestIsKept(t *testing.T) {
 }
 
 // A file that changed just before it was read may change again within the same tick of its clock.
-func TestRacyFileIsReadAgain(t *testing.T) {
+func TestRacyFileIsReadAgain(t *testing.T) { eachForm(t, testRacyFileIsReadAgain) }
+
+func testRacyFileIsReadAgain(t *testing.T, as form) {
 	st := newMemStore()
-	r := testRepo(t, st)
+	r := as.repo(t, st)
 	f := newFile("a", noise(1, 1000))
 	f.File.CTime = TimeOf(testNow().Add(-racyFor / 2))
 	takes(t, r, Holder{}, []*testFile{f})
@@ -55,9 +59,11 @@ func TestRacyFileIsReadAgain(t *testing.T) {
 }
 
 // An early end closes every file that was opened, and leaves nothing in the scratch directory.
-func TestEarlyEndLeavesNothing(t *testing.T) {
+func TestEarlyEndLeavesNothing(t *testing.T) { eachForm(t, testEarlyEndLeavesNothing) }
+
+func testEarlyEndLeavesNothing(t *testing.T, as form) {
 	st := newMemStore()
-	r := testRepo(t, st)
+	r := as.repo(t, st)
 	failOn("put", ".pack", errTest)(st)
 	open := newOpenCount(aTree())
 	d, err := r.Begin(t.Context(), Holder{}, BeginOptions{})

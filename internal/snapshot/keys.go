@@ -26,7 +26,13 @@ func catalogNumber(key string) (uint64, bool) {
 	return n, err == nil && n > 0
 }
 
-// A snapKey is what a key below snap/ names: a pack, or the manifest with number -1.
+// numbers of what is no pack
+const (
+	isManifest = -1
+	isPackList = -2
+)
+
+// A snapKey is what a key below snap/ names: a pack, the manifest, or the list of packs.
 func snapKey(key string) (Pack, bool) {
 	rest, found := strings.CutPrefix(key, snapPrefix)
 	owner, name, two := strings.Cut(rest, "/")
@@ -34,8 +40,11 @@ func snapKey(key string) (Pack, bool) {
 	if !found || !two || err != nil {
 		return Pack{}, false
 	}
-	if name == "manifest.zst" {
-		return Pack{id, -1}, true
+	switch name {
+	case "manifest.zst":
+		return Pack{id, isManifest}, true
+	case "packs.json":
+		return Pack{id, isPackList}, true
 	}
 	digits, found := strings.CutSuffix(name, ".pack")
 	n, err := packNumber(digits)

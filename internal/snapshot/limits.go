@@ -2,7 +2,8 @@ package snapshot
 
 // Sizes of the format. A reader refuses what exceeds them, so none may grow without a new format number.
 const (
-	Format = 1 // of interlock.json, catalogs and manifests
+	Format       = 1 // of interlock.json, catalogs and manifests
+	FormatSealed = 2 // of interlock.json and catalogs of an encrypted repository
 
 	minChunk  = 128 << 10 // bytes that are hashed together
 	maxChunk  = 1 << 20
@@ -19,6 +20,7 @@ const (
 	maxLive    = 100_000  // snapshots in a catalog
 	maxConfig  = 64 << 10
 	maxPacks   = 10_000_000 // packs of one snapshot: 160 TB
+	maxList    = 1 << 30    // the plain list of an encrypted snapshot's packs
 	maxWindow  = 8 << 20    // of the zstd stream of a manifest
 
 	// chunksAtMost is how many chunks a tree has before chunks grow: 16 GiB at 128 KiB.

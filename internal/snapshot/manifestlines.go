@@ -23,15 +23,30 @@ type lines struct {
 	size int64
 }
 
-func newLines(body io.ReadCloser, want Object) (*lines, error) {
+// newLines reads what body stores; opened, which may be nil, decrypts it.
+func newLines(body io.ReadCloser, want Object, opened func(io.Reader) (io.Reader, error)) (*lines, error) {
 	l := &lines{body: body, hash: blake3.New(), want: want}
-	dec, err := zstd.NewReader(hashed{l}, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+	var plain io.Reader = hashed{l}
+	if opened != nil {
+		var err error
+		if plain, err = opened(plain); err != nil {
+			return nil, errors.Join(l.failed(err, 0), body.Close())
+		}
+	}
+	dec, err := zstd.NewReader(plain, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
 		zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(maxWindow))
 	if err != nil {
 		return nil, errors.Join(err, body.Close())
 	}
 	l.dec, l.buf = dec, bufio.NewReaderSize(dec, 64<<10)
 	return l, nil
+}
+
+// newTextLines reads lines that are stored as they are. Who reads them closes body.
+func newTextLines(body io.ReadCloser, want Object) *lines {
+	l := &lines{body: body, hash: blake3.New(), want: want}
+	l.buf = bufio.NewReaderSize(hashed{l}, 64<<10)
+	return l
 }
 
 // hashed is the compressed side of lines. It keeps an error of the store apart from damage.
@@ -52,6 +67,28 @@ func (h hashed) Read(p []byte) (int, error) {
 		return n, readError{err}
 	}
 	return n, err
+}
+
+// marked marks the errors of what it reads.
+type marked struct{ io.Reader }
+
+func (m marked) Read(p []byte) (int, error) {
+	n, err := m.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		err = readError{err}
+	}
+	return n, err
+}
+
+// errorOf says of an error in reading what was compressed or encrypted whose it is.
+func errorOf(err error) error {
+	if e, ok := errors.AsType[readError](err); ok {
+		return e.error
+	}
+	if errors.Is(err, ErrIdentity) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrDamaged, err)
 }
 
 // next gives a line without its end; it is valid until the next call. io.EOF ends the stream.
@@ -80,13 +117,10 @@ func (l *lines) failed(err error, rest int) error {
 	if err == io.EOF && rest == 0 {
 		return io.EOF
 	}
-	if e, ok := errors.AsType[readError](err); ok {
-		return e.error
-	}
 	if err == io.EOF {
 		return damaged("cut off in the middle of a line")
 	}
-	return fmt.Errorf("%w: %w", ErrDamaged, err)
+	return errorOf(err)
 }
 
 // check compares size and hash at the end.

@@ -29,7 +29,11 @@ type Manifest struct {
 // OpenManifest reads the manifest of snap from body, and closes it. body may come from the store or from a
 // copy that was kept: it is compared with what the catalog says.
 func OpenManifest(body io.ReadCloser, repository string, snap Snapshot) (*Manifest, error) {
-	l, err := newLines(body, snap.Manifest)
+	return openManifest(body, nil, repository, snap)
+}
+
+func openManifest(body io.ReadCloser, opened func(io.Reader) (io.Reader, error), repository string, snap Snapshot) (*Manifest, error) {
+	l, err := newLines(body, snap.Manifest, opened)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ const memoryAtMost = 64 << 20
 // All buffers of a writer, and all of a reader, stay below 64 MiB on any number of cores.
 func TestMemoryIsBounded(t *testing.T) {
 	for workers := 1; workers <= 256; workers++ {
-		p, sum := newPools(workers), 0
+		p, sum := newPools(workers, packFull), 0
 		for _, one := range []*pool{p.batches, p.frames, p.outs, p.packs} {
 			sum += cap(one.free) * one.size
 		}

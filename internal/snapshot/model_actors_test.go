@@ -230,7 +230,7 @@ func parentRuns(ctx context.Context, r *Repository, s Snapshot) (runs []Run, err
 
 // namedIn is the keys of the packs that a stored manifest names.
 func namedIn(manifest []byte) (keys []string) {
-	l, err := newLines(io.NopCloser(bytes.NewReader(manifest)), Object{Size: 1 << 40, Raw: 1 << 40})
+	l, err := newLines(io.NopCloser(bytes.NewReader(manifest)), Object{Size: 1 << 40, Raw: 1 << 40}, nil)
 	if err != nil {
 		return []string{err.Error()}
 	}

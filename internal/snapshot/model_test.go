@@ -103,7 +103,8 @@ func (w *world) seen(op, key string) {
 // committed judges a new catalog. One under an old number is no part of the chain: nobody reads it.
 func (w *world) committed(number uint64) {
 	data, _ := w.mem.peek(catalogKey(number))
-	c, err := decodeCatalog(data, w.repository().ID, number)
+	config := w.repository()
+	c, err := decodeCatalog(data, &config, number)
 	if err != nil {
 		w.fail("%v", err)
 	}

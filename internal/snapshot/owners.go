@@ -3,6 +3,7 @@ package snapshot
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -27,6 +28,15 @@ func (s packSet) has(p Pack) bool {
 	return p.Number >= 0 && s[packBlock{p.Owner, p.Number / 64}]>>(p.Number%64)&1 == 1
 }
 
+func (s packSet) remove(p Pack) {
+	at := packBlock{p.Owner, p.Number / 64}
+	if s[at] &^= 1 << (p.Number % 64); s[at] == 0 {
+		delete(s, at)
+	}
+}
+
+func (s packSet) equal(o packSet) bool { return maps.Equal(s, o) }
+
 func (s packSet) full() error {
 	if len(s) > blocksAtMost {
 		return damaged("names more than %d blocks of packs", blocksAtMost)
@@ -39,6 +49,14 @@ func (s packSet) join(o packSet) {
 	for at, b := range o {
 		s[at] |= b
 	}
+}
+
+func (s packSet) ownerSet() map[ID]bool {
+	all := map[ID]bool{}
+	for at := range s {
+		all[at.owner] = true
+	}
+	return all
 }
 
 // owners gives each owner with its packs, as in the manifest.

@@ -10,13 +10,16 @@ import (
 )
 
 // packsOf reads, of a live snapshot's manifest, only the packs that it names. The whole is compared with
-// its hash in the catalog.
+// its hash in the catalog. Of an encrypted repository it reads the plain list instead.
 func (r *Repository) packsOf(ctx context.Context, s Snapshot) (packSet, error) {
+	if r.seal != nil {
+		return r.readList(ctx, s, nil)
+	}
 	body, err := r.store.Get(ctx, s.ID.manifestKey(), 0, -1)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.ID.manifestKey(), err)
 	}
-	l, err := newLines(body, s.Manifest)
+	l, err := newLines(body, s.Manifest, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -2,14 +2,30 @@ package snapshot
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 )
 
 // A fullPack is one to be uploaded.
 type fullPack struct {
 	name Pack
 	buf  *buffer
-	used int
+	used int // of buf
+	raw  int // bytes of frames: used, unless they are encrypted
+	in   io.WriteCloser
+}
+
+// Write puts what is to be stored into the buffer, which has room for it.
+func (p *fullPack) Write(data []byte) (int, error) {
+	p.used += copy(p.buf.data[p.used:], data)
+	return len(data), nil
+}
+
+// end fills the last chunk of a pack that is encrypted.
+func (p *fullPack) end(s *seal) error {
+	_, err := p.in.Write(s.padding(int64(p.raw)))
+	return errors.Join(err, p.in.Close())
 }
 
 // A placer takes compressed sections in order, gives each frame its place in a pack, and writes the lines.
@@ -67,7 +83,7 @@ func (p *placer) frame(s *section) (Frame, error) {
 	if s.used == 0 {
 		return Frame{}, nil
 	}
-	if p.pack != nil && p.pack.used+len(s.frame) > packFull {
+	if p.pack != nil && p.pack.raw+len(s.frame) > packFull {
 		if err := p.ship(); err != nil {
 			return Frame{}, err
 		}
@@ -75,11 +91,12 @@ func (p *placer) frame(s *section) (Frame, error) {
 	if err := p.begin(); err != nil {
 		return Frame{}, err
 	}
-	f := Frame{Pack: p.pack.name, Off: int64(p.pack.used), Stored: int64(len(s.frame)), Raw: int64(s.used)}
-	p.pack.used += copy(p.pack.buf.data[p.pack.used:], s.frame)
+	f := Frame{Pack: p.pack.name, Off: int64(p.pack.raw), Stored: int64(len(s.frame)), Raw: int64(s.used)}
+	_, err := p.pack.in.Write(s.frame)
+	p.pack.raw += len(s.frame)
 	p.w.progress.Stored.Add(f.Stored)
 	s.out.release()
-	return f, nil
+	return f, err
 }
 
 func (p *placer) begin() error {
@@ -95,6 +112,9 @@ func (p *placer) begin() error {
 	}
 	p.pack = &fullPack{name: Pack{p.w.id, p.packs}, buf: buf}
 	p.packs++
+	if p.pack.in, err = p.w.seal.sealed(p.pack); err != nil {
+		return fmt.Errorf("encrypt %s: %w", p.pack.name.key(), err)
+	}
 	return nil
 }
 
@@ -103,6 +123,10 @@ func (p *placer) ship() error {
 	if p.pack = nil; full == nil {
 		return nil
 	}
+	if err := full.end(p.w.seal); err != nil {
+		return fmt.Errorf("encrypt %s: %w", full.name.key(), err)
+	}
+	p.w.progress.Stored.Add(int64(full.used - full.raw))
 	return send(p.w.group, p.w.lanes.uploads, full)
 }
 
@@ -140,9 +164,12 @@ func (w *writing) upload() error {
 		if err != nil || !more {
 			return err
 		}
-		body := bytes.NewReader(p.buf.data[:p.used])
-		if err := w.store.Put(w.group.ctx, p.name.key(), body, int64(p.used)); err != nil {
+		stored := p.buf.data[:p.used]
+		if err := w.store.Put(w.group.ctx, p.name.key(), bytes.NewReader(stored), int64(p.used)); err != nil {
 			return fmt.Errorf("store %s: %w", p.name.key(), err)
+		}
+		if err := w.list.add(p.name.Number, stored); err != nil {
+			return err
 		}
 		p.buf.release()
 	}

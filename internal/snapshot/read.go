@@ -10,11 +10,14 @@ import (
 
 // Manifest opens the manifest of a live snapshot in the store.
 func (r *Repository) Manifest(ctx context.Context, s Snapshot) (*Manifest, error) {
+	if !r.Readable() {
+		return nil, fmt.Errorf("%s: %w", s.ID.manifestKey(), r.locked())
+	}
 	body, err := r.store.Get(ctx, s.ID.manifestKey(), 0, -1)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.ID.manifestKey(), err)
 	}
-	return OpenManifest(body, r.ID, s)
+	return openManifest(body, r.opened, r.ID, s)
 }
 
 // Wants gives all runs of all entries that are left in a manifest, each for the entry's path.
@@ -54,18 +57,4 @@ func (m *Manifest) EntryWants(e *Entry) func(yield func(Want, error) bool) bool 
 			}
 		}
 	}
-}
-
-// Verify reads all of a live snapshot and compares every hash. ErrDamaged, or store.ErrNotFound, names the
-// first object that is not what it must be.
-func (r *Repository) Verify(ctx context.Context, s Snapshot, p *Progress) error {
-	m, err := r.Manifest(ctx, s)
-	if err != nil {
-		return fmt.Errorf("snapshot %s: %w", s.ID, err)
-	}
-	err = r.Fetch(ctx, m.Wants(), p, func(Want, []byte) error { return nil })
-	if err := errors.Join(err, m.Close()); err != nil {
-		return fmt.Errorf("snapshot %s: %w", s.ID, err)
-	}
-	return nil
 }

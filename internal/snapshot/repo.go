@@ -34,7 +34,9 @@ type Repository struct {
 	clock   func() time.Time
 	newest  atomic.Uint64 // a catalog number that is known to exist or to have existed
 	windows windows
-	dropped rule // by the model's test
+	seal    *seal    // nil: not encrypted
+	keys    *keyring // nil: what is encrypted cannot be read
+	dropped rule     // by the model's test
 }
 
 func (r *Repository) now() time.Time { return r.clock() }
@@ -55,7 +57,20 @@ func Open(ctx context.Context, st store.Store, clock func() time.Time) (*Reposit
 	if err != nil {
 		return nil, err
 	}
-	return &Repository{Config: c, store: st, clock: clock, windows: standardWindows()}, nil
+	return newRepository(c, st, clock)
+}
+
+func newRepository(c Config, st store.Store, clock func() time.Time) (*Repository, error) {
+	r := &Repository{Config: c, store: st, clock: clock, windows: standardWindows()}
+	if c.Format == Format {
+		return r, nil
+	}
+	s, err := newSeal(c.Recipients)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrForeign, configKey, err)
+	}
+	r.seal = s
+	return r, nil
 }
 
 // absent says what a place without interlock.json is.
@@ -79,10 +94,10 @@ func decodeConfig(data []byte) (Config, error) {
 	switch {
 	case c.Interlock != "repository":
 		return Config{}, fmt.Errorf("%w: %s says %.40q, expected \"repository\"", ErrForeign, configKey, c.Interlock)
-	case c.Format != Format || c.Hash != hashName:
-		return Config{}, fmt.Errorf("%w: format %d with hash %.20q, this release reads %d with %s", ErrForeign, c.Format, c.Hash, Format, hashName)
-	case len(c.Recipients) > 0:
-		return Config{}, fmt.Errorf("%w: encrypted for %d recipients", ErrForeign, len(c.Recipients))
+	case c.Format != Format && c.Format != FormatSealed || c.Hash != hashName:
+		return Config{}, fmt.Errorf("%w: format %d with hash %.20q, this release reads %d and %d with %s", ErrForeign, c.Format, c.Hash, Format, FormatSealed, hashName)
+	case c.Format == Format && len(c.Recipients) > 0:
+		return Config{}, fmt.Errorf("%w: format %d with %d recipients, expected none", ErrForeign, c.Format, len(c.Recipients))
 	case !repositoryID.MatchString(c.ID):
 		return Config{}, damaged("%s: id %.40q, expected 32 hexadecimal digits", configKey, c.ID)
 	}
@@ -92,6 +107,19 @@ func decodeConfig(data []byte) (Config, error) {
 // Init makes a repository in an empty place and opens it. scope may be zero. A second Init fails with
 // store.ErrExists, also one at the same time.
 func Init(ctx context.Context, st store.Store, scope Scope, clock func() time.Time) (*Repository, error) {
+	return create(ctx, st, Config{Format: Format, Scope: scope}, clock)
+}
+
+// InitEncrypted is Init for a repository whose manifests and packs are encrypted for age recipients. They
+// never change. Who writes needs no more; who reads gives UseIdentities one of their identities.
+func InitEncrypted(ctx context.Context, st store.Store, scope Scope, recipients []string, clock func() time.Time) (*Repository, error) {
+	if _, err := newSeal(recipients); err != nil {
+		return nil, err
+	}
+	return create(ctx, st, Config{Format: FormatSealed, Scope: scope, Recipients: recipients}, clock)
+}
+
+func create(ctx context.Context, st store.Store, c Config, clock func() time.Time) (*Repository, error) {
 	old, err := Open(ctx, st, clock)
 	if err == nil {
 		return nil, fmt.Errorf("repository %s: %w", old.ID, store.ErrExists)
@@ -99,10 +127,10 @@ func Init(ctx context.Context, st store.Store, scope Scope, clock func() time.Ti
 	if !errors.Is(err, ErrMissing) {
 		return nil, err
 	}
-	if err := st.Create(ctx, recoverKey, []byte(recoverText())); err != nil && !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrAmbiguous) {
+	if err := st.Create(ctx, recoverKey, []byte(recoverText(c.Format == FormatSealed))); err != nil && !errors.Is(err, store.ErrExists) && !errors.Is(err, store.ErrAmbiguous) {
 		return nil, fmt.Errorf("%s: %w", recoverKey, err)
 	}
-	c := Config{Interlock: "repository", Format: Format, ID: nonce(), Hash: hashName, Scope: scope, Created: clock().UTC()}
+	c.Interlock, c.ID, c.Hash, c.Created = "repository", nonce(), hashName, clock().UTC()
 	data, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
 		return nil, err

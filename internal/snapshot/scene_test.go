@@ -12,19 +12,80 @@ import (
 	"testing"
 	"time"
 
+	"filippo.io/age"
 	"github.com/interlock-run/interlock/internal/fstree"
+	"github.com/interlock-run/interlock/internal/store"
 )
 
 // testNow is a clock that stands still, long after the times of all test files.
 func testNow() time.Time { return time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC) }
 
-func testRepo(t testing.TB, st *memStore) *Repository {
+func testRepo(t testing.TB, st *memStore) *Repository { return form{}.repo(t, st) }
+
+// A form is that of a repository: encrypted or not.
+type form struct {
+	key *age.X25519Identity // nil: not encrypted
+}
+
+// eachForm runs a test for a repository that is not encrypted, and for one that is.
+func eachForm(t *testing.T, test func(*testing.T, form)) {
 	t.Helper()
-	r, err := Init(context.Background(), st, Scope{}, testNow)
+	t.Run("plain", func(t *testing.T) { test(t, form{}) })
+	t.Run("encrypted", func(t *testing.T) { test(t, form{newKey(t)}) })
+}
+
+func newKey(t testing.TB) *age.X25519Identity {
+	t.Helper()
+	key, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// init makes a repository in an empty store.
+func (f form) init(st store.Store, scope Scope) (*Repository, error) {
+	if f.key == nil {
+		return Init(context.Background(), st, scope, testNow)
+	}
+	r, err := InitEncrypted(context.Background(), st, scope, []string{f.key.Recipient().String()}, testNow)
+	if err != nil {
+		return nil, err
+	}
+	return r, r.UseIdentities(f.key)
+}
+
+func (f form) repo(t testing.TB, st *memStore) *Repository {
+	t.Helper()
+	r, err := f.init(st, Scope{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// more is what encrypting adds to the bytes of a snapshot with so many packs.
+func (f form) more(packs int64) int64 {
+	if f.key == nil {
+		return 0
+	}
+	return packs*(sealChunk+4096) + 4096
+}
+
+// namesPacks is the key of the object that tells a collector which packs stay.
+func (f form) namesPacks(id ID) string {
+	if f.key == nil {
+		return id.manifestKey()
+	}
+	return id.packsKey()
+}
+
+// objects is how many objects a snapshot has beside its packs.
+func (f form) objects() int {
+	if f.key == nil {
+		return 1
+	}
+	return 2
 }
 
 // A testFile is an item with bytes in memory.

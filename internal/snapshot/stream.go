@@ -20,7 +20,7 @@ type streamed struct {
 // StreamTo writes the runs of one file in their order, with zeros where there is none up to size, while the
 // next ones are being read. It is how a dump is piped into the command that loads it.
 func (r *Repository) StreamTo(ctx context.Context, out io.Writer, size int64, runs iter.Seq2[Want, error], p *Progress) error {
-	f, err := newFetcher(r.store, streamFlights, p)
+	f, err := newFetcher(r, streamFlights, p)
 	if err != nil {
 		return err
 	}

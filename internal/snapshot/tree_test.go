@@ -14,11 +14,13 @@ import (
 
 // TestRealTree stores a real directory, with a sparse file and a hard link, and reads it back; then it
 // changes a file under the reader's hands.
-func TestRealTree(t *testing.T) {
+func TestRealTree(t *testing.T) { eachForm(t, testRealTree) }
+
+func testRealTree(t *testing.T, as form) {
 	dir := t.TempDir()
 	data := noise(1, 3<<20+5)
 	makeTree(t, dir, data)
-	r := testRepo(t, newMemStore())
+	r := as.repo(t, newMemStore())
 	s, err := takeTree(t, r, dir, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"os"
 	"runtime"
@@ -47,6 +46,8 @@ type writing struct {
 	pools    pools
 	lanes    lanes
 	sources  openSources
+	seal     *seal
+	list     *packList
 }
 
 type pools struct{ batches, frames, outs, packs *pool }
@@ -59,13 +60,14 @@ type lanes struct {
 	uploads  chan *fullPack
 }
 
-// newPools makes what all buffers together are: at most 7 + 2 + 4*1.125 + 3*12 MiB.
-func newPools(workers int) pools {
+// newPools makes what all buffers together are: at most 7 + 2 + 4*1.125 + 3*12 MiB, where packs are
+// encrypted half a MiB more.
+func newPools(workers, pack int) pools {
 	return pools{
 		batches: newPool(min(2*workers+2, 7), maxFrame),
 		frames:  newPool(2, maxFrame),
 		outs:    newPool(min(workers+2, 4), maxStored),
-		packs:   newPool(3, packFull),
+		packs:   newPool(3, pack),
 	}
 }
 
@@ -93,7 +95,7 @@ func (d *Draft) Write(ctx context.Context, o WriteOptions, items iter.Seq2[Item,
 	return copied.Name(), nil
 }
 
-func (d *Draft) write(ctx context.Context, o WriteOptions, copied *os.File, items iter.Seq2[Item, error]) error {
+func (d *Draft) write(ctx context.Context, o WriteOptions, copied *os.File, items iter.Seq2[Item, error]) (err error) {
 	if o.Progress == nil {
 		o.Progress = &Progress{}
 	}
@@ -107,31 +109,40 @@ func (d *Draft) write(ctx context.Context, o WriteOptions, copied *os.File, item
 	if err != nil {
 		return err
 	}
-	if err := d.pipeline(ctx, o, m, items); err != nil {
+	list, err := d.newPackList(o.Scratch)
+	if err != nil {
 		return err
 	}
-	return d.manifest(ctx, o, m, copied)
+	defer func() { err = errors.Join(err, list.close()) }()
+	if err := d.pipeline(ctx, o, m, list, items); err != nil {
+		return err
+	}
+	return d.manifest(ctx, o, m, list, copied)
 }
 
 // manifest stores the finished manifest, after all packs.
-func (d *Draft) manifest(ctx context.Context, o WriteOptions, m *manifestWriter, copied *os.File) error {
-	object, err := m.finish()
+func (d *Draft) manifest(ctx context.Context, o WriteOptions, m *manifestWriter, list *packList, copied *os.File) error {
+	plain, err := m.finish()
 	if err != nil {
 		return fmt.Errorf("write the manifest in the scratch directory: %w", err)
 	}
-	body := io.NewSectionReader(copied, 0, object.Size)
-	if err := d.repo.store.Put(ctx, d.Snapshot.ID.manifestKey(), body, object.Size); err != nil {
-		return fmt.Errorf("store %s: %w", d.Snapshot.ID.manifestKey(), err)
+	packs, err := list.store(ctx, d, m.packs.owners())
+	if err != nil {
+		return err
+	}
+	object, err := d.storeManifest(ctx, o.Scratch, plain, copied)
+	if err != nil {
+		return err
 	}
 	s := &d.Snapshot
-	s.Manifest, s.Entries = object, m.end.Entries
-	s.Bytes, s.Stored = o.Progress.Bytes.Load()+o.Progress.Reused.Load(), o.Progress.Stored.Load()+object.Size
+	s.Packs, s.Manifest, s.Entries = packs, object, m.end.Entries
+	s.Bytes, s.Stored = o.Progress.Bytes.Load()+o.Progress.Reused.Load(), o.Progress.Stored.Load()+object.Size+packs.Size
 	d.written = true
 	return nil
 }
 
 // pipeline runs until all packs are stored and all lines written.
-func (d *Draft) pipeline(ctx context.Context, o WriteOptions, m *manifestWriter, items iter.Seq2[Item, error]) error {
+func (d *Draft) pipeline(ctx context.Context, o WriteOptions, m *manifestWriter, list *packList, items iter.Seq2[Item, error]) error {
 	workers := o.Workers
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
@@ -141,7 +152,8 @@ func (d *Draft) pipeline(ctx context.Context, o WriteOptions, m *manifestWriter,
 		return err
 	}
 	w := &writing{store: d.repo.store, id: d.Snapshot.ID, now: d.repo.now, progress: o.Progress, group: newGroup(ctx),
-		enc: enc, pools: newPools(workers), lanes: newLanes(), sources: openSources{all: map[*source]struct{}{}}}
+		enc: enc, pools: newPools(workers, d.repo.seal.packSize()), lanes: newLanes(), sources: openSources{all: map[*source]struct{}{}},
+		seal: d.repo.seal, list: list}
 	for range workers {
 		w.group.run(w.hash)
 		w.group.run(w.compress)

@@ -34,6 +34,7 @@ func needs() []need {
 		{"system", "xfsprogs", "mkfs.xfs"},
 		{"system", "procps", "ps"},
 		{"system", "zstd", "zstd"},
+		{"system", "age", "age"},
 		{"system", "python3", "python3"},
 		{"system", "iproute2", "ip"},
 		{"system", "strace", "strace"},
