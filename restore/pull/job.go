@@ -1,8 +1,6 @@
 package pull
 
 import (
-	"context"
-	"errors"
 	"os"
 	"syscall"
 
@@ -50,31 +48,4 @@ type Result struct {
 	Stream  bool   `json:"stream,omitempty"`
 	Aside   string `json:"aside,omitempty"` // where KeepCopy put the data
 	Notes   string `json:"notes,omitempty"` // what could not be restored, in one line
-}
-
-// Run carries out a choice that restores. On an error the state file goes on saying that the restore is
-// unfinished, unless nothing was begun. Its errors carry exit codes.
-func Run(ctx context.Context, j Job) (Result, error) {
-	return Result{}, errors.ErrUnsupported
-}
-
-// A Preview counts what a restore would do; nothing is changed.
-type Preview struct {
-	Create int64 `json:"create"` // entries that are not there
-	Change int64 `json:"change"` // files and others whose bytes or metadata differ
-	Same   int64 `json:"same"`
-	Remove int64 `json:"remove"` // entries that the snapshot does not have
-	Fetch  int64 `json:"fetch"`  // bytes from the store
-	Stream bool  `json:"stream,omitempty"`
-}
-
-// Look compares what is there with the chosen snapshot.
-func Look(ctx context.Context, j Job) (Preview, error) {
-	return Preview{}, errors.ErrUnsupported
-}
-
-// Check compares a tree with a snapshot, entry by entry and hash by hash; the error lists the first
-// differences.
-func Check(ctx context.Context, j Job) error {
-	return errors.ErrUnsupported
 }

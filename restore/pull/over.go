@@ -1,0 +1,221 @@
+package pull
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"runtime"
+
+	"github.com/interlock-run/interlock/internal/fstree"
+	"github.com/interlock-run/interlock/internal/snapshot"
+)
+
+// A piece is a range of a file over old data: its runs, and the gaps between them.
+type piece struct {
+	file     *file
+	chunk    int64
+	from, to int64
+	runs     []snapshot.Run
+}
+
+const (
+	pieceRuns  = 16   // that one comparer takes at once: files are compared in parallel inside
+	batchMost  = 4096 // wants that wait for the fetch before
+	batchLeast = 64
+)
+
+// comparers read and hash: as many as there are cores, each with a buffer of a chunk.
+func comparers() int { return min(runtime.GOMAXPROCS(0), 4) }
+
+// over fills where old data lies: reader, comparers, and fetches in batches.
+func (l *filler) over(g *group, made chan fstree.Entry) {
+	pieces, wants := make(chan piece, comparers()), make(chan snapshot.Want, batchLeast)
+	g.run(func() error {
+		defer close(pieces)
+		defer close(made)
+		return l.read(g.ctx, made, func(f *file, chunk int64, m *snapshot.Manifest) error {
+			return l.cut(g.ctx, f, chunk, m, pieces)
+		})
+	})
+	g.run(func() error {
+		defer close(wants)
+		sub := newGroup(g.ctx)
+		for range comparers() {
+			sub.run(func() error { return l.compare(sub.ctx, pieces, wants) })
+		}
+		return sub.join()
+	})
+	g.run(func() error { return l.batches(g.ctx, wants) })
+}
+
+// cut makes pieces of a file. The last one goes to its end.
+func (l *filler) cut(ctx context.Context, f *file, chunk int64, m *snapshot.Manifest, to chan<- piece) error {
+	p := piece{file: f, chunk: chunk}
+	for {
+		r, err := m.NextRun()
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if err == nil {
+			p.runs = append(p.runs, *r)
+			p.to = r.At + r.Len
+		} else {
+			p.to = f.entry.Size
+		}
+		if len(p.runs) == pieceRuns || err != nil {
+			l.handles.hold(f, 1)
+			if e := send(ctx, to, p); e != nil {
+				return e
+			}
+			p = piece{file: f, chunk: chunk, from: p.to}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// compare takes pieces and asks for what of them is not there.
+func (l *filler) compare(ctx context.Context, pieces <-chan piece, wants chan<- snapshot.Want) error {
+	buf := []byte(nil)
+	for {
+		p, more, err := receive(ctx, pieces)
+		if err != nil || !more {
+			return err
+		}
+		if int64(len(buf)) < p.chunk {
+			buf = make([]byte, p.chunk)
+		}
+		w, err := l.handles.take(p.file)
+		if err == nil {
+			err = l.piece(ctx, w, &p, buf, wants)
+		}
+		if err == nil {
+			err = l.handles.done(p.file, true)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (l *filler) piece(ctx context.Context, w *fstree.Writer, p *piece, buf []byte, wants chan<- snapshot.Want) error {
+	at := p.from
+	for i := range p.runs {
+		r := &p.runs[i]
+		if err := w.Hole(at, r.At-at); err != nil {
+			return err
+		}
+		at = r.At + r.Len
+		if err := l.run(ctx, w, p, r, buf, wants); err != nil {
+			return err
+		}
+	}
+	return w.Hole(at, p.to-at)
+}
+
+// run asks for the chunks of a run that differ, neighbours together.
+func (l *filler) run(ctx context.Context, w *fstree.Writer, p *piece, r *snapshot.Run, buf []byte, wants chan<- snapshot.Want) error {
+	first := 0
+	flush := func(end int) error {
+		if first == end {
+			return nil
+		}
+		l.handles.hold(p.file, 1)
+		return send(ctx, wants, snapshot.Want{Run: r.Part(first, end, p.chunk), Chunk: p.chunk, For: &share{file: p.file}})
+	}
+	for i, sum := range r.Sums {
+		off := int64(i) * p.chunk
+		n := min(p.chunk, r.Len-off)
+		same, err := has(w, buf[:n], r.At+off, sum)
+		if err != nil {
+			return err
+		}
+		if !same {
+			continue
+		}
+		l.tally.Reused.Add(n)
+		if err := flush(i); err != nil {
+			return err
+		}
+		first = i + 1
+	}
+	return flush(len(r.Sums))
+}
+
+// has tells whether a chunk is there already.
+func has(w *fstree.Writer, buf []byte, at int64, sum snapshot.Sum) (bool, error) {
+	if at >= w.Old() {
+		return false, nil
+	}
+	if _, err := w.ReadAt(buf, at); err != nil {
+		return false, err
+	}
+	return snapshot.SumOf(buf) == sum, nil
+}
+
+// batches has wants fetched while more of them are being found: a few as soon as nothing is under way.
+func (l *filler) batches(ctx context.Context, wants <-chan snapshot.Want) error {
+	g := newGroup(ctx)
+	batch := make(chan []snapshot.Want)
+	g.run(func() error {
+		for {
+			list, more, err := receive(g.ctx, batch)
+			if err != nil || !more {
+				return err
+			}
+			if err := l.fetch(g.ctx, all(list)); err != nil {
+				return err
+			}
+		}
+	})
+	g.run(func() error {
+		defer close(batch)
+		return gather(g.ctx, wants, batch)
+	})
+	return g.join()
+}
+
+// gather makes batches: of any size above the least that the fetch is ready for, or the last.
+func gather(ctx context.Context, wants <-chan snapshot.Want, batch chan<- []snapshot.Want) error {
+	var list []snapshot.Want
+	for {
+		ready := batch
+		if len(list) < batchLeast {
+			ready = nil
+		}
+		in := wants
+		if len(list) >= batchMost {
+			in = nil
+		}
+		select {
+		case w, more := <-in:
+			if !more {
+				return last(ctx, batch, list)
+			}
+			list = append(list, w)
+		case ready <- list:
+			list = nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func last(ctx context.Context, batch chan<- []snapshot.Want, list []snapshot.Want) error {
+	if len(list) == 0 {
+		return nil
+	}
+	return send(ctx, batch, list)
+}
+
+func all(list []snapshot.Want) iter.Seq2[snapshot.Want, error] {
+	return func(yield func(snapshot.Want, error) bool) {
+		for _, w := range list {
+			if !yield(w, nil) {
+				return
+			}
+		}
+	}
+}

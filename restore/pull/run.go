@@ -1,0 +1,135 @@
+package pull
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/interlock-run/interlock/internal/breakpoint"
+	"github.com/interlock-run/interlock/internal/fstree"
+	"github.com/interlock-run/interlock/internal/snapshot"
+	"github.com/interlock-run/interlock/restore"
+)
+
+// manifestFile is the local copy of the manifest in the state directory while a restore is under way.
+const manifestFile = "restore.manifest"
+
+// Run carries out a choice that restores. On an error the state file goes on saying that the restore is
+// unfinished, unless nothing was begun. Its errors carry exit codes.
+func Run(ctx context.Context, j Job) (Result, error) {
+	r := &runner{Job: j}
+	if r.Progress == nil {
+		r.Progress = &snapshot.Progress{}
+	}
+	err := r.run(ctx)
+	return r.result, coded(err)
+}
+
+// A runner is one call of Run.
+type runner struct {
+	Job
+	session *restore.Session
+	src     *source
+	survey  survey
+	notes   fstree.Tally
+	lost    lost // what the notes allow to differ
+	result  Result
+}
+
+func (r *runner) run(ctx context.Context) (err error) {
+	if !r.Choice.Restores() {
+		return fmt.Errorf("nothing to restore: the choice is %q: %s", r.Choice.Action, r.Choice.Reason)
+	}
+	r.session, err = restore.Open(r.Target)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.session.Close()) }()
+	if err := r.prepare(ctx); err != nil {
+		return err
+	}
+	l, err := r.begin()
+	if err != nil {
+		return err
+	}
+	breakpoint.At("pull:begun")
+	if r.survey.stream != nil {
+		err = r.stream(ctx, l)
+	} else {
+		err = r.tree(ctx, l)
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.session.End(); err != nil {
+		return err
+	}
+	breakpoint.At("pull:done")
+	r.count()
+	if err := os.Remove(r.src.path); err != nil {
+		r.result.Notes = joined(r.result.Notes, err.Error())
+	}
+	return nil
+}
+
+// prepare does all that can fail before anything is touched.
+func (r *runner) prepare(ctx context.Context) error {
+	r.src = &source{r.Repo, r.Choice.Snapshot, filepath.Join(r.Target.StateDir, manifestFile)}
+	if err := r.Repo.CopyManifest(ctx, r.src.snap, r.src.path); err != nil {
+		return err
+	}
+	breakpoint.At("pull:manifest")
+	var err error
+	if r.survey, err = r.src.look(ctx, r.sentinels()); err != nil {
+		return err
+	}
+	if r.survey.stream != nil {
+		r.result.Stream = true
+		_, err = r.commands()
+		return err
+	}
+	l := r.session.Look()
+	if why := l.Unusable(); why != "" {
+		return fmt.Errorf("%w: %s", restore.ErrRefused, why)
+	}
+	return room(r.Target.Data, r.survey, l.Dir == restore.DirNonempty && r.Choice.Action != KeepCopy)
+}
+
+// begin puts old data aside where that was chosen, and records the restore as begun.
+func (r *runner) begin() (restore.Look, error) {
+	if r.Choice.Action == KeepCopy {
+		aside, err := r.session.PutAside()
+		r.result.Aside = aside
+		if err != nil {
+			return restore.Look{}, err
+		}
+	}
+	l := r.session.Look()
+	way := restore.Fresh
+	switch {
+	case l.Dir == restore.DirEmpty:
+	case r.Choice.Action == restore.Resume:
+		way = restore.Again
+	case r.Choice.Action == Replace:
+		way = restore.Over
+	}
+	return l, r.session.Begin(restore.Origin{
+		Repository: r.Choice.Repository, Snapshot: string(r.Choice.Snapshot.ID), Catalog: r.Choice.Catalog,
+	}, way)
+}
+
+func (r *runner) count() {
+	r.result.Entries, r.result.Files = r.survey.entries, r.survey.files
+	r.result.Bytes, r.result.Kept = r.Progress.Bytes.Load(), r.Progress.Reused.Load()
+	r.result.Fetched = r.Progress.Stored.Load()
+	r.result.Notes = joined(r.result.Notes, r.notes.String())
+}
+
+func joined(a, b string) string {
+	if a != "" && b != "" {
+		return a + "; " + b
+	}
+	return a + b
+}
