@@ -91,6 +91,7 @@ func unreadable(err error) Choice {
 		{snapshot.ErrDamaged, exit.Damaged, false},
 		{store.ErrDamaged, exit.Damaged, false},
 		{store.ErrCredentials, exit.Credentials, false},
+		{snapshot.ErrIdentity, exit.Credentials, false},
 		{snapshot.ErrScope, exit.Config, false},
 		{snapshot.ErrFencedOff, exit.Lost, false},
 		{snapshot.ErrForeign, exit.Unreachable, false},

@@ -25,6 +25,7 @@ func coded(err error) error {
 		{snapshot.ErrForeign, exit.Damaged},
 		{store.ErrNotFound, exit.Damaged}, // an object that the catalog vouches for
 		{store.ErrCredentials, exit.Credentials},
+		{snapshot.ErrIdentity, exit.Credentials},
 		{store.ErrUnreachable, exit.Unreachable},
 		{store.ErrNoPlace, exit.Unreachable},
 	} {
