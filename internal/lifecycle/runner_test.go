@@ -154,9 +154,9 @@ func TestGuardDiesWhileKilling(t *testing.T) {
 }
 
 func TestGuardDiesInEachPhase(t *testing.T) {
-	for _, p := range []Phase{HoldingOff, Starting, Serving, Stopping, Losing, Killing, Draining, Finishing} {
+	for _, p := range []Phase{HoldingOff, Starting, Serving, Stopping, Losing, Killing, Saving, Draining, Finishing} {
 		t.Run(p.String(), func(t *testing.T) {
-			x := begin(t, func(pl *Plan, x *run) {
+			x, _ := withStore(t, func(pl *Plan, x *run) {
 				hold := func() bool { return true }
 				switch p {
 				case HoldingOff:
@@ -169,18 +169,20 @@ func TestGuardDiesInEachPhase(t *testing.T) {
 					x.guard.onSignal = func(uint32, syscall.Signal) bool { return true }
 				case Killing:
 					x.guard.onKill = hold
+				case Saving:
+					pl.Store.OnStop = true
 				case Draining:
 					pl.Hooks.PostStop = Hook{Exec: []string{"hook"}, Timeout: time.Minute}
 					x.guard.onStart = func(s supervise.Spec) bool { return !s.Payload }
 				case Finishing:
 					x.guard.onFinish = hold
 				}
-			})
+			}, held)
 			if p > Starting {
 				x.in(Serving)
 			}
 			switch p {
-			case Stopping:
+			case Stopping, Saving:
 				x.signal(syscall.SIGTERM)
 			case Losing:
 				x.lock.expire()

@@ -92,6 +92,8 @@ func what(s supervise.Spec) string {
 	switch {
 	case s.Payload:
 		return "payload"
+	case s.Courier:
+		return "courier"
 	case s.Worker:
 		return "worker"
 	}
@@ -100,7 +102,7 @@ func what(s supervise.Spec) string {
 
 func (g *scriptedGuard) Signal(id uint32, sig syscall.Signal) error {
 	g.note("signal %d %d", id, int(sig))
-	if g.onSignal == nil || !g.onSignal(id, sig) {
+	if sig != syscall.SIGCONT && (g.onSignal == nil || !g.onSignal(id, sig)) {
 		g.events <- supervise.Event{Kind: supervise.Exited, ID: id, Status: syscall.WaitStatus(sig)}
 	}
 	return nil
