@@ -88,11 +88,11 @@ func (m *memStore) Get(ctx context.Context, key string, off, n int64) (io.ReadCl
 	if !there {
 		return nil, fmt.Errorf("%s: %w", key, store.ErrNotFound)
 	}
-	if off > int64(len(data)) {
-		return nil, fmt.Errorf("%s: from %d of %d", key, off, len(data))
+	if off+max(n, 0) > int64(len(data)) {
+		return nil, fmt.Errorf("%s: %w: %d bytes from %d of %d", key, store.ErrDamaged, n, off, len(data))
 	}
 	data = data[off:]
-	short := n > int64(len(data))
+	short := false
 	if n >= 0 {
 		data = data[:min(n, int64(len(data)))]
 	}

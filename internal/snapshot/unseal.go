@@ -43,6 +43,16 @@ func (k *keyring) put(p Pack, key cipher.AEAD) {
 	k.of[p] = key
 }
 
+// forget drops the keys of packs; there may be no keyring.
+func (k *keyring) forget() {
+	if k == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	clear(k.of)
+}
+
 // opened gives the plain bytes of a whole object from those that are stored.
 func (r *Repository) opened(stored io.Reader) (io.Reader, error) {
 	switch {

@@ -13,6 +13,7 @@ import (
 // first object that is not what it must be. ErrIdentity: nothing of an encrypted one was read, which
 // VerifyStored can do.
 func (r *Repository) Verify(ctx context.Context, s Snapshot, p *Progress) error {
+	r.keys.forget() // so that headers are read, too
 	m, err := r.Manifest(ctx, s)
 	if err != nil {
 		return fmt.Errorf("snapshot %s: %w", s.ID, err)
