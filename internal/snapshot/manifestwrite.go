@@ -17,6 +17,8 @@ type manifestWriter struct {
 	line    []byte
 	packs   packSet
 	end     endLine
+	bytes   int64 // of all files, holes too, or of the stream
+	stream  bool  // the last entry is one
 	raw     int64
 	written int64
 }
@@ -60,12 +62,17 @@ func (m *manifestWriter) marshal(v any) (err error) {
 
 func (m *manifestWriter) entry(e *Entry) error {
 	m.end.Entries++
+	m.stream = e.Kind == Stream
+	m.bytes += e.File.Size
 	m.line = appendEntry(m.line[:0], e)
 	return m.put()
 }
 
 func (m *manifestWriter) run(r *Run) error {
 	m.end.Runs++
+	if m.stream {
+		m.bytes = r.At + r.Len
+	}
 	m.packs.add(r.Frame.Pack)
 	m.line = appendRun(m.line[:0], r)
 	return m.put()

@@ -18,6 +18,7 @@ type Draft struct {
 	begun   uint64
 	chunk   int64
 	attempt *attempt
+	packs   int // that are stored or on their way
 	written bool
 }
 

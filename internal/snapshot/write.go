@@ -29,6 +29,9 @@ type WriteOptions struct {
 	Parent *Manifest
 	// Scratch is a directory for the manifest until it is stored.
 	Scratch string
+	// Late, if there is one, is called once all items have been read and stored. What it gives is added to
+	// the snapshot, in place of entries of the same path: a whole tree of its own, in order, or nil.
+	Late func() (iter.Seq2[Item, error], error)
 	// Workers bounds the goroutines that hash, and those that compress; 0 is one for each core.
 	Workers  int
 	Progress *Progress // may be nil
@@ -117,6 +120,11 @@ func (d *Draft) write(ctx context.Context, o WriteOptions, copied *os.File, item
 	if err := d.pipeline(ctx, o, m, list, items); err != nil {
 		return err
 	}
+	if o.Late != nil {
+		if m, err = d.late(ctx, o, head, m, list, copied); err != nil {
+			return err
+		}
+	}
 	return d.manifest(ctx, o, m, list, copied)
 }
 
@@ -136,7 +144,7 @@ func (d *Draft) manifest(ctx context.Context, o WriteOptions, m *manifestWriter,
 	}
 	s := &d.Snapshot
 	s.Packs, s.Manifest, s.Entries = packs, object, m.end.Entries
-	s.Bytes, s.Stored = o.Progress.Bytes.Load()+o.Progress.Reused.Load(), o.Progress.Stored.Load()+object.Size+packs.Size
+	s.Bytes, s.Stored = m.bytes, o.Progress.Stored.Load()+object.Size+packs.Size
 	d.written = true
 	return nil
 }
@@ -162,9 +170,12 @@ func (d *Draft) pipeline(ctx context.Context, o WriteOptions, m *manifestWriter,
 		w.group.run(w.upload)
 	}
 	w.group.run((&joiner{w: w}).run)
-	w.group.run((&placer{w: w, manifest: m}).run)
+	place := &placer{w: w, manifest: m, packs: d.packs}
+	w.group.run(place.run)
 	w.group.run(func() error { return w.submit(o.Parent, d.chunk, items) })
-	return errors.Join(w.group.join(), w.sources.closeAll(), enc.Close())
+	err = errors.Join(w.group.join(), w.sources.closeAll(), enc.Close())
+	d.packs = place.packs
+	return err
 }
 
 // submit takes all items; the pipeline ends behind it.
