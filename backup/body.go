@@ -10,18 +10,16 @@ import (
 
 // A body is what one try stores.
 type body struct {
-	items iter.Seq2[snapshot.Item, error]
-	late  func() (iter.Seq2[snapshot.Item, error], error) // may be nil
-	// close frees everything: it ends processes and thaws what is frozen. done says that all was stored; then
-	// an error of close says that what was stored is not whole.
-	close  func(done bool) error
+	items  iter.Seq2[snapshot.Item, error]
+	late   func() (iter.Seq2[snapshot.Item, error], error) // as of snapshot.WriteOptions; may be nil
+	close  func() error                                    // ends processes, thaws what is frozen, frees all
 	result func() Result
 }
 
 func nothingLacks() Result { return Result{} }
 
 // open gets the source ready to be read. cancel ends the writing with a cause.
-func (t *taking) open(ctx context.Context) (*body, error) {
+func (t *taking) open(ctx context.Context, cancel context.CancelCauseFunc) (*body, error) {
 	switch t.src.Mode {
 	case Command:
 		if p, _ := presetOf(t.src.Preset); p.file {
@@ -32,6 +30,10 @@ func (t *taking) open(ctx context.Context) (*body, error) {
 		return t.openTree(tolerance{})
 	case Live:
 		return t.openTree(tolerance{moving: true})
+	case Hook:
+		return t.openHook(ctx, cancel)
+	case Reflink:
+		return t.openReflink(ctx, cancel)
 	}
 	return nil, fmt.Errorf("%w: mode %q", ErrSource, t.src.Mode)
 }

@@ -35,7 +35,7 @@ func (t *taking) openFile(ctx context.Context, p preset) (*body, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &body{items: items, result: nothingLacks, close: func(bool) error { return os.Remove(path) }}, nil
+	return &body{items: items, result: nothingLacks, close: func() error { return os.Remove(path) }}, nil
 }
 
 // runToEnd runs a command; what it writes to its standard output is not wanted.

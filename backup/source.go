@@ -41,6 +41,7 @@ type Source struct {
 	Freeze  []string // Hook, and Reflink of a running service
 	Run     Process
 	Limit   time.Duration // for freezing, and again for thawing; 0: a minute
+	Staging string        // Reflink: the folder that holds the clones' one; empty: .interlock beside the data, or in its root where that is a mount
 }
 
 const defaultLimit = time.Minute

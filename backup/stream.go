@@ -95,7 +95,7 @@ func (t *taking) openStream(ctx context.Context) (*body, error) {
 		return nil, err
 	}
 	e := snapshot.Entry{Path: recipe.name, Kind: snapshot.Stream, Mode: 0o600, MTime: snapshot.TimeOf(time.Now())}
-	return &body{items: one(snapshot.Item{Entry: e, Stream: s}), result: nothingLacks, close: func(bool) error {
+	return &body{items: one(snapshot.Item{Entry: e, Stream: s}), result: nothingLacks, close: func() error {
 		cancel() // ends both commands, where they have not ended
 		join()
 		return s.out.Close()

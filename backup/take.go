@@ -146,12 +146,14 @@ func (t *taking) write(ctx context.Context, d *snapshot.Draft) (kept string, r R
 	if err != nil {
 		return "", r, err
 	}
-	b, err := t.open(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	b, err := t.open(ctx, cancel)
 	if err == nil {
-		o := snapshot.WriteOptions{Parent: parent, Scratch: t.work.dir, Workers: t.o.Workers, Progress: t.o.Progress}
+		o := snapshot.WriteOptions{Parent: parent, Scratch: t.work.dir, Workers: t.o.Workers, Progress: t.o.Progress, Late: b.late}
 		kept, err = d.Write(ctx, o, b.items)
 		// An error of the source explains the one of Write, which may be no more than its end.
-		err = errors.Join(b.close(err == nil), err)
+		err = errors.Join(b.close(), err)
 		r = b.result()
 	}
 	if parent != nil {

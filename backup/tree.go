@@ -28,25 +28,25 @@ type copied struct {
 	leftOut atomic.Int64
 }
 
-// openTree opens the data directory. A tree that may not move is looked at a second time after all was
-// stored: what changed behind the reader's back shows as well.
+// openTree opens the data directory.
 func (t *taking) openTree(may tolerance) (*body, error) {
 	c, err := t.copied(may)
 	if err != nil {
 		return nil, err
 	}
-	b := &body{items: c.strict(), result: c.result}
-	if may.moving {
+	return c.body(may.moving), nil
+}
+
+// body is the tree to be stored. One that may not move is looked at a second time after all was stored:
+// so what changed behind the reader's back shows as well.
+func (c *copied) body(moving bool) *body {
+	b := &body{items: c.strict(), result: c.result, close: c.tree.Close}
+	b.late = func() (iter.Seq2[snapshot.Item, error], error) { return nil, c.still() }
+	if moving {
 		b.items = c.moving()
+		b.late = func() (iter.Seq2[snapshot.Item, error], error) { return nil, nil }
 	}
-	b.close = func(done bool) error {
-		var err error
-		if done && !may.moving {
-			err = c.still()
-		}
-		return errors.Join(err, c.tree.Close())
-	}
-	return b, nil
+	return b
 }
 
 func (t *taking) copied(may tolerance) (*copied, error) {

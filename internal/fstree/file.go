@@ -195,3 +195,7 @@ func (r *Reader) Close() error {
 	}
 	return nil
 }
+
+// CloneTo makes an empty file share all bytes of this one, where the filesystem can: the error is the bare
+// one of the system.
+func (r *Reader) CloneTo(f *os.File) error { return unix.IoctlFileClone(int(f.Fd()), r.fd) }
