@@ -117,10 +117,11 @@ func ending(p lifecycle.Phase) bool {
 	return p == lifecycle.Withdrawing || p > lifecycle.Serving
 }
 
-// needsTime: a start that goes on, in the queue for as long as it takes; and an end in which something is
-// killed but not dead, or not synced, because a lock that ends with us is taken while that still writes.
+// needsTime: a start that goes on, in the queue for as long as it takes; and an end in which the last backup
+// is taken, or something is killed but not dead, or not synced, because a lock that ends with us is taken
+// while that still writes.
 func needsTime(p lifecycle.Phase, st lifecycle.Status) bool {
-	return p < lifecycle.Serving && !ending(p) || len(st.Stuck) > 0 || st.Drain != ""
+	return p < lifecycle.Serving && !ending(p) || p == lifecycle.Saving || len(st.Stuck) > 0 || st.Drain != ""
 }
 
 // heraldStatus is the line that systemctl status shows.

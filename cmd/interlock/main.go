@@ -11,8 +11,14 @@ import (
 	// Roles of this binary other than the program itself start before anything else is initialised.
 	_ "github.com/interlock-run/interlock/internal/role"
 	_ "github.com/interlock-run/interlock/internal/role/late"
+
+	"github.com/interlock-run/interlock/internal/courier"
+	"github.com/interlock-run/interlock/supervise"
 )
 
 func main() {
+	if len(os.Args) > 0 && os.Args[0] == supervise.RoleCourier { // the heavy role: it needs all that is initialised by now
+		os.Exit(courier.Main(openStore))
+	}
 	os.Exit(execute(os.Args, os.Environ(), os.Stdout, os.Stderr))
 }

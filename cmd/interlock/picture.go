@@ -48,17 +48,37 @@ func metrics(st lifecycle.Status, beats health.HistogramCounts) []health.Metric 
 	for _, m := range st.Mounts {
 		mounts.Samples = append(mounts.Samples, health.Sample{Labels: []string{"path", m.Path, "finding", m.Finding}, Value: 1})
 	}
-	return []health.Metric{
+	return append(snapshotMetrics(st.Store), []health.Metric{
 		phase, health.Gauge("interlock_lock_held", "1 while the lock is held.", one(st.Lock.Held)),
 		health.Gauge("interlock_lock_token", "Fencing token of this run.", token),
 		health.Gauge("interlock_lease_remaining_seconds", "Time until the payload is killed without another heartbeat.", st.Lock.LeaseLeft),
 		health.Gauge("interlock_lock_wait_seconds", "Time in the queue until the grant.", st.Lock.Waited),
 		health.Gauge("interlock_late_writes_possible", "1 if an earlier holder's undrained writes may still arrive.", one(len(st.Lock.Undrained) > 0)),
 		health.Gauge("interlock_stuck_processes", "Processes that were killed and are not dead.", float64(len(st.Stuck))),
-		health.Gauge("interlock_restore_seconds", "How long the restore script of this run took; 0 if none ran.", st.Restored),
+		health.Gauge("interlock_restore_seconds", "How long the restore of this run took; 0 if there was none.", st.Restored),
 		oom, tries, health.Histogram("interlock_heartbeat_duration_seconds", "Duration of heartbeat tries.", beats), mounts,
 		{Name: "interlock_build_info", Help: "Version of the program.", Type: "gauge",
 			Samples: []health.Sample{{Labels: []string{"version", thisBuild().Version, "go", runtime.Version()}, Value: 1}}},
+	}...)
+}
+
+// snapshotMetrics are those of a run with a store.
+func snapshotMetrics(st *lifecycle.SnapshotStatus) []health.Metric {
+	if st == nil {
+		return nil
+	}
+	backups := health.Metric{Name: "interlock_backups_total", Help: "Backups of this run by result.", Type: "counter"}
+	for _, name := range lifecycle.BackupResults() {
+		backups.Samples = append(backups.Samples, health.Sample{Labels: []string{"result", name}, Value: float64(st.Counts[name])})
+	}
+	last := health.Metric{Name: "interlock_backup_last_success_timestamp_seconds", Help: "When the newest snapshot began, of this run or found in the store; absent where there is none.", Type: "gauge"}
+	if st.Taken != nil {
+		last.Samples = []health.Sample{{Value: float64(st.Taken.UnixMilli()) / 1000}}
+	}
+	return []health.Metric{
+		backups, last,
+		health.Gauge("interlock_backup_duration_seconds", "How long the last backup of this run took, published or not; 0 if there was none.", st.Seconds),
+		{Name: "interlock_backup_bytes_total", Help: "Bytes that the snapshots of this run added to the store.", Type: "counter", Samples: []health.Sample{{Value: float64(st.Total)}}},
 	}
 }
 

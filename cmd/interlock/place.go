@@ -79,7 +79,7 @@ func stateDir(cfg config.Config, sandbox string, log *slog.Logger) (dir string, 
 // on a disk of this host cannot be made, and nothing that must outlive the task goes there. The account of
 // an unfinished restore must: the next task would take half of it for data.
 func sandboxServes(cfg config.Config, data mountcheck.Mount, beside, sandbox string) bool {
-	if mountcheck.Network(data.FSType, data.Source, data.Options) || len(cfg.Restore.Exec) > 0 || !cannotMake(beside) {
+	if mountcheck.Network(data.FSType, data.Source, data.Options) || cfg.Restore.Wanted() || cfg.Backup.Wanted() || !cannotMake(beside) {
 		return false
 	}
 	on, err := mountcheck.Trace(sandbox)

@@ -33,10 +33,15 @@ func makePlan(cfg config.Config, inv invocation, log *slog.Logger) (lifecycle.Pl
 	if err != nil {
 		return lifecycle.Plan{}, nil, err
 	}
+	store, err := storePlan(cfg, inv.environ)
+	if err != nil {
+		return lifecycle.Plan{}, nil, err
+	}
 	sig, _ := cfg.Process.Stop.Number()
 	p := lifecycle.Plan{
 		Lock: lockPlan(cfg, boot), Mounts: at.mounts, Data: cfg.Storage.Data, State: at.state,
 		Restore: lifecycle.RestorePlan{Exec: cfg.Restore.Exec, When: cfg.Restore.When, Timeout: cfg.Restore.Timeout},
+		Store:   store,
 		Hooks: lifecycle.Hooks{
 			PreStart: lifecycle.Hook(cfg.Hooks.PreStart), PostStart: lifecycle.Hook(cfg.Hooks.PostStart),
 			PreStop: lifecycle.Hook(cfg.Hooks.PreStop), PostStop: lifecycle.Hook(cfg.Hooks.PostStop),
@@ -45,7 +50,7 @@ func makePlan(cfg config.Config, inv invocation, log *slog.Logger) (lifecycle.Pl
 		Stop:    lifecycle.StopPlan{Signal: sig, Grace: cfg.Process.Stop.Grace, LossGrace: cfg.Timing.Grace},
 		Budgets: lifecycle.Budgets(cfg.Budgets),
 		Guard: supervise.Settings{
-			Isolate: cfg.Process.Isolate, Grace: cfg.Timing.Grace, KillBudget: cfg.Timing.KillBudget, Scrub: notify.Variables(),
+			Isolate: cfg.Process.Isolate, Grace: cfg.Timing.Grace, KillBudget: cfg.Timing.KillBudget, Scrub: append(notify.Variables(), store.Errand.Secrets...),
 			ReasonFile: cfg.Health.ReasonFile, ReasonCreate: cfg.Health.ReasonFile != config.DefaultReasonFile,
 		},
 	}

@@ -14,6 +14,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/interlock-run/interlock/internal/exit"
+	"github.com/interlock-run/interlock/internal/lifecycle"
+	"github.com/interlock-run/interlock/internal/progress"
 )
 
 func statusCommand() *cli.Command {
@@ -127,6 +129,7 @@ func printStatus(out io.Writer, st runStatus) error {
 	if st.Restore != nil {
 		fmt.Fprintf(w, "restore\t%s: %s\n", st.Restore.Action, st.Restore.Reason)
 	}
+	printStore(w, st.Store)
 	fmt.Fprintf(w, "kill mode\t%s\t%s\n", st.KillMode, st.Misses)
 	if len(st.Stuck) > 0 {
 		fmt.Fprintf(w, "STUCK\t%v: killed but not dead; the lock is kept\n", st.Stuck)
@@ -138,4 +141,26 @@ func printStatus(out io.Writer, st runStatus) error {
 		fmt.Fprintf(w, "warning\t%s: %s\n", f.Topic, f.line())
 	}
 	return w.Flush()
+}
+
+// printStore is the store's part, for a run that has one.
+func printStore(w io.Writer, st *lifecycle.SnapshotStatus) {
+	if st == nil {
+		return
+	}
+	fmt.Fprintf(w, "store\t%s\n", st.Store)
+	if st.Taken != nil {
+		fmt.Fprintf(w, "newest snapshot\t%s of %s\n", st.Newest, st.Taken.UTC().Format(time.RFC3339))
+	} else {
+		fmt.Fprint(w, "newest snapshot\tnone yet\n")
+	}
+	if u := st.UnderWay; u != nil {
+		fmt.Fprintf(w, "%s\tsince %s, %s, %s to or from the store\n", u.What, u.Since.UTC().Format(time.RFC3339), progress.Bytes(u.Bytes), progress.Bytes(u.Stored))
+	}
+	if st.Next != nil {
+		fmt.Fprintf(w, "next backup\t%s\n", st.Next.UTC().Format(time.RFC3339))
+	}
+	if st.Failure != "" {
+		fmt.Fprintf(w, "BACKUP FAILED\t%s\n", st.Failure)
+	}
 }

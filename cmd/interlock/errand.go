@@ -1,0 +1,71 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/interlock-run/interlock/internal/config"
+	"github.com/interlock-run/interlock/internal/courier"
+	"github.com/interlock-run/interlock/internal/exit"
+	"github.com/interlock-run/interlock/internal/lifecycle"
+)
+
+// storePlan is what a run does with its snapshot store; the zero plan where none is named.
+func storePlan(cfg config.Config, environ []string) (lifecycle.StorePlan, error) {
+	if cfg.Store.URL == "" {
+		return lifecycle.StorePlan{}, nil
+	}
+	user, err := courierUser(cfg.Backup.User)
+	if err != nil {
+		return lifecycle.StorePlan{}, err
+	}
+	loader := user
+	if cfg.Backup.User == "" {
+		if loader, err = courierUser(cfg.User); err != nil {
+			return lifecycle.StorePlan{}, err
+		}
+	}
+	names := storeSecrets(cfg.Store)
+	p := lifecycle.StorePlan{
+		Errand: courier.Request{
+			Who:   courier.Who{Scope: snapshotScope(cfg.Lock.URL), Holder: cfg.Holder, Node: cfg.Fence.Node, Release: thisBuild().Version},
+			Store: cfg.Store, Restore: cfg.Restore, Backup: cfg.Backup, Secrets: names, User: user,
+		},
+		Secrets: chosen(environ, names), Loader: loader, Restore: cfg.Restore.From == config.FromStore, OnStop: cfg.Backup.OnStop,
+	}
+	return p, nil
+}
+
+func courierUser(spec string) (*courier.User, error) {
+	c, err := credential(spec)
+	if c == nil || err != nil {
+		return nil, exit.With(exit.Config, err)
+	}
+	u := courier.User(*c)
+	return &u, nil
+}
+
+// storeSecrets names the variables that open the store; only the courier gets them. Where a file holds the
+// keys the variables are none of the store's: the payload may have its own.
+func storeSecrets(c config.Store) []string {
+	if !strings.HasPrefix(c.URL, "s3:") || c.CredentialsFile != "" {
+		return nil
+	}
+	return []string{
+		"AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY", "AWS_SECRET_KEY", "AWS_SESSION_TOKEN",
+		"AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE", "AWS_PROFILE", "AWS_DEFAULT_PROFILE",
+		"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME",
+		"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+		"AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+	}
+}
+
+// chosen are the variables of these names.
+func chosen(environ, names []string) (vars []string) {
+	for _, kv := range environ {
+		if name, _, _ := strings.Cut(kv, "="); slices.Contains(names, name) {
+			vars = append(vars, kv)
+		}
+	}
+	return vars
+}
