@@ -18,6 +18,14 @@ func verbs() []*cli.Command {
 		runCommand(),
 		lockCommand(),
 		mountCommand(),
+		snapshotsCommand(),
+		showCommand(),
+		diffCommand(),
+		verifyCommand(),
+		pruneCommand(),
+		pinCommand(),
+		unpinCommand(),
+		storeCommand(),
 		statusCommand(),
 		readyCommand(),
 		doctorCommand(),
@@ -34,7 +42,8 @@ func execute(args, environ []string, stdout, stderr io.Writer) int {
 	own, inv := split(args)
 	inv.environ = environ
 	ctx := context.WithValue(context.Background(), invocationKey{}, inv)
-	err := newApp(stdout, stderr).RunContext(ctx, own)
+	app := newApp(stdout, stderr)
+	err := app.RunContext(ctx, interspersed(app, own))
 	if err != nil && !exit.Silent(err) {
 		for line := range strings.Lines(err.Error()) {
 			fmt.Fprintln(stderr, "interlock: "+strings.TrimSuffix(line, "\n"))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -32,6 +33,7 @@ func configFlags() []cli.Flag {
 type setting struct {
 	field config.Field
 	group string
+	each  bool // of a list: each text is an element
 	texts []string
 }
 
@@ -47,7 +49,9 @@ func (s *setting) IsSet() bool     { return len(s.texts) > 0 }
 func (s *setting) String() string {
 	f := s.field
 	line := "--" + f.Flag
-	if !f.Switch() {
+	if s.each {
+		line += " TEXT"
+	} else if !f.Switch() {
 		line += " " + f.Kind()
 	}
 	line += "\t" + f.Help
@@ -101,7 +105,7 @@ func inputs(c *cli.Context) (config.Inputs, error) {
 	inv := invocationOf(c)
 	in := config.Inputs{
 		Env: inv.environ, Command: inv.command, PID: os.Getpid(),
-		Flags: givenFlags(c), CheckTiming: checkTiming,
+		Flags: givenFlags(c), CheckTiming: checkTiming, CheckSchedule: checkSchedule, Rename: renamed(c),
 	}
 	var err error
 	if in.Hostname, err = os.Hostname(); err != nil {
@@ -122,10 +126,33 @@ func givenFlags(c *cli.Context) map[string][]string {
 	given := map[string][]string{}
 	for _, f := range c.Command.Flags {
 		if s, is := f.(*setting); is && s.IsSet() {
-			given[s.field.Flag] = s.texts
+			given[s.field.Flag] = s.given()
 		}
 	}
 	return given
+}
+
+// given is what config reads: a list is one JSON array.
+func (s *setting) given() []string {
+	if !s.each {
+		return s.texts
+	}
+	array, err := json.Marshal(s.texts)
+	if err != nil { // of strings there is none
+		return s.texts
+	}
+	return []string{string(array)}
+}
+
+// renamed is what this verb calls the flags of keys.
+func renamed(c *cli.Context) map[string]string {
+	names := map[string]string{}
+	for _, f := range c.Command.Flags {
+		if s, is := f.(*setting); is && s.field.Key != "" {
+			names[s.field.Key] = s.field.Flag
+		}
+	}
+	return names
 }
 
 // configFile is the name of the file, from the flag or the variable.
@@ -190,5 +217,8 @@ func lockTiming(t config.Timing) lock.Timing {
 	}
 	return l
 }
+
+// checkSchedule has nothing to say until schedules are read here.
+func checkSchedule(string) error { return nil }
 
 func checkTiming(t config.Timing) []error { return lockTiming(t).Check() }

@@ -18,7 +18,9 @@ func featureDirs() []string {
 	return []string{"lock", "fence", "mountcheck", "restore", "backup", "supervise", "warm"}
 }
 
-func driverDirs() []string { return []string{"lock/zk", "lock/etcd", "lock/file"} }
+func driverDirs() []string {
+	return []string{"lock/zk", "lock/etcd", "lock/file", "internal/store/dir", "internal/store/s3"}
+}
 
 func featureOf(dir string) string {
 	top, _, _ := strings.Cut(dir, "/")
@@ -43,15 +45,20 @@ func features(s source) (wrong []string) {
 	return wrong
 }
 
-// drivers: a driver knows its contract, the token and the clock; its tests also the suite and the kit.
+// drivers: a driver of the lock knows its contract, the token and the clock, one of the store its contract; the
+// tests of either also the suite and the kit.
 func drivers(s source) (wrong []string) {
 	i := slices.IndexFunc(driverDirs(), func(d string) bool { return under(s.dir, d) })
 	if i < 0 {
 		return nil
 	}
 	allowed := []string{"lock", "fence", "internal/clock", "internal/mutate"}
+	suite := "lock/locktest"
+	if under(s.dir, "internal/store") {
+		allowed, suite = []string{"internal/store"}, "internal/store/storetest"
+	}
 	if s.test {
-		allowed = append(allowed, driverDirs()[i], "lock/locktest", "internal/testkit")
+		allowed = append(allowed, driverDirs()[i], suite, "internal/testkit")
 	}
 	for _, imported := range s.ours() {
 		if !slices.Contains(allowed, imported) {
@@ -61,10 +68,12 @@ func drivers(s source) (wrong []string) {
 	return wrong
 }
 
-// onlyCmdNamesDrivers: everything else works with the contract. The benchmark's crowd is a command, too.
+// onlyCmdNamesDrivers: everything else works with the contract. The benchmarks are commands, too, and a test of
+// snapshots wants a real store.
 func onlyCmdNamesDrivers(s source) (wrong []string) {
 	for _, imported := range s.ours() {
-		if slices.Contains(driverDirs(), imported) && !under(s.dir, "cmd") && !under(s.dir, "internal/bench/crowd") && !under(s.dir, imported) {
+		store := under(imported, "internal/store") && (s.test || under(s.dir, "internal/bench"))
+		if slices.Contains(driverDirs(), imported) && !store && !under(s.dir, "cmd") && !under(s.dir, "internal/bench/crowd") && !under(s.dir, imported) {
 			wrong = append(wrong, fmt.Sprintf("%s names the driver %s: only cmd does", s.dir, imported))
 		}
 	}

@@ -25,7 +25,7 @@ func Table() []Entry {
 		{Unreachable, "UNAVAILABLE", "the lock service or the snapshot store cannot be reached", "check its address and health with `interlock doctor`; a restart may succeed"},
 		{Internal, "SOFTWARE", "an error inside interlock", "report it with the log; a restart is safe"},
 		{Mount, "OSFILE", "a mount is missing or is not the right one", "mount it, or correct --mount; nothing was created in the bare directory"},
-		{Restore, "CANTCREAT", "the restore or the pre_start hook failed or was refused, or the state of the data directory cannot be known; of `install`: the file cannot be written", "read the decision in the log; repair the data directory by hand if it says so"},
+		{Restore, "CANTCREAT", "a restore, a backup or the pre_start hook failed or was refused, or the state of the data directory cannot be known; of `install`: the file cannot be written", "read the decision in the log; repair the data directory by hand if it says so"},
 		{MountLost, "IOERR", "a mount was lost while the payload ran", "find out why the storage went away; a restart checks it again"},
 		{Held, "TEMPFAIL", "another holder has the lock, and --lock-wait is over", "wait, or see who holds it with `interlock lock show`"},
 		{Lost, "PROTOCOL", "the lease was lost, or a later holder fenced this one off", "a restart queues again; look for what kept the heartbeats from the lock service"},
