@@ -8,13 +8,14 @@ import (
 	"fmt"
 	"io"
 
+	"filippo.io/age"
 	"github.com/interlock-run/interlock/fence"
 	"github.com/interlock-run/interlock/internal/store"
 )
 
 // run makes the repository and lets everybody loose.
 func (w *world) run() error {
-	if _, err := Init(context.Background(), w.mem, Scope{}, testNow); err != nil {
+	if _, err := w.as.init(w.mem, Scope{}); err != nil {
 		return err
 	}
 	actors := map[*actor]func(*actor){}
@@ -46,19 +47,19 @@ func (w *world) manyTokens(add func(string, func(*actor))) {
 			}
 		}
 		add(fmt.Sprintf("holder %d", token), later(func(a *actor) { w.holder(a, who) }))
-		add(fmt.Sprintf("writer %d", token), later(func(a *actor) { w.writer(w.open(a), who, 3) }))
+		add(fmt.Sprintf("writer %d", token), later(func(a *actor) { w.writer(w.openKey(a), who, 3) }))
 		add(fmt.Sprintf("sweeper %d", token), later(func(a *actor) { w.sweeper(w.open(a), who) }))
 		add(fmt.Sprintf("operator %d", token), later(func(a *actor) { w.operator(w.open(a), who) }))
 	}
-	add("foreign", func(a *actor) { w.writer(w.open(a), Holder{9, Scope{"db", "zookeeper"}}, 1) })
-	add("nobody", func(a *actor) { w.writer(w.open(a), Holder{}, 2) })
+	add("foreign", func(a *actor) { w.writer(w.openKey(a), Holder{9, Scope{"db", "zookeeper"}}, 1) })
+	add("nobody", func(a *actor) { w.writer(w.openKey(a), Holder{}, 2) })
 }
 
 // manyCommits is several programs of one token, of which one commits all the time.
 func (w *world) manyCommits(add func(string, func(*actor))) {
 	who := Holder{1, Scope{"db", "etcd"}}
-	add("writer 1", func(a *actor) { w.writer(w.open(a), who, 3) })
-	add("writer 2", func(a *actor) { w.writer(w.open(a), who, 3) })
+	add("writer 1", func(a *actor) { w.writer(w.openKey(a), who, 3) })
+	add("writer 2", func(a *actor) { w.writer(w.openKey(a), who, 3) })
 	add("sweeper", func(a *actor) { w.sweeper(w.open(a), who) })
 	add("operator", func(a *actor) { w.operator(w.open(a), who) })
 	add("pinner", func(a *actor) { w.pinner(w.open(a), who) })
@@ -83,12 +84,26 @@ func (w *world) open(a *actor) *Repository {
 	if w.many {
 		counts = windows{publish: 2, dead: 3}
 	}
-	return &Repository{Config: w.repository(), store: a, clock: testNow, windows: counts, dropped: w.dropped}
+	r, err := newRepository(w.repository(), a, testNow)
+	if err != nil {
+		w.fail("%v", err)
+	}
+	r.windows, r.dropped = counts, w.dropped
+	return r
+}
+
+// openKey is open for one who reads manifests.
+func (w *world) openKey(a *actor) *Repository {
+	r := w.open(a)
+	if w.as.key != nil {
+		r.keys = newKeyring([]age.Identity{w.as.key})
+	}
+	return r
 }
 
 // holder claims, chooses what to restore, and then takes snapshots.
 func (w *world) holder(a *actor, who Holder) {
-	r := w.open(a)
+	r := w.openKey(a)
 	c, err := r.Claim(context.Background(), who)
 	if w.dropped == ruleClaim {
 		c, err = r.Catalog(context.Background())
@@ -141,10 +156,10 @@ func (w *world) written(r *Repository, who Holder) *Draft {
 	puts := []func() error{
 		func() error { return putPack(ctx, r.store, Pack{d.Snapshot.ID, 0}) },
 		func() error { return putPack(ctx, r.store, Pack{d.Snapshot.ID, 1}) },
-		func() error { return putManifest(ctx, d, runs) },
+		func() error { return w.putManifest(ctx, d, runs) },
 	}
 	if w.dropped == rulePacksFirst {
-		if err := putManifest(ctx, d, runs); err != nil {
+		if err := w.putManifest(ctx, d, runs); err != nil {
 			return nil
 		}
 		d.written = true
@@ -196,7 +211,7 @@ func putPack(ctx context.Context, st store.Store, p Pack) error {
 }
 
 // putManifest writes one with a file for each run.
-func putManifest(ctx context.Context, d *Draft, runs []Run) error {
+func (w *world) putManifest(ctx context.Context, d *Draft, runs []Run) error {
 	var out bytes.Buffer
 	m, err := newManifestWriter(&out, Header{"manifest", Format, d.repo.ID, d.Snapshot.ID, d.Snapshot.Parent, minChunk})
 	if err != nil {
@@ -211,7 +226,42 @@ func putManifest(ctx context.Context, d *Draft, runs []Run) error {
 	if d.Snapshot.Manifest, err = m.finish(); err != nil {
 		return err
 	}
-	return d.repo.store.Put(ctx, d.Snapshot.ID.manifestKey(), bytes.NewReader(out.Bytes()), int64(out.Len()))
+	stored := out.Bytes()
+	if w.as.key != nil {
+		if err := w.putList(ctx, d, m.packs.owners()); err != nil {
+			return err
+		}
+		if stored, err = sealedBytes(d.repo.seal, stored); err != nil {
+			return err
+		}
+		d.Snapshot.Manifest = Object{Size: int64(len(stored)), Raw: m.raw, Sum: SumOf(stored)}
+	}
+	return d.repo.store.Put(ctx, d.Snapshot.ID.manifestKey(), bytes.NewReader(stored), int64(len(stored)))
+}
+
+func (w *world) putList(ctx context.Context, d *Draft, owners []ownerLine) error {
+	list, err := d.newPackList(w.scratch)
+	if err != nil {
+		return err
+	}
+	for i := range 2 {
+		err = errors.Join(err, list.add(i, []byte("0123456789")))
+	}
+	if err == nil {
+		d.Snapshot.Packs, err = list.store(ctx, d, owners)
+	}
+	return errors.Join(err, list.close())
+}
+
+func sealedBytes(s *seal, plain []byte) ([]byte, error) {
+	var out bytes.Buffer
+	in, err := s.sealed(&out)
+	if err != nil {
+		return nil, err
+	}
+	_, err = in.Write(plain)
+	err = errors.Join(err, in.Close())
+	return out.Bytes(), err
 }
 
 func parentRuns(ctx context.Context, r *Repository, s Snapshot) (runs []Run, err error) {
@@ -228,9 +278,14 @@ func parentRuns(ctx context.Context, r *Repository, s Snapshot) (runs []Run, err
 	return runs, m.Close()
 }
 
-// namedIn is the keys of the packs that a stored manifest names.
-func namedIn(manifest []byte) (keys []string) {
-	l, err := newLines(io.NopCloser(bytes.NewReader(manifest)), Object{Size: 1 << 40, Raw: 1 << 40}, nil)
+// namedIn is the keys of the packs that a stored manifest names, and of what else must be there.
+func (w *world) namedIn(id ID, manifest []byte) (keys []string) {
+	var opened func(io.Reader) (io.Reader, error)
+	if w.as.key != nil {
+		opened = func(r io.Reader) (io.Reader, error) { return age.Decrypt(r, w.as.key) }
+		keys = append(keys, id.packsKey())
+	}
+	l, err := newLines(io.NopCloser(bytes.NewReader(manifest)), Object{Size: 1 << 40, Raw: 1 << 40}, opened)
 	if err != nil {
 		return []string{err.Error()}
 	}

@@ -17,10 +17,12 @@ const (
 	runsWithout      = 600
 )
 
-func TestModel(t *testing.T) {
+func TestModel(t *testing.T) { eachForm(t, testModel) }
+
+func testModel(t *testing.T, as form) {
 	for _, many := range []bool{false, true} {
 		for seed := range uint64(runsWithAllRules) {
-			if err := newWorld(seed, 0, many).run(); err != nil {
+			if err := newWorld(t, as, seed, 0, many).run(); err != nil {
 				t.Fatalf("seed %d, %v: %v", seed, many, err)
 			}
 		}
@@ -28,7 +30,9 @@ func TestModel(t *testing.T) {
 }
 
 // Each rule, dropped, lets something go wrong: so none is there for nothing, and the model sees it.
-func TestModelMissesEachRule(t *testing.T) {
+func TestModelMissesEachRule(t *testing.T) { eachForm(t, testModelMissesEachRule) }
+
+func testModelMissesEachRule(t *testing.T, as form) {
 	for name, c := range map[string]struct {
 		dropped rule
 		many    bool // shows only after many commits
@@ -40,7 +44,7 @@ func TestModelMissesEachRule(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(runsWithout) {
-				if err := newWorld(seed, c.dropped, c.many).run(); err != nil {
+				if err := newWorld(t, as, seed, c.dropped, c.many).run(); err != nil {
 					t.Logf("%s: seed %d: %v", name, seed, err)
 					return
 				}
@@ -68,11 +72,14 @@ type world struct {
 	chosen   map[uint64]uint64  // token -> head's number when its holder chose what to restore
 	named    map[ID][]string    // keys of the packs of each live manifest that was ever seen
 	wrong    error
+	as       form
+	scratch  string
 }
 
 // newWorld makes one of several tokens, or one of a single token with many commits and long pauses.
-func newWorld(seed uint64, dropped rule, many bool) *world {
-	w := &world{sched: newSched(seed), mem: newMemStore(), dropped: dropped, many: many,
+func newWorld(t *testing.T, as form, seed uint64, dropped rule, many bool) *world {
+	t.Helper()
+	w := &world{sched: newSched(seed), mem: newMemStore(), dropped: dropped, many: many, as: as, scratch: t.TempDir(),
 		byNumber: map[uint64]Catalog{}, chosen: map[uint64]uint64{}, named: map[ID][]string{}}
 	w.mem.after = func(op, key string) error { w.seen(op, key); return nil }
 	if many {
@@ -143,7 +150,7 @@ func (w *world) whole(after string) {
 			return
 		}
 		if w.named[s.ID] == nil {
-			w.named[s.ID] = namedIn(m)
+			w.named[s.ID] = w.namedIn(s.ID, m)
 		}
 		for _, p := range w.named[s.ID] {
 			if _, there := w.mem.peek(p); !there {

@@ -14,14 +14,16 @@ import (
 
 // TestRecover follows RECOVER.txt with the real zstd and Python: it takes the script out of the text as the
 // text says, and restores an increment with it.
-func TestRecover(t *testing.T) {
-	for _, tool := range []string{"python3", "zstd"} {
+func TestRecover(t *testing.T) { eachForm(t, testRecover) }
+
+func testRecover(t *testing.T, as form) {
+	for _, tool := range as.tools() {
 		if _, err := exec.LookPath(tool); err != nil {
 			testkit.Skip(t, tool, "not installed")
 		}
 	}
 	st := newMemStore()
-	r := testRepo(t, st)
+	r := as.repo(t, st)
 	files := recoverable()
 	takes(t, r, Holder{}, files)
 	files[2].data[200<<10]++
@@ -29,6 +31,10 @@ func TestRecover(t *testing.T) {
 	s := takes(t, r, Holder{}, files)
 	repo, out := t.TempDir(), filepath.Join(t.TempDir(), "out")
 	unpack(t, st, repo)
+	if as.key != nil {
+		repo = decrypted(t, repo, as.key.String())
+	}
+	shell(t, repo, "zstd -tq snap/*/*.pack")
 	shell(t, repo, `sed -n '/^#!/,$p' RECOVER.txt >recover.py`)
 	if list := shell(t, repo, "python3 recover.py . list"); !strings.Contains(list, string(s.ID)) {
 		t.Errorf("list says %q, want %s in it", list, s.ID)
@@ -37,6 +43,28 @@ func TestRecover(t *testing.T) {
 	for _, f := range files {
 		checkRecovered(t, filepath.Join(out, f.Path), f)
 	}
+}
+
+func (f form) tools() []string {
+	if f.key == nil {
+		return []string{"python3", "zstd"}
+	}
+	return []string{"python3", "zstd", "age"}
+}
+
+// decrypted runs the commands of an encrypted repository's RECOVER.txt, with the places filled in.
+func decrypted(t *testing.T, repo, identity string) string {
+	t.Helper()
+	key, plain := filepath.Join(t.TempDir(), "key"), filepath.Join(t.TempDir(), "plain")
+	if err := os.WriteFile(key, []byte(identity+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	commands := shell(t, repo, `sed -n '/^  KEY=/,/^  done/p' RECOVER.txt`)
+	commands = strings.NewReplacer("/path/to/identity.txt", key, "/path/to/copy", plain).Replace(commands)
+	if out := shell(t, repo, commands); out != "" {
+		t.Errorf("%s says %s", commands, out)
+	}
+	return plain
 }
 
 // recoverable is aTree without what only root restores.
