@@ -126,7 +126,7 @@ func FuzzManifest(f *testing.F) {
 }
 
 func FuzzCatalog(f *testing.F) {
-	fuzzConfig := Config{Format: Format, ID: fuzzRepo}
+	fuzzConfig, sealedConfig := Config{Format: Format, ID: fuzzRepo}, Config{Format: FormatSealed, ID: fuzzRepo}
 	c := Catalog{Format: Format, Repository: fuzzRepo, Number: 5, Nonce: nonce(), Before: nonce(), Token: 8, Scope: Scope{"db", "etcd"}, Why: "publish"}
 	c.Live = []Snapshot{{ID: fuzzID, Number: 5, Manifest: Object{Size: 1, Raw: 1}, About: About{Labels: map[string]string{"a": "b"}}}}
 	c.Dead = []Dead{{"20260304T050607Z-7-0123456789abcdee", 4}}
@@ -138,7 +138,15 @@ func FuzzCatalog(f *testing.F) {
 		f.Fatal(err)
 	}
 	spoiled(func(b []byte) { f.Add(b) }, text)
+	sealed := bytes.ReplaceAll(text, []byte(`"entries"`), []byte(`"packs":{"size":1,"raw":1,"sum":"00112233445566778899aabbccddeeff"},"entries"`))
+	sealed = bytes.Replace(sealed, []byte(`"format":1`), []byte(`"format":2`), 1)
+	if _, err := decodeCatalog(sealed, &sealedConfig, 5); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(sealed)
 	f.Fuzz(func(t *testing.T, data []byte) {
+		_, err := decodeCatalog(data, &sealedConfig, 5)
+		onlyDamaged(t, err)
 		c, err := decodeCatalog(data, &fuzzConfig, 5)
 		onlyDamaged(t, err)
 		if err != nil {
@@ -160,8 +168,12 @@ func FuzzConfig(f *testing.F) {
 		f.Fatal(err)
 	}
 	spoiled(func(b []byte) { f.Add(b) }, text)
+	f.Add([]byte(`{"interlock":"repository","format":2,"id":"` + fuzzRepo + `","hash":"blake3-128","recipients":["` + newKey(f).Recipient().String() + `"]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		_, err := decodeConfig(data)
+		c, err := decodeConfig(data)
+		if err == nil {
+			_, err = newRepository(c, nil, testNow)
+		}
 		onlyDamaged(t, err)
 	})
 }
