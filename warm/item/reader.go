@@ -1,0 +1,162 @@
+package item
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+)
+
+// A PartReader gives the items of one part.
+type PartReader struct {
+	name  string
+	want  Part
+	file  *os.File
+	r     *bufio.Reader
+	table *crc32.Table
+	at    int64 // in the file
+	seen  Part
+	whole bool // from its first item
+}
+
+// Part opens a part. An offset other than 0 is one that Offset gave: it goes on from there.
+func (c *Cache) Part(band, part int, offset int64) (*PartReader, error) {
+	name := partName(band, part)
+	f, err := openRegular(c.root, name)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", name, err)
+	}
+	p := &PartReader{name: name, want: c.Bands[band].Parts[part], file: f, table: castagnoli(), whole: offset == 0}
+	if err := p.begin(firstLine(c.ID, band, part), offset); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), f.Close())
+	}
+	return p, nil
+}
+
+func (p *PartReader) begin(first string, offset int64) error {
+	info, err := p.file.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() != p.want.Size || offset < 0 || offset > info.Size() {
+		return fmt.Errorf("%w: %d bytes, expected %d; offset %d", ErrDamaged, info.Size(), p.want.Size, offset)
+	}
+	p.r = bufio.NewReaderSize(p.file, 64<<10)
+	line, err := p.line()
+	if err != nil {
+		return err
+	}
+	if string(line) != first {
+		return fmt.Errorf("%w: it begins with %.100q, expected %q", ErrDamaged, line, first)
+	}
+	if offset == 0 {
+		return nil
+	}
+	if _, err := p.file.Seek(offset, io.SeekStart); err != nil {
+		return err
+	}
+	p.r.Reset(p.file)
+	p.at = offset
+	return nil
+}
+
+// Close frees the file.
+func (p *PartReader) Close() error { return p.file.Close() }
+
+// Offset is where the next item begins.
+func (p *PartReader) Offset() int64 { return p.at }
+
+// Next reads an item into i, whose memory is used again; io.EOF after the last one of a part that is as it
+// was written.
+func (p *PartReader) Next(i *Item) error {
+	err := p.next(i)
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("%s at byte %d: %w", p.name, p.at, err)
+	}
+	return err
+}
+
+func (p *PartReader) next(i *Item) error {
+	start := p.at
+	line, err := p.line()
+	if err != nil {
+		return err
+	}
+	if len(line) > 4 && string(line[:4]) == "end " {
+		return p.end(string(line))
+	}
+	sum, length, err := i.parseLine(line)
+	if err != nil {
+		p.at = start
+		return err
+	}
+	check := crc32.Checksum(line[9:], p.table)
+	if length > p.want.Size-p.at {
+		return fmt.Errorf("%w: a value of %d bytes, longer than the part", ErrDamaged, length)
+	}
+	if err := p.value(i, int(length)); err != nil {
+		return err
+	}
+	if check = crc32.Update(check, p.table, i.Value); check != sum {
+		return fmt.Errorf("%w: CRC of item %.100q", ErrDamaged, i.Key)
+	}
+	if err := i.check(); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	p.seen.Items++
+	p.seen.Bytes += length
+	return nil
+}
+
+// line reads up to a line feed, valid until the next read.
+func (p *PartReader) line() ([]byte, error) {
+	line, err := p.r.ReadSlice('\n')
+	p.at += int64(len(line))
+	if err == io.EOF {
+		return nil, fmt.Errorf("%w: it ends too early", ErrDamaged)
+	}
+	if err == bufio.ErrBufferFull || len(line) > maxLine {
+		return nil, fmt.Errorf("%w: a line of %d bytes", ErrDamaged, len(line))
+	}
+	return line, err
+}
+
+func (p *PartReader) value(i *Item, n int) error {
+	if cap(i.Value) < n {
+		i.Value = make([]byte, 0, n+n/4)
+	}
+	i.Value = i.Value[:n]
+	if _, err := io.ReadFull(p.r, i.Value); err != nil {
+		return short(err)
+	}
+	end, err := p.r.ReadByte()
+	if err != nil {
+		return short(err)
+	}
+	p.at += int64(n) + 1
+	if end != '\n' {
+		return fmt.Errorf("%w: no line feed after a value", ErrDamaged)
+	}
+	return nil
+}
+
+func short(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return fmt.Errorf("%w: it ends too early", ErrDamaged)
+	}
+	return err
+}
+
+// end checks the last line.
+func (p *PartReader) end(line string) error {
+	want := fmt.Sprintf("end %d %d\n", p.want.Items, p.want.Bytes)
+	if line != want || p.at != p.want.Size {
+		return fmt.Errorf("%w: %.60q at byte %d, expected %q at %d", ErrDamaged, line, p.at, want, p.want.Size)
+	}
+	if p.whole && (p.seen.Items != p.want.Items || p.seen.Bytes != p.want.Bytes) {
+		return fmt.Errorf("%w: %d items of %d bytes, expected %d of %d", ErrDamaged, p.seen.Items, p.seen.Bytes, p.want.Items, p.want.Bytes)
+	}
+	return io.EOF
+}
