@@ -46,6 +46,9 @@ func dryRun(c *cli.Context, cfg config.Config) error {
 	if err := dryData(ctx, out, plan); err != nil {
 		return wouldEnd(err)
 	}
+	if err := dryStore(c.Context, out, plan); err != nil {
+		return wouldEnd(err)
+	}
 	fmt.Fprintf(out, "state    %s\nrun      %q\n", orNone(plan.State), cfg.Process.Command)
 	return nil
 }
@@ -64,7 +67,7 @@ func dryData(ctx context.Context, out io.Writer, plan lifecycle.Plan) error {
 	answers := make(chan answer, 1)
 	go func() {
 		claim, err := dryClaim(plan)
-		if err != nil || plan.Data == "" {
+		if err != nil || plan.Data == "" || plan.Store.Restore {
 			answers <- answer{claim, err}
 			return
 		}

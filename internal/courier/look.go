@@ -11,12 +11,19 @@ import (
 	"github.com/interlock-run/interlock/restore/pull"
 )
 
-// Look decides as a start would, without a token, and changes nothing: for a dry run. The error is what
-// would end the run; the decision is there too where there is one.
-func Look(ctx context.Context, open Opener, r Request) (Decision, error) {
+// A Glance is what a start would meet.
+type Glance struct {
+	Err      error             // why the claim of the store would fail; the rest is then empty
+	Newest   snapshot.Snapshot // of the store; zero where there is none
+	Decision Decision
+	Refused  error // why the decision is no start
+}
+
+// Look decides as a start would, without a token, and changes nothing: for a dry run.
+func Look(ctx context.Context, open Opener, r Request) (g Glance) {
 	w := &courier{open: open, environ: os.Environ(), log: slog.New(slog.DiscardHandler)}
 	var found pull.Found
-	err := w.reach(ctx, r, func(ctx context.Context, s *session) error {
+	g.Err = w.reach(ctx, r, func(ctx context.Context, s *session) error {
 		c, err := s.repo.Catalog(ctx)
 		if err != nil {
 			return err
@@ -24,11 +31,14 @@ func Look(ctx context.Context, open Opener, r Request) (Decision, error) {
 		found = pull.Found{Repository: s.repo.ID, Catalog: c}
 		return admits(s.repo, c, r.Who.Scope)
 	})
-	if err != nil { // the claim would end by it, whatever lies in the data directory
-		return Decision{}, exitError(err, OpClaim)
+	if g.Err != nil {
+		g.Err = exitError(g.Err, OpClaim)
+		return g
 	}
+	g.Newest, _ = found.Catalog.Newest()
 	c := pull.Choose(restore.Inspect(r.Place.Data, r.Place.StateDir, 0), found, r.settings())
-	return *decision(c), c.Err()
+	g.Decision, g.Refused = *decision(c), c.Err()
+	return g
 }
 
 // admits tells whether a repository would take a commit of this lock's holder.

@@ -161,6 +161,13 @@ type Status struct {
 	Drain    string `json:"drain_overdue"`
 	Restore  *struct{ Action, Reason string }
 	Mounts   []struct{ Path, Finding string }
+	// Snapshots is nil for a run without a store.
+	Snapshots *struct {
+		Newest   string
+		Failure  string                 `json:"last_failure"`
+		Backups  map[string]int         // by result
+		UnderWay *struct{ What string } `json:"under_way"`
+	}
 }
 
 // Get asks the job's health server.
