@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/interlock-run/interlock/internal/breakpoint"
@@ -21,7 +22,9 @@ type Options struct {
 	// Scratch is an existing directory for what must be kept between backups (the last manifest, so that
 	// an increment reads nothing from the store) and while one is made. One backup at a time uses it. The
 	// user of the commands must be able to pass through the directories above it.
-	Scratch     string
+	Scratch string
+	// Before is asked right before the commit; its error publishes nothing. nil: nobody is asked.
+	Before      func(context.Context) error
 	Full        bool // builds on no other snapshot
 	AllowShrink bool // also publishes what is much smaller than before, and an empty tree
 	Workers     int  // as of snapshot.WriteOptions
@@ -116,6 +119,9 @@ func (t *taking) once(ctx context.Context, full bool) (Result, error) {
 	}
 	point("written")
 	err = t.guard(ctx, d)
+	if err == nil && t.o.Before != nil {
+		err = t.o.Before(ctx)
+	}
 	if err == nil {
 		r.Snapshot, err = t.publish(ctx, d)
 	}
@@ -155,6 +161,7 @@ func (t *taking) write(ctx context.Context, d *snapshot.Draft) (kept string, r R
 		// An error of the source explains the one of Write, which may be no more than its end.
 		err = errors.Join(b.close(), err)
 		r = b.result()
+		t.label(d, r)
 	}
 	if parent != nil {
 		err = errors.Join(err, parent.Close())
@@ -174,10 +181,24 @@ func (t *taking) parent(ctx context.Context, d *snapshot.Draft) (*snapshot.Manif
 	if err == nil {
 		return m, nil
 	}
+	if errors.Is(err, snapshot.ErrIdentity) {
+		t.o.Log.Warn("full backup: the last manifest is encrypted and no copy of it is kept here", "parent", d.Parent.ID)
+		return nil, nil
+	}
 	if errors.Is(err, store.ErrNotFound) || errors.Is(err, snapshot.ErrDamaged) {
 		return nil, fmt.Errorf("%w: %w", snapshot.ErrParentGone, err)
 	}
 	return nil, err
+}
+
+// label tells in the snapshot itself what a live copy found.
+func (t *taking) label(d *snapshot.Draft, r Result) {
+	if t.src.Mode != Live || r.Torn == 0 && r.LeftOut == 0 {
+		return
+	}
+	labels := map[string]string{"torn": fmt.Sprint(r.Torn), "left-out": fmt.Sprint(r.LeftOut)}
+	maps.Copy(labels, d.Snapshot.About.Labels)
+	d.Snapshot.About.Labels = labels
 }
 
 // point is a break point such as backup:written.

@@ -18,6 +18,8 @@ func verbs() []*cli.Command {
 		runCommand(),
 		lockCommand(),
 		mountCommand(),
+		backupCommand(),
+		restoreCommand(),
 		snapshotsCommand(),
 		showCommand(),
 		diffCommand(),

@@ -144,3 +144,8 @@ func age(seconds float64) string {
 	}
 	return d.Round(time.Second).String()
 }
+
+// took is how long something took, as people read it.
+func took(seconds float64) string {
+	return time.Duration(seconds * float64(time.Second)).Round(10 * time.Millisecond).String()
+}

@@ -44,11 +44,15 @@ func lockFlags() []named {
 	return all
 }
 
+// lockedFlags are those of verbs that can be run under a lock of their own.
+func lockedFlags(more ...named) []cli.Flag {
+	more = append(more, lockFlags()...)
+	return storeFlags(append(more, named{key: "lock.url", flag: "lock"}, named{key: "lock.wait", flag: "lock-wait"})...)
+}
+
 // writerFlags are those of verbs that commit: the lock to be run under, and that of the run beside us.
 func writerFlags(more ...named) []cli.Flag {
-	more = append(more, lockFlags()...)
-	more = append(more, named{key: "lock.url", flag: "lock"}, named{key: "lock.wait", flag: "lock-wait"})
-	return append(storeFlags(more...), &cli.StringFlag{
+	return append(lockedFlags(more...), &cli.StringFlag{
 		Name: besideKey, Usage: "`URL` of the lock of the run that the repository belongs to: its holder's token is borrowed while its payload runs",
 	})
 }

@@ -29,6 +29,7 @@ func verifyCommand() *cli.Command {
 type verifyView struct {
 	Snapshots []verdictView `json:"snapshots"`
 	Damaged   int           `json:"damaged"`
+	Unchecked int           `json:"check_failed"` // whole, but the check command was not content
 }
 
 // verdictView is what one verification found.
@@ -36,6 +37,7 @@ type verdictView struct {
 	ID       snapshot.ID `json:"id"`
 	OK       bool        `json:"ok"`
 	Damage   string      `json:"damage,omitempty"`
+	Check    string      `json:"check,omitempty"` // what the check command said by its end
 	Noted    string      `json:"noted"` // in the catalog: marked, cleared, no (nothing to note), or why it could not be
 	Restored bool        `json:"restored"`
 	Took     float64     `json:"took_seconds"`
@@ -86,8 +88,10 @@ func (d *depot) verify(ctx context.Context, c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		if !one.OK {
+		if one.Damage != "" {
 			view.Damaged++
+		} else if !one.OK {
+			view.Unchecked++
 		}
 		view.Snapshots = append(view.Snapshots, one)
 	}
@@ -113,10 +117,14 @@ func (v *verifier) one(ctx context.Context, s snapshot.Snapshot) (verdictView, e
 		err = v.restored(ctx, s)
 	}
 	r.Took = time.Since(began).Seconds()
-	if err != nil && !damage(err) {
+	if err != nil && !damage(err) && !errors.Is(err, errCheck) {
 		return r, err
 	}
-	if r.OK = err == nil; !r.OK {
+	r.OK = err == nil
+	switch {
+	case errors.Is(err, errCheck): // what a command says is no damage of the store's
+		r.Check = oneLine(err)
+	case err != nil:
 		r.Damage = oneLine(err)
 	}
 	if r.Damage != s.Damaged {
@@ -127,7 +135,7 @@ func (v *verifier) one(ctx context.Context, s snapshot.Snapshot) (verdictView, e
 
 // damage tells an object that is not what it must be from a store that does not let us look.
 func damage(err error) bool {
-	for _, kind := range []error{snapshot.ErrDamaged, store.ErrDamaged, store.ErrNotFound, errCheck} {
+	for _, kind := range []error{snapshot.ErrDamaged, store.ErrDamaged, store.ErrNotFound} {
 		if errors.Is(err, kind) {
 			return true
 		}
@@ -165,8 +173,10 @@ func (v *verifier) tell(view verifyView) error {
 	} else {
 		for _, r := range view.Snapshots {
 			text := "ok"
-			if !r.OK {
+			if r.Damage != "" {
 				text = "DAMAGED: " + r.Damage
+			} else if !r.OK {
+				text = "whole, but " + r.Check
 			}
 			if r.Noted != "no" {
 				text += " (" + r.Noted + ")"
@@ -174,6 +184,9 @@ func (v *verifier) tell(view verifyView) error {
 			_, werr := fmt.Fprintf(out, "%s %s\n", r.ID, text)
 			err = errors.Join(err, werr)
 		}
+	}
+	if view.Unchecked > 0 && view.Damaged == 0 {
+		return errors.Join(exit.Withf(exit.Damaged, "the check of %d of %d snapshots failed: what it looks for is not in them", view.Unchecked, len(view.Snapshots)), err)
 	}
 	if view.Damaged > 0 {
 		return errors.Join(exit.Withf(exit.Damaged, "%d of %d snapshots are damaged: restore another one, and take a new backup", view.Damaged, len(view.Snapshots)), err)

@@ -3,14 +3,81 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
 
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/internal/snapshot"
+	"github.com/interlock-run/interlock/restore"
+	"github.com/interlock-run/interlock/restore/pull"
 )
 
 // errCheck is a check command that was not content with what was restored.
-var errCheck = errors.New("the check of the restored data failed")
+var errCheck = errors.New("the check command was not content")
 
-func (v *verifier) restored(ctx context.Context, s snapshot.Snapshot) error {
-	return exit.Withf(exit.Config, "--restore is not there yet in this release")
+// checkVariable tells the check command where the restored data lies; it is its working directory, too.
+const checkVariable = "INTERLOCK_RESTORED"
+
+// restored restores a snapshot into a directory of its own, compares all of it, and asks the check command.
+func (v *verifier) restored(ctx context.Context, s snapshot.Snapshot) (err error) {
+	above := v.c.String("scratch")
+	if above == "" {
+		above = os.TempDir()
+	}
+	dir, err := os.MkdirTemp(above, "interlock-verify-")
+	if err != nil {
+		return exit.Withf(exit.Restore, "no scratch directory: %w: name one with --scratch", err)
+	}
+	defer func() {
+		if gone := os.RemoveAll(dir); gone != nil {
+			v.d.log.Warn("the scratch directory stays", "directory", dir, "cause", gone)
+		}
+	}()
+	if dir, err = filepath.Abs(dir); err != nil {
+		return err
+	}
+	data := filepath.Join(dir, "data")
+	if err := os.Mkdir(data, 0o700); err != nil {
+		return exit.With(exit.Restore, err)
+	}
+	if err := v.restoreInto(ctx, data, filepath.Join(dir, "state"), s); err != nil {
+		return err
+	}
+	return v.check(ctx, data)
+}
+
+func (v *verifier) restoreInto(ctx context.Context, data, state string, s snapshot.Snapshot) error {
+	t := restore.Target{Data: data, StateDir: state, Holder: v.d.cfg.Holder}
+	choice := pull.Choice{Action: restore.Run, Reason: "verification", Snapshot: s, Repository: v.d.repo.ID, Catalog: v.cat.Number}
+	job, err := v.d.job(v.c, t, choice)
+	if err != nil {
+		return err
+	}
+	job.Load, job.Verify = nil, true // the command after -- is the check
+	_, err = pull.Run(ctx, job)
+	return err
+}
+
+// check runs the command after -- in what was restored. Its output goes to our stderr.
+func (v *verifier) check(ctx context.Context, data string) error {
+	argv := invocationOf(v.c).command
+	if len(argv) == 0 {
+		return nil
+	}
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir, cmd.Env = data, append(v.d.scrubbed(), checkVariable+"="+data)
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	err := cmd.Run()
+	if ended, is := errors.AsType[*exec.ExitError](err); is && ctx.Err() == nil {
+		return fmt.Errorf("%w: %q: %w", errCheck, argv[0], ended)
+	}
+	if err != nil {
+		return exit.Withf(exit.Config, "check command %q: %w", argv[0], err)
+	}
+	return nil
 }
