@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/interlock-run/interlock/backup"
 	"github.com/interlock-run/interlock/internal/config"
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/lock"
@@ -218,7 +219,9 @@ func lockTiming(t config.Timing) lock.Timing {
 	return l
 }
 
-// checkSchedule has nothing to say until schedules are read here.
-func checkSchedule(string) error { return nil }
+func checkSchedule(text string) error {
+	_, err := backup.ParseSchedule(text, nil)
+	return err
+}
 
 func checkTiming(t config.Timing) []error { return lockTiming(t).Check() }

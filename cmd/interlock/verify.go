@@ -38,7 +38,7 @@ type verdictView struct {
 	OK       bool        `json:"ok"`
 	Damage   string      `json:"damage,omitempty"`
 	Check    string      `json:"check,omitempty"` // what the check command said by its end
-	Noted    string      `json:"noted"` // in the catalog: marked, cleared, no (nothing to note), or why it could not be
+	Noted    string      `json:"noted"`           // in the catalog: marked, cleared, no (nothing to note), or why it could not be
 	Restored bool        `json:"restored"`
 	Took     float64     `json:"took_seconds"`
 }

@@ -123,7 +123,8 @@ func (l *loader) verifyMode() {
 		l.problem(l.place("backup.mode"), "backup.exec is missing: expected the command whose output is the snapshot, or a preset")
 	}
 	frozen := mode == "hook" || mode == "reflink"
-	if frozen && len(b.Freeze) == 0 {
+	// A reflink of a stopped service needs no freeze.
+	if len(b.Freeze) == 0 && (mode == "hook" || mode == "reflink" && b.Schedule != "") {
 		l.problem(l.place("backup.mode"), "backup.freeze is missing: mode "+mode+" freezes the service during the copy")
 	}
 	if !frozen && len(b.Freeze) > 0 {

@@ -107,6 +107,8 @@ func TestTogether(t *testing.T) {
 		{[]string{"--backup-exec", `["/d"]`, "--backup-mode", "live"}, []string{"--backup-exec: backup.mode is live"}},
 		{[]string{"--backup-mode", "command"}, []string{"--backup-mode: backup.exec is missing"}},
 		{[]string{"--backup-mode", "hook"}, []string{"--backup-mode: backup.freeze is missing"}},
+		{[]string{"--backup-mode", "reflink"}, nil},
+		{append(stored, "--backup-mode", "reflink", "--backup-schedule", "15m"), []string{"--backup-mode: backup.freeze is missing"}},
 		{[]string{"--backup-freeze", `["/f"]`}, []string{"--backup-freeze: only the modes hook and reflink"}},
 		{[]string{"--hold", "30s", "--hold", "40s"}, []string{"--hold: given 2 times"}},
 	}
