@@ -3,7 +3,9 @@ package main
 import (
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/interlock-run/interlock/backup"
 	"github.com/interlock-run/interlock/internal/config"
 	"github.com/interlock-run/interlock/internal/courier"
 	"github.com/interlock-run/interlock/internal/exit"
@@ -32,6 +34,13 @@ func storePlan(cfg config.Config, environ []string) (lifecycle.StorePlan, error)
 			Store: cfg.Store, Restore: cfg.Restore, Backup: cfg.Backup, Secrets: names, User: user,
 		},
 		Secrets: chosen(environ, names), Loader: loader, Restore: cfg.Restore.From == config.FromStore, OnStop: cfg.Backup.OnStop,
+	}
+	if cfg.Backup.Schedule != "" {
+		s, err := backup.ParseSchedule(cfg.Backup.Schedule, time.UTC)
+		if err != nil {
+			return lifecycle.StorePlan{}, exit.Withf(exit.Config, "backup.schedule: %w", err)
+		}
+		p.Next = s.Next
 	}
 	return p, nil
 }

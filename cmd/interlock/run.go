@@ -40,9 +40,6 @@ func run(c *cli.Context) error {
 	}
 	cfg, warnings, err := loadConfig(c)
 	if err == nil {
-		err = notYet(cfg)
-	}
-	if err == nil {
 		err = runWith(c, cfg, warnings)
 	}
 	if werr := writeReason(cfg.Health.ReasonFile, err); werr != nil {

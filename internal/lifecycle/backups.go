@@ -27,7 +27,9 @@ func (r *Runner) scheduleBackups() {
 	now := wall()
 	due := r.plan.Store.Next(now)
 	if newest := r.seen.newest(); !newest.IsZero() {
-		if missed := r.plan.Store.Next(newest); missed.Before(now) {
+		if last := r.plan.Store.Next(newest); last.After(now) {
+			due = last
+		} else if !last.IsZero() {
 			due = earlier(due, now.Add(overdueWait))
 		}
 	}
@@ -94,8 +96,9 @@ func countFailed(err error, tries int) int {
 // following is when the next one comes: at the next slot, or sooner after a failure.
 func (r *Runner) following(err error, began time.Time, tries int) time.Time {
 	now := wall()
-	slot := r.plan.Store.Next(now)
-	if missed := r.plan.Store.Next(began); missed.Before(now) {
+	slot := r.plan.Store.Next(began)
+	if !slot.IsZero() && slot.Before(now) {
+		slot = r.plan.Store.Next(now)
 		r.log.Warn("the backup took longer than its schedule allows: a slot was left out", "took", now.Sub(began).String(), "next", slot)
 	}
 	if err == nil {

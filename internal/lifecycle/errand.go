@@ -22,7 +22,7 @@ type StorePlan struct {
 	Loader  *courier.User   // who runs what loads a dump; nil: ourselves
 	Restore bool            // restore.from: store
 	OnStop  bool            // backup.on_stop
-	// Next is when the next backup is due after a time; nil: none is scheduled.
+	// Next is when a backup is due after one that began then; nil: none is scheduled.
 	Next func(time.Time) time.Time
 }
 
