@@ -67,7 +67,7 @@ func (w *Writer) Close() error {
 	if w.fd < 0 {
 		return nil
 	}
-	fd := w.fd
-	w.fd = -1
-	return wrap("close", w.e.Path, unix.Close(fd))
+	fd, direct := w.fd, w.direct
+	w.fd, w.direct = -1, nil
+	return wrap("close", w.e.Path, errors.Join(direct.close(), unix.Close(fd)))
 }

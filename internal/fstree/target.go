@@ -32,6 +32,7 @@ type Target struct {
 	t         *Tree
 	ours      bool
 	root      bool // of the system: we may set owners
+	direct    bool // large files are written past the page cache
 	sentinels []string
 
 	mu   sync.Mutex
@@ -48,7 +49,12 @@ func OpenTarget(root string, o TargetOptions) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Target{t: t, ours: o.Ours, root: os.Geteuid() == 0, put: map[string]bool{}}
+	var fs unix.Statfs_t
+	if err := durable.Retry(func() error { return unix.Fstatfs(t.fd, &fs) }); err != nil {
+		return nil, errors.Join(failed("look at the filesystem of", root, err), t.Close())
+	}
+	g := &Target{t: t, ours: o.Ours, root: os.Geteuid() == 0, put: map[string]bool{},
+		direct: slices.Contains(directMagics(), int64(fs.Type))}
 	for _, s := range o.Sentinels {
 		_, name := split(s)
 		err := CheckPath(s)

@@ -14,10 +14,11 @@ const startAt = 256 << 10
 // A Writer is a file of a target, open. ReadAt, WriteAt and Hole may be called at once from many
 // goroutines, for ranges that do not overlap; then Finish, or Close to give up.
 type Writer struct {
-	g   *Target
-	e   Entry
-	fd  int
-	old int64 // bytes of old content
+	g      *Target
+	e      Entry
+	fd     int
+	direct *directWriter // past the page cache; nil: there is no such way
+	old    int64         // bytes of old content
 }
 
 // Create opens a file to be filled: its old inode where that has no other name, else a new one.
@@ -41,6 +42,9 @@ func (g *Target) Create(e Entry) (*Writer, error) {
 	}
 	if err := w.size(); err != nil {
 		return nil, errors.Join(failed("reserve space for", e.Path, err), w.Close())
+	}
+	if e.Size >= big && g.direct {
+		w.direct = openDirect(w.fd)
 	}
 	g.made(e.Path)
 	return w, nil
@@ -148,24 +152,26 @@ func (w *Writer) WriteAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	done := 0
-	for done < len(p) {
-		n := 0
-		err := durable.Retry(func() (err error) {
-			n, err = unix.Pwrite(w.fd, p[done:], off+int64(done))
-			return err
-		})
-		if err == nil && n == 0 {
-			err = unix.EIO
-		}
-		if err != nil {
+	if n := w.direct.part(p, off); n > 0 {
+		var err error
+		if done, err = w.direct.write(p[:n], off); err != nil {
 			return done, failed("write", w.e.Path, err)
 		}
-		done += n
+	}
+	n, err := w.cached(p[done:], off+int64(done))
+	return done + n, err
+}
+
+// cached writes by way of the page cache.
+func (w *Writer) cached(p []byte, off int64) (int, error) {
+	done, err := pwriteFull(w.fd, p, off)
+	if err != nil {
+		return done, failed("write", w.e.Path, err)
 	}
 	if len(p) < startAt {
 		return done, nil
 	}
-	err := unix.SyncFileRange(w.fd, off, int64(len(p)), unix.SYNC_FILE_RANGE_WRITE)
+	err = unix.SyncFileRange(w.fd, off, int64(len(p)), unix.SYNC_FILE_RANGE_WRITE)
 	if err == unix.ENOSYS || err == unix.EINVAL || err == unix.EOPNOTSUPP {
 		err = nil // no more than a hint
 	}
