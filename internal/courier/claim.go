@@ -1,6 +1,12 @@
 package courier
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/interlock-run/interlock/internal/snapshot"
+)
 
 // claim commits the token: from here on no earlier holder publishes anything. It makes no repository: a
 // place that was mistyped would look like a first start.
@@ -8,6 +14,9 @@ func (w *courier) claim(ctx context.Context, r Request) (Answer, error) {
 	var a Answer
 	err := w.reach(ctx, r, func(ctx context.Context, s *session) error {
 		c, err := s.repo.Claim(ctx, r.Who.holder())
+		if errors.Is(err, snapshot.ErrFencedOff) {
+			return fmt.Errorf("%w: if the lock service was rebuilt, raise lock.token_epoch", err)
+		}
 		if err != nil {
 			return err
 		}

@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/interlock-run/interlock/internal/courier"
@@ -71,6 +72,10 @@ func (r *Runner) backup(tries int) {
 		return func() {
 			r.domain.procs.backup = 0
 			r.backedUp(a, err, began)
+			if fenced(err) {
+				r.handle(message{event: LeaseLost, code: exit.Lost, reason: fmt.Sprintf("fenced off: a later holder has claimed the snapshot store: %v", err)})
+				return
+			}
 			r.backupAt(r.following(err, began, tries), countFailed(err, tries))
 		}, message{}
 	})
@@ -108,6 +113,13 @@ func (r *Runner) following(err error, began time.Time, tries int) time.Time {
 	return earlier(slot, now.Add(min(wait, maxRetry)))
 }
 
+// fenced tells whether the store has seen a later holder. As with the claim file that is the end: whatever
+// gave us the lock, somebody else has it now.
+func fenced(err error) bool {
+	f, ok := errors.AsType[*courier.Failure](err)
+	return ok && f.Code == exit.Lost
+}
+
 // earlier of two times; zero is never.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || b.Before(a) {
@@ -128,9 +140,6 @@ func (r *Runner) backedUp(a courier.Answer, err error, began time.Time) {
 	}
 	if err != nil {
 		r.log.Error("backup failed: nothing was published; the service goes on", "cause", err, "seconds", took.Seconds())
-		if f, ok := errors.AsType[*courier.Failure](err); ok && f.Code == exit.Lost {
-			r.log.Error("the snapshot store has seen a later holder; the lock will say so, too")
-		}
 		return
 	}
 	s := a.Snapshot

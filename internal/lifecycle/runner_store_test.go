@@ -260,6 +260,22 @@ func TestScheduledBackups(t *testing.T) {
 	x.releasedAs(lock.Drained)
 }
 
+// The store has seen a later token: that is a loss, as with the claim file.
+func TestFencedOffByTheStore(t *testing.T) {
+	x, _ := withStore(t, func(p *Plan, _ *run) {
+		p.Store.Next = func(after time.Time) time.Time { return after.Add(10 * time.Millisecond) }
+	}, func(q courier.Request) *courier.Answer {
+		if q.Op == courier.OpBackup {
+			return &courier.Answer{Code: 76, Error: "fenced off"}
+		}
+		return done()
+	})
+	x.ends(76)
+	if !x.guard.noted("signal 1 15") {
+		t.Errorf("calls %v: the payload was not told to end", x.guard.calls)
+	}
+}
+
 // A backup that nobody took while nobody ran is made up for, and no sooner than the service has begun.
 func TestMissedSlot(t *testing.T) {
 	for name, c := range map[string]struct {
