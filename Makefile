@@ -15,7 +15,7 @@ VERSION := $(or $(shell git describe --tags --always --dirty 2>/dev/null),unknow
 LDFLAGS := -s -w -X main.buildVersion=$(VERSION)
 tool = $(firstword $(shell command -v $(1)) $(wildcard $(GOPATH)/bin/$(1)))
 
-.PHONY: build run test test-all test-vm check bench bench-payload bench-queue chaos clean FORCE
+.PHONY: build run test test-all test-vm check bench bench-payload bench-queue bench-backup chaos clean FORCE
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/interlock ./cmd/interlock
@@ -91,6 +91,15 @@ bench-payload: build bin/testrun
 bench-queue: bin/testrun
 	@bin/testrun install queue zookeeper etcd system
 	@CGO_ENABLED=0 $(GO) test -tags bench -count=1 -timeout 45m -v -run '^TestQueue' ./internal/bench
+
+# BENCH_N is the number of rounds (3), BENCH_MIB the size of the tree (2048), BENCH_FILES that of the one of
+# small files (1000000), BENCH_DIR where all lies, on the disk that is to be measured; BENCH_CACHE=warm leaves
+# page caches alone, BENCH_TOOLS=restic,tar bounds the others, BENCH_PART=Directory|S3|Small is one table.
+BENCH_PART ?=
+bench-backup: build bin/testrun
+	@bin/testrun install backups system
+	@INTERLOCK_BIN=$(CURDIR)/bin/interlock CGO_ENABLED=0 \
+		$(GO) test -tags bench -count=1 -timeout 180m -v -run '^TestBackup$(BENCH_PART)' ./internal/bench/backup
 
 clean:
 	rm -rf bin .cache
