@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/interlock-run/interlock/fence"
-	"github.com/interlock-run/interlock/internal/config"
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/internal/lifecycle"
 	"github.com/interlock-run/interlock/internal/snapshot"
@@ -14,8 +13,8 @@ import (
 
 // snapshotScope is the lock whose tokens a repository knows: its kind and path without the servers, because
 // servers are added and moved.
-func snapshotScope(lockURL_ string) snapshot.Scope {
-	u := lockURL(lockURL_)
+func snapshotScope(raw string) snapshot.Scope {
+	u := lockURL(raw)
 	kind := u.Scheme
 	if kind == "zk" {
 		kind = "zookeeper"
@@ -124,6 +123,9 @@ func (d *depot) still(ctx context.Context, w writer) error {
 		return nil
 	}
 	r, err := d.running(ctx, w.beside)
+	if exit.Code(err) == exit.Held {
+		return exit.Withf(exit.Lost, "the run whose token was borrowed (%s, token %s) ended meanwhile, and nothing was published: %w", w.name, w.Token, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -131,13 +133,4 @@ func (d *depot) still(ctx context.Context, w writer) error {
 		return exit.Withf(exit.Lost, "fenced off: the lock %s went from %s (token %s) to %s (token %s) meanwhile: nothing was published", lockName(w.beside), w.name, w.Token, r.Holder, r.Token)
 	}
 	return nil
-}
-
-func checkBeside(cfg config.Config, url string) error {
-	if url == "" {
-		return nil
-	}
-	in := config.Inputs{Flags: map[string][]string{besideKey: {url}}, Rename: map[string]string{"lock.url": besideKey}, Hostname: cfg.Fence.Node}
-	_, _, err := config.Load(in)
-	return exit.With(exit.Config, err)
 }
