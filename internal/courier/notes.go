@@ -22,8 +22,14 @@ func (n *notes) Handle(_ context.Context, rec slog.Record) error {
 		args = append(args, a.Key, bounded(a.Value.String()))
 		return true
 	})
+	if rec.Level == slog.LevelInfo && slices.Contains(args, commandKey) {
+		rec.Level = slog.LevelDebug // a dump tool tells each file; what it says last is in its error
+	}
 	return n.out.say(Line{Note: &Note{Level: rec.Level, Text: bounded(rec.Message), Args: args}})
 }
+
+// commandKey marks what a command said of itself.
+const commandKey = "command"
 
 func (n *notes) WithAttrs(attrs []slog.Attr) slog.Handler {
 	with := &notes{n.out, slices.Clone(n.args)}
