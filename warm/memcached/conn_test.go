@@ -275,3 +275,21 @@ func TestStateAndSettings(t *testing.T) {
 		t.Errorf("settings %+v", set)
 	}
 }
+
+func TestClock(t *testing.T) {
+	kit := testkit.Memcached(t, testkit.MemcachedOptions{})
+	c := dial(t, server(t, kit.Addr()))
+	k, err := c.Clock(t.Context())
+	must(t, err)
+	for range 20 {
+		before := k.Now(time.Now())
+		st, err := c.State()
+		must(t, err)
+		if after := k.Now(time.Now()); st.Time < before-1 || st.Time > after+1 {
+			t.Errorf("the server shows %d, computed %d to %d", st.Time, before, after)
+		}
+	}
+	if k.Ahead() < -2 || k.Ahead() > 1 || k.Server(k.Host(1_800_000_000))-1_800_000_000 > 1 {
+		t.Errorf("ahead by %d", k.Ahead())
+	}
+}

@@ -148,8 +148,8 @@ func (t *timedConn) Write(p []byte) (int, error) {
 // lost says of every error of a connection that it is over.
 func lost(err error) error {
 	switch {
-	case err == nil:
-		return nil
+	case err == nil, errors.Is(err, ErrLost):
+		return err
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("%w: no answer in time", ErrLost)
 	}

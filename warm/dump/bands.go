@@ -1,0 +1,108 @@
+package dump
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+
+	"github.com/interlock-run/interlock/warm/drain"
+	"github.com/interlock-run/interlock/warm/memcached"
+)
+
+// Ages are counted by the second up to exactAges, then in steps of 1/64 of a power of two.
+const (
+	exactAges = 1024
+	ageCount  = exactAges + 64*32
+)
+
+// bucketOf orders items by hotness, hottest first: those ever fetched before the others, then by age.
+func bucketOf(e *drain.Entry, now int64) int {
+	age := max(now-e.Access, 0)
+	n := int(age)
+	if age >= exactAges {
+		shift := bits.Len64(uint64(age)) - 7 // keeps 6 bits below the highest
+		n = min(exactAges+(shift-4)*64+int(age>>shift)-64, ageCount-1)
+	}
+	if !e.Fetched {
+		n += ageCount
+	}
+	return n
+}
+
+// A survey is what one pass over a list finds.
+type survey struct {
+	listed, expired, unreachable int64
+	now                          int64 // by the server's clock: ages count from here
+	bytes                        [2 * ageCount]int64
+	access                       [2 * ageCount]int64 // the oldest of each bucket
+}
+
+// takeSurvey counts. Lines that are none make the list incomplete: nobody knows how much went with them.
+func takeSurvey(spool *drain.Spool, now int64) (*survey, error) {
+	s := &survey{now: now}
+	torn := 0
+	for e, err := range spool.Entries() {
+		if errors.Is(err, drain.ErrTorn) {
+			torn++
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		s.listed++
+		if s.wanted(&e) {
+			b := bucketOf(&e, now)
+			s.bytes[b] += max(e.Size, 1)
+			if s.access[b] == 0 || e.Access < s.access[b] {
+				s.access[b] = e.Access
+			}
+		}
+	}
+	if torn > 0 {
+		return nil, fmt.Errorf("%w: %d lines of %d are none, or its end is missing", drain.ErrTorn, torn, s.listed)
+	}
+	return s, nil
+}
+
+// wanted counts what is not worth a question.
+func (s *survey) wanted(e *drain.Entry) bool {
+	switch {
+	case e.Expires != -1 && e.Expires <= s.now:
+		s.expired++
+	case memcached.CheckKey(e.Key) != nil:
+		s.unreachable++
+	default:
+		return true
+	}
+	return false
+}
+
+// cut divides the buckets into bands of about equal bytes. It gives the band of each bucket, and what is
+// known of each band.
+func (s *survey) cut(count int) (bandOf [2 * ageCount]uint8, bands []bandInfo) {
+	var total, before int64
+	for _, n := range s.bytes {
+		total += n
+	}
+	last := -1
+	for b, n := range s.bytes {
+		if n == 0 {
+			continue
+		}
+		if share := int(float64(before) / float64(total) * float64(count)); share > last {
+			last = share
+			bands = append(bands, bandInfo{fetched: true, access: s.access[b]})
+		}
+		here := &bands[len(bands)-1]
+		here.fetched = here.fetched && b < ageCount
+		here.access = min(here.access, s.access[b])
+		bandOf[b] = uint8(len(bands) - 1)
+		before += n
+	}
+	return bandOf, bands
+}
+
+type bandInfo struct {
+	fetched bool
+	access  int64
+}

@@ -1,0 +1,258 @@
+package dump
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/interlock-run/interlock/warm/drain"
+	"github.com/interlock-run/interlock/warm/item"
+	"github.com/interlock-run/interlock/warm/memcached"
+)
+
+// dump is one dump under way.
+type dump struct {
+	Options
+	listing Listing
+	clock   memcached.Clock
+	first   memcached.State
+	writer  *item.Writer
+	pace    *pace
+	begun   time.Time
+
+	mu     sync.Mutex // of what follows
+	counts item.Counts
+	read   int64  // items asked for
+	size   int64  // that they take in the server
+	cut    string // why not all are read
+}
+
+// Dump makes the files. On an error Dir is no cache's content.
+func Dump(ctx context.Context, o Options) (*Report, error) {
+	d := &dump{Options: o.filled(), begun: time.Now()}
+	held, err := lock(o.Locks, o.Server)
+	if err != nil {
+		return nil, err
+	}
+	r, err := d.run(ctx)
+	if err = errors.Join(err, held.Close()); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (d *dump) run(ctx context.Context) (*Report, error) {
+	probe, err := memcached.Dial(ctx, d.Server, memcached.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer probe.Close()
+	if err := d.prepare(ctx, probe); err != nil {
+		return nil, err
+	}
+	r := &Report{}
+	begun := time.Now()
+	decks, bands, err := d.listed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.Listing = time.Since(begun)
+	begun = time.Now()
+	if d.writer, err = item.Create(d.Dir, len(bands)); err != nil {
+		return nil, errors.Join(err, closeDecks(decks))
+	}
+	err = errors.Join(d.readBands(ctx, decks, probe), closeDecks(decks))
+	if err == nil {
+		r.Reading, r.Latency, r.Slowest = time.Since(begun), d.pace.latency(), d.pace.low()
+		r.Cache, err = d.finish(bands, probe.Version())
+	}
+	return r, errors.Join(err, d.writer.Close())
+}
+
+// prepare finds out whom it talks to, and how to list.
+func (d *dump) prepare(ctx context.Context, probe *memcached.Conn) error {
+	isLocal, err := local(d.Scratch)
+	if err != nil {
+		return err
+	}
+	var warning string
+	if d.listing, warning, err = Choose(probe.Version(), d.Listing, isLocal); err != nil {
+		return fmt.Errorf("memcached %s: %w", d.Server, err)
+	}
+	if warning != "" {
+		d.Note(warning)
+	}
+	if d.first, err = probe.State(); err != nil {
+		return err
+	}
+	if d.clock, err = probe.Clock(ctx); err != nil {
+		return err
+	}
+	d.pace = newPace(d.Rate)
+	return d.pace.calm(ctx, probe)
+}
+
+// now is the server's clock.
+func (d *dump) now() int64 { return d.clock.Now(time.Now()) }
+
+// listed gives what shall be read, by band.
+func (d *dump) listed(ctx context.Context) ([]*deck, []bandInfo, error) {
+	spool, sv, err := d.list(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	decks, bands, err := deal(spool, sv, d.Scratch)
+	if err = errors.Join(err, spool.Close()); err != nil {
+		return nil, nil, err
+	}
+	d.counts = item.Counts{Listed: sv.listed, Expired: sv.expired, Unreachable: sv.unreachable}
+	return decks, bands, nil
+}
+
+// dial connects to the same run of the server as at the start.
+func (d *dump) dial(ctx context.Context) (*memcached.Conn, error) {
+	c, err := memcached.Dial(ctx, d.Server, memcached.Options{MaxValue: d.Values})
+	if err != nil {
+		return nil, err
+	}
+	st, err := c.State()
+	if err == nil && (st.PID != d.first.PID || st.Uptime < d.first.Uptime) {
+		err = fmt.Errorf("memcached %s: %w", d.Server, ErrRestarted)
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// readBands reads one band after the other, the hottest first, while the probe watches the latency.
+func (d *dump) readBands(ctx context.Context, decks []*deck, probe *memcached.Conn) (err error) {
+	watching, stop := context.WithCancel(ctx)
+	watched := make(chan error, 1)
+	go func() { watched <- d.pace.watch(watching, probe, d.dial) }()
+	for band, deck := range decks {
+		if err = d.readBand(ctx, band, deck); err != nil {
+			break
+		}
+	}
+	stop()
+	if probeErr := <-watched; probeErr != nil {
+		d.Note(probeErr.Error() + ": the rate did not follow the latency to the end")
+	}
+	return err
+}
+
+func (d *dump) readBand(ctx context.Context, band int, deck *deck) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	batches := make(chan []drain.Entry)
+	results := make(chan error, d.Conns)
+	for range d.Conns {
+		f := &fetcher{d: d, band: band}
+		go func() {
+			err := f.run(ctx, batches)
+			if err != nil {
+				stop(err) // the others and the feeder too
+			}
+			d.add(&f.counts)
+			results <- err
+		}()
+	}
+	err := d.feed(ctx, deck, batches)
+	close(batches)
+	for range d.Conns {
+		if got := <-results; err == nil {
+			err = got
+		}
+	}
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx) // the first one, of which the others are consequences
+	}
+	return err
+}
+
+// feed deals a band out, at the rate and up to the limit.
+func (d *dump) feed(ctx context.Context, deck *deck, to chan<- []drain.Entry) error {
+	r := bufio.NewReaderSize(deck.file, 64<<10)
+	for left := deck.count; left > 0; {
+		size := int(min(int64(d.pace.batch()), left))
+		batch := make([]drain.Entry, size)
+		for n := range batch {
+			if err := next(r, &batch[n]); err == io.EOF {
+				return errors.New("cannot read the list of a band again: it is shorter than written")
+			} else if err != nil {
+				return err
+			}
+		}
+		left -= int64(size)
+		if !d.within(batch) {
+			continue
+		}
+		if err := d.pace.take(ctx, size); err != nil {
+			return err
+		}
+		select {
+		case to <- batch:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// within tells whether a batch shall be read, and counts it as one or the other.
+func (d *dump) within(batch []drain.Entry) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cut == "" {
+		d.cut = d.reached()
+	}
+	if d.cut != "" {
+		d.counts.NotReached += int64(len(batch))
+		return false
+	}
+	d.read += int64(len(batch))
+	for _, e := range batch {
+		d.size += e.Size
+	}
+	return true
+}
+
+func (d *dump) reached() string {
+	switch l := d.Limit; {
+	case l.Items > 0 && d.read >= l.Items:
+		return fmt.Sprintf("limit of %d items", l.Items)
+	case l.Bytes > 0 && d.size >= l.Bytes:
+		return fmt.Sprintf("limit of %d bytes", l.Bytes)
+	case l.Time > 0 && time.Since(d.begun) >= l.Time:
+		return fmt.Sprintf("limit of %v", l.Time)
+	}
+	return ""
+}
+
+// add sums up what a fetcher counted.
+func (d *dump) add(c *item.Counts) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, p := range []struct{ to, from *int64 }{{&d.counts.Expired, &c.Expired}, {&d.counts.Gone, &c.Gone},
+		{&d.counts.TooLarge, &c.TooLarge}, {&d.counts.WideFlags, &c.WideFlags}, {&d.counts.Stale, &c.Stale},
+		{&d.counts.TokensLost, &c.TokensLost}, {&d.counts.ReadErrors, &c.ReadErrors}, {&d.counts.Interrupted, &c.Interrupted}} {
+		*p.to += *p.from
+	}
+}
+
+// finish writes cache.json.
+func (d *dump) finish(bands []bandInfo, v memcached.Version) (*item.Cache, error) {
+	c := item.Cache{Began: d.begun.Unix(), Ended: time.Now().Unix(), Cut: d.cut, Counts: d.counts,
+		Source: item.Source{Server: d.Server.String(), Version: v.String(), Listing: string(d.listing),
+			Skew: d.clock.Ahead(), Memory: d.first.Limit}}
+	for _, b := range bands {
+		c.Bands = append(c.Bands, item.Band{Fetched: b.fetched, Access: d.clock.Host(b.access)})
+	}
+	return d.writer.Finish(c)
+}

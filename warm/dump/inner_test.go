@@ -1,0 +1,141 @@
+package dump
+
+import (
+	"testing"
+	"time"
+
+	"github.com/interlock-run/interlock/warm/drain"
+	"github.com/interlock-run/interlock/warm/memcached"
+)
+
+func TestChoose(t *testing.T) {
+	for _, c := range []struct {
+		version [3]int
+		want    Listing
+		local   bool
+		get     Listing // empty: refused
+		warns   bool
+	}{
+		{[3]int{1, 4, 31}, Auto, true, "", false},
+		{[3]int{1, 5, 22}, Auto, true, "", false},
+		{[3]int{1, 6, 9}, Auto, true, "", false},
+		{[3]int{1, 6, 10}, Auto, true, Hash, false},
+		{[3]int{1, 6, 18}, Auto, true, Hash, false},
+		{[3]int{1, 6, 18}, "", true, Hash, false},
+		{[3]int{1, 6, 18}, Auto, false, All, true},
+		{[3]int{1, 6, 18}, All, true, All, false},
+		{[3]int{1, 6, 18}, "mgdump", true, "", false},
+		{[3]int{1, 6, 19}, Auto, true, Hash, true},
+		{[3]int{1, 6, 43}, All, true, All, true},
+		{[3]int{1, 6, 44}, Auto, false, Hash, false},
+		{[3]int{1, 10, 0}, Auto, true, Hash, false},
+	} {
+		v := memcached.Version{Major: c.version[0], Minor: c.version[1], Patch: c.version[2]}
+		got, warning, err := Choose(v, c.want, c.local)
+		if got != c.get || (warning != "") != c.warns || (err != nil) != (c.get == "") {
+			t.Errorf("%s %s local %v: %q %q %v, want %q", v, c.want, c.local, got, warning, err, c.get)
+		}
+	}
+}
+
+// Hotness is (fetched, last access), in steps that never go backwards.
+func TestBuckets(t *testing.T) {
+	const now = 1_800_000_000
+	last := -1
+	for age := int64(-5); age < now; age += max(age/1000, 1) {
+		b := bucketOf(&drain.Entry{Access: now - age, Fetched: true}, now)
+		cold := bucketOf(&drain.Entry{Access: now - age}, now)
+		if b < last || b >= ageCount || cold != b+ageCount {
+			t.Fatalf("age %d: bucket %d after %d, not fetched %d", age, b, last, cold)
+		}
+		if age > 0 && age < exactAges && b == last {
+			t.Fatalf("age %d has no bucket of its own", age)
+		}
+		last = b
+	}
+}
+
+func TestBandsAreEqual(t *testing.T) {
+	s := &survey{}
+	for b := range 1600 {
+		s.bytes[b] = 1000
+	}
+	bandOf, bands := s.cut(16)
+	size := map[uint8]int64{}
+	for b := range 1600 {
+		if b > 0 && bandOf[b] < bandOf[b-1] {
+			t.Fatalf("bucket %d is in a hotter band than the one before", b)
+		}
+		size[bandOf[b]] += s.bytes[b]
+	}
+	for band, n := range size {
+		if n != 100_000 {
+			t.Errorf("band %d has %d bytes", band, n)
+		}
+	}
+	if len(bands) != 16 {
+		t.Errorf("%d bands", len(bands))
+	}
+	if _, bands := (&survey{}).cut(16); len(bands) != 0 {
+		t.Errorf("an empty list has %d bands", len(bands))
+	}
+	one := &survey{}
+	one.bytes[5] = 1 << 40
+	if bandOf, bands := one.cut(16); len(bands) != 1 || bandOf[5] != 0 {
+		t.Errorf("items of one age: %d bands", len(bands))
+	}
+}
+
+func samples(d time.Duration) []time.Duration {
+	all := make([]time.Duration, 100)
+	for n := range all {
+		all[n] = d
+	}
+	return all
+}
+
+// The rate halves when the latency rises, not below its floor, and comes back slowly.
+func TestRateYields(t *testing.T) {
+	p := newPace(25_000)
+	p.base = quantiles(samples(time.Millisecond))
+	p.judge(samples(1600 * time.Microsecond)) // 1.5 times and 0.2 ms are allowed
+	if p.rate != 25_000 {
+		t.Errorf("rate %v within what is allowed", p.rate)
+	}
+	p.judge(samples(1800 * time.Microsecond))
+	if p.rate != 12_500 {
+		t.Errorf("rate %v, want half", p.rate)
+	}
+	for range 20 {
+		p.judge(samples(time.Second))
+	}
+	if p.rate != slowestRate || p.low() != slowestRate {
+		t.Errorf("rate %v, want %d", p.rate, slowestRate)
+	}
+	p.judge(samples(time.Millisecond))
+	if p.rate <= slowestRate || p.rate > slowestRate*1.2 {
+		t.Errorf("rate %v after one calm window", p.rate)
+	}
+	for range 100 {
+		p.judge(samples(time.Millisecond))
+	}
+	if p.rate != 25_000 {
+		t.Errorf("rate %v after a long calm", p.rate)
+	}
+	if l := p.latency(); l.During.Samples > 8000 || l.Before.P99 != time.Millisecond {
+		t.Errorf("latency %+v", l)
+	}
+}
+
+func TestRateIsKept(t *testing.T) {
+	p := newPace(10_000)
+	begun := time.Now()
+	for range 100 {
+		if err := p.take(t.Context(), 16); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if took := time.Since(begun); took < 150*time.Millisecond { // 1600 items: 160 ms, less the last batch
+		t.Errorf("1600 items at 10,000 a second took %v", took)
+	}
+}

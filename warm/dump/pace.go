@@ -1,0 +1,179 @@
+package dump
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/interlock-run/interlock/warm/memcached"
+)
+
+const (
+	probeEvery  = 5 * time.Millisecond
+	probeWindow = 100  // round trips, half a second of them
+	slowestRate = 1000 // items a second: below that a dump hurts nobody, and would never end
+	maxBehind   = 20 * time.Millisecond
+)
+
+// pace spreads reads evenly over time, at a rate that yields to the latency of an idle connection.
+type pace struct {
+	mu      sync.Mutex
+	top     float64 // items a second; 0: no limit
+	rate    float64
+	slowest float64
+	next    time.Time
+	base    Quantiles
+	during  []time.Duration // of the whole dump, thinned out
+	every   int             // one of so many goes into during
+	seen    int
+}
+
+func newPace(rate int) *pace {
+	p := &pace{every: 1}
+	if rate > 0 {
+		p.top, p.rate, p.slowest = float64(rate), float64(rate), float64(rate)
+	}
+	return p
+}
+
+// batch is how many items are asked for at once.
+func (p *pace) batch() int {
+	if p.top == 0 {
+		return 256
+	}
+	return 16
+}
+
+// take waits until n more items may be read.
+func (p *pace) take(ctx context.Context, n int) error {
+	if p.top == 0 {
+		return ctx.Err()
+	}
+	p.mu.Lock()
+	now := time.Now()
+	if now.Sub(p.next) > maxBehind {
+		p.next = now // what was missed is not made up for in one burst
+	}
+	wait := p.next.Sub(now)
+	p.next = p.next.Add(time.Duration(float64(n) / p.rate * float64(time.Second)))
+	p.mu.Unlock()
+	if wait <= 0 {
+		return ctx.Err()
+	}
+	return pause(ctx, wait)
+}
+
+// calm measures before anything is read.
+func (p *pace) calm(ctx context.Context, c *memcached.Conn) error {
+	samples, err := pings(ctx, c, probeWindow)
+	if err == nil {
+		p.base = quantiles(samples)
+	}
+	return err
+}
+
+// watch measures while items are read, and changes the rate. A probe that is lost counts as a slow one, and is
+// made again. It ends with ctx, which is no error, or when dial fails for long.
+func (p *pace) watch(ctx context.Context, c *memcached.Conn, dial func(context.Context) (*memcached.Conn, error)) error {
+	failed := 0
+	for ctx.Err() == nil {
+		samples, err := pings(ctx, c, probeWindow)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err == nil {
+			p.judge(samples)
+			failed = 0
+			continue
+		}
+		p.judge([]time.Duration{time.Hour})
+		if failed++; failed > reconnects {
+			return fmt.Errorf("latency probe: %w", err)
+		}
+		if pause(ctx, askAgain) != nil {
+			return nil
+		}
+		if next, err := dial(ctx); err == nil {
+			defer next.Close() // a few at most
+			c = next
+		}
+	}
+	return nil
+}
+
+// judge halves the rate when the latency is much above what it was, and goes back up in small steps.
+func (p *pace) judge(samples []time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if samples[0] < time.Hour {
+		p.keep(samples)
+	}
+	if p.top == 0 {
+		return
+	}
+	if quantiles(samples).P99 > p.base.P99*3/2+200*time.Microsecond {
+		p.rate = max(p.rate/2, min(slowestRate, p.top))
+	} else {
+		p.rate = min(p.rate*1.1, p.top)
+	}
+	p.slowest = min(p.slowest, p.rate)
+}
+
+// keep holds at most a few thousand samples, of the whole time evenly.
+func (p *pace) keep(samples []time.Duration) {
+	for _, s := range samples {
+		if p.seen++; p.seen%p.every == 0 {
+			p.during = append(p.during, s)
+		}
+	}
+	if len(p.during) > 8000 {
+		half := p.during[:0]
+		for n := 0; n < len(p.during); n += 2 {
+			half = append(half, p.during[n])
+		}
+		p.during, p.every = half, p.every*2
+	}
+}
+
+func (p *pace) latency() Latency {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Latency{Before: p.base, During: quantiles(p.during)}
+}
+
+func (p *pace) low() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return int(p.slowest)
+}
+
+// pings measures n round trips.
+func pings(ctx context.Context, c *memcached.Conn, n int) ([]time.Duration, error) {
+	beat := time.NewTicker(probeEvery)
+	defer beat.Stop()
+	var all []time.Duration
+	for range n {
+		begun := time.Now()
+		if err := c.Ping(); err != nil {
+			return nil, err
+		}
+		all = append(all, time.Since(begun))
+		select {
+		case <-beat.C:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	return all, nil
+}
+
+func quantiles(samples []time.Duration) Quantiles {
+	if len(samples) == 0 {
+		return Quantiles{}
+	}
+	sorted := slices.Sorted(slices.Values(samples))
+	at := func(q float64) time.Duration { return sorted[int(q*float64(len(sorted)-1))] }
+	return Quantiles{Samples: len(sorted), P50: at(0.50), P99: at(0.99)}
+}
