@@ -23,10 +23,32 @@ const commitTries = 64
 // errNothing says that a change has nothing to change: the catalog is as wanted.
 var errNothing = errors.New("nothing to commit")
 
-// Catalog reads the newest catalog. A repository without one has the zero Catalog.
+// Catalog reads the newest catalog. A repository in which nothing was ever committed has the zero Catalog.
 func (r *Repository) Catalog(ctx context.Context) (Catalog, error) {
+	c, err := r.listed(ctx)
+	for range commitTries {
+		if err != nil {
+			return Catalog{}, err
+		}
+		// Lists of network filesystems may be old: is there a later one?
+		var next Catalog
+		if next, err = r.readCatalog(ctx, c.Number+1); errors.Is(err, store.ErrNotFound) {
+			return c, nil
+		}
+		r.saw(next.Number)
+		c = next
+	}
+	return c, err
+}
+
+// listed reads the newest catalog that the list shows. It is enough to commit on top of: a later one shows
+// then.
+func (r *Repository) listed(ctx context.Context) (Catalog, error) {
 	for range commitTries {
 		number, err := r.newestNumber(ctx)
+		if err == nil && number == 0 {
+			err = r.neverCommitted(ctx)
+		}
 		if err != nil || number == 0 {
 			return Catalog{Format: r.Format, Repository: r.ID}, err
 		}
@@ -45,8 +67,32 @@ func (r *Repository) newestNumber(ctx context.Context) (uint64, error) {
 		return 0, err
 	}
 	number = max(number, known)
-	r.newest.Store(number)
+	r.saw(number)
 	return number, nil
+}
+
+// saw notes that a catalog exists, or has existed.
+func (r *Repository) saw(number uint64) {
+	for known := r.newest.Load(); known < number; known = r.newest.Load() {
+		if r.newest.CompareAndSwap(known, number) {
+			return
+		}
+	}
+}
+
+// neverCommitted refuses a place in which snapshots lie, but no catalog: a repository of which the catalogs
+// were lost would look like an empty one, and the next holder's first collection would delete them all.
+// Draft.Write sees to it that there is a catalog before the first manifest.
+func (r *Repository) neverCommitted(ctx context.Context) error {
+	for o, err := range r.store.List(ctx, snapPrefix, "") {
+		if err != nil {
+			return fmt.Errorf("list %s: %w", snapPrefix, err)
+		}
+		if name, ours := snapKey(o.Key); ours && name.Number == isManifest {
+			return damaged("there is %s, but no catalog: put %s back", o.Key, catalogPrefix)
+		}
+	}
+	return nil
 }
 
 // lastAfter is the highest number above n, or 0.
@@ -122,7 +168,7 @@ func (a *attempt) run(ctx context.Context, change func(*Catalog) error) (Catalog
 }
 
 func (a *attempt) once(ctx context.Context, change func(*Catalog) error) (Catalog, bool, error) {
-	last, err := a.r.Catalog(ctx)
+	last, err := a.r.listed(ctx)
 	if err != nil {
 		return Catalog{}, false, err
 	}
@@ -180,6 +226,9 @@ func (r *Repository) follow(last Catalog, why, mine string) Catalog {
 // create makes the catalog, and tells whether it was made. Not made and no error: another was first, or
 // nobody knows yet.
 func (a *attempt) create(ctx context.Context, c *Catalog) (bool, error) {
+	if err := c.check(&a.r.Config, c.Number); err != nil && a.r.on(ruleReadable) {
+		return false, fmt.Errorf("commit %s: refused: %w", catalogKey(c.Number), err)
+	}
 	data, err := c.encode()
 	if err != nil {
 		return false, err
@@ -202,6 +251,7 @@ func (a *attempt) create(ctx context.Context, c *Catalog) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("%w: commit: %w, and then: %w", ErrUncertain, failed, err)
 	}
+	a.r.saw(c.Number)
 	if there.Nonce != c.Nonce {
 		return a.settled(false, nil)
 	}
@@ -227,8 +277,8 @@ func (r *Repository) confirm(ctx context.Context, c *Catalog) (bool, error) {
 		return false, fmt.Errorf("%w: commit %s: %w", ErrUncertain, catalogKey(c.Number), err)
 	}
 	if last == 0 {
-		r.newest.Store(max(r.newest.Load(), c.Number))
-		return true, nil
+		r.saw(c.Number)
+		return r.grounded(ctx, c)
 	}
 	next, err := r.readCatalog(ctx, c.Number+1)
 	if errors.Is(err, store.ErrNotFound) {
@@ -238,4 +288,18 @@ func (r *Repository) confirm(ctx context.Context, c *Catalog) (bool, error) {
 		return false, fmt.Errorf("%w: commit %s: %w", ErrUncertain, catalogKey(c.Number), err)
 	}
 	return next.Before == c.Nonce, nil
+}
+
+// grounded tells whether the catalog that ours was built on is still there, as the list may be old that shows
+// none behind ours. Catalogs are deleted in their order: while it is there, no number after it was ever free
+// again.
+func (r *Repository) grounded(ctx context.Context, c *Catalog) (bool, error) {
+	if c.Number == 1 {
+		return true, nil
+	}
+	base, err := r.readCatalog(ctx, c.Number-1)
+	if err != nil {
+		return false, fmt.Errorf("%w: commit %s: the one before: %w", ErrUncertain, catalogKey(c.Number), err)
+	}
+	return base.Nonce == c.Before, nil
 }

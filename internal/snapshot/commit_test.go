@@ -21,8 +21,8 @@ func testFencing(t *testing.T, as form) {
 		t.Fatal(err)
 	}
 	c, err := r.Claim(t.Context(), etcd(5))
-	if err != nil || c.Number != 2 {
-		t.Errorf("a second claim: commit %d, %v, want 2", c.Number, err)
+	if err != nil || c.Number != 3 {
+		t.Errorf("a second claim: commit %d, %v, want 3", c.Number, err)
 	}
 	for _, refused := range []struct {
 		who  Holder
@@ -39,7 +39,7 @@ func testFencing(t *testing.T, as form) {
 		}
 	}
 	takes(t, r, etcd(5), files)
-	if text, _ := st.peek(catalogKey(2)); !strings.Contains(string(text), `"token":"5"`) {
+	if text, _ := st.peek(catalogKey(3)); !strings.Contains(string(text), `"token":"5"`) {
 		t.Errorf("the token is no JSON string: %s", text)
 	}
 }
@@ -82,7 +82,7 @@ func testLostReplyOfACommit(t *testing.T, as form) {
 	} {
 		st := newMemStore()
 		r := as.repo(t, st)
-		faults := 3
+		faults := 5
 		fault := func(op, key string) error {
 			if op != "create" || faults == 0 {
 				return nil
@@ -97,7 +97,7 @@ func testLostReplyOfACommit(t *testing.T, as form) {
 		}
 		s := takes(t, r, Holder{}, []*testFile{newFile("a", []byte("x"))})
 		c, err := r.Catalog(t.Context())
-		if err != nil || c.Number != 1 || len(c.Live) != 1 || s.Number != 1 {
+		if err != nil || c.Number != 2 || len(c.Live) != 1 || s.Number != 2 {
 			t.Errorf("%s: commit %d with %d live, snapshot of %d, %v", name, c.Number, len(c.Live), s.Number, err)
 		}
 	}
@@ -127,8 +127,8 @@ func testUncertainCommit(t *testing.T, as form) {
 	if _, err := r.Claim(t.Context(), etcd(1)); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := d.Publish(t.Context()); err != nil || s.Number != 1 {
-		t.Errorf("snapshot of commit %d, %v, want 1: it had been published", s.Number, err)
+	if s, err := d.Publish(t.Context()); err != nil || s.Number != 2 {
+		t.Errorf("snapshot of commit %d, %v, want 2: it had been published", s.Number, err)
 	}
 }
 

@@ -49,12 +49,19 @@ func mayForget(c *Catalog, doomed func(Snapshot) bool, force bool) error {
 // that they can be collected. Their writers publish nothing any more.
 func (r *Repository) Abandon(ctx context.Context, who Holder, ids []ID) (Catalog, error) {
 	return r.commit(ctx, who, "abandon", func(c *Catalog) error {
-		before := len(c.Dead)
+		before, known := len(c.Dead), map[ID]bool{}
+		for _, d := range c.Dead {
+			known[d.ID] = true
+		}
 		for _, id := range ids {
 			if _, live := c.Find(id); live {
 				return fmt.Errorf("snapshot %s is live: forget it instead", id)
 			}
-			if !c.dead(id) {
+			if id.Token() > who.Token {
+				return fmt.Errorf("%w: snapshot %s is a later holder's, this has token %s", ErrFencedOff, id, who.Token)
+			}
+			if !known[id] {
+				known[id] = true
 				c.Dead = append(c.Dead, Dead{id, c.Number})
 			}
 		}

@@ -38,7 +38,7 @@ func testModelMissesEachRule(t *testing.T, as form) {
 		many    bool // shows only after many commits
 	}{
 		"fence": {ruleFence, false}, "scope": {ruleScope, false}, "nonce": {ruleNonce, false}, "parent": {ruleParent, false},
-		"dead": {ruleDead, false}, "owner": {ruleOwner, false}, "current": {ruleCurrent, false}, "named": {ruleNamed, false},
+		"dead": {ruleDead | ruleReadable, false}, "owner": {ruleOwner, false}, "current": {ruleCurrent, false}, "named": {ruleNamed, false},
 		"keep dead": {ruleKeepDead, false}, "age": {ruleAge, true}, "chain": {ruleChain, true},
 		"claim first": {ruleClaim, false}, "packs first": {rulePacksFirst, false}, "create if absent": {ruleAbsent, false},
 	} {

@@ -18,7 +18,8 @@ type Draft struct {
 	begun   uint64
 	chunk   int64
 	attempt *attempt
-	packs   int // that are stored or on their way
+	packs   int  // that are stored or on their way
+	used    bool // by Write
 	written bool
 }
 
@@ -76,6 +77,20 @@ func (d *Draft) Publish(ctx context.Context) (Snapshot, error) {
 	return *s, nil
 }
 
+// first makes a catalog where there is none yet, before the first manifest.
+func (d *Draft) first(ctx context.Context) error {
+	if d.begun > 0 {
+		return nil
+	}
+	_, err := d.repo.commit(ctx, d.attempt.who, "begin", func(c *Catalog) error {
+		if c.Number > 1 {
+			return errNothing
+		}
+		return nil
+	})
+	return err
+}
+
 // publish is the change of the commit.
 func (d *Draft) publish(c *Catalog) error {
 	id, r := d.Snapshot.ID, d.repo
@@ -102,7 +117,7 @@ func (d *Draft) publish(c *Catalog) error {
 // Claim commits the token and nothing else: a holder's first act, before it chooses what to restore. After
 // it no earlier holder publishes anything. It returns the catalog to choose from.
 func (r *Repository) Claim(ctx context.Context, who Holder) (Catalog, error) {
-	return r.commit(ctx, who, "claim", func(c *Catalog) error {
+	_, err := r.commit(ctx, who, "claim", func(c *Catalog) error {
 		if who.Token == 0 {
 			return fmt.Errorf("%w: a claim needs a token", ErrScope)
 		}
@@ -111,4 +126,12 @@ func (r *Repository) Claim(ctx context.Context, who Holder) (Catalog, error) {
 		}
 		return nil
 	})
+	if err != nil {
+		return Catalog{}, err
+	}
+	c, err := r.Catalog(ctx) // what was settled may be old by now
+	if err != nil {
+		return Catalog{}, err
+	}
+	return c, r.admit(&c, who)
 }

@@ -15,6 +15,7 @@ const (
 	ruleOwner                     // only packs of owners that are dead or overtaken are deleted
 	ruleCurrent                   // the current token has not been overtaken
 	ruleNamed                     // what a live manifest names stays
+	ruleReadable                  // a catalog that no reader would take is not made
 	ruleKeepDead                  // the dead are remembered for as long as a writer may come back
 )
 

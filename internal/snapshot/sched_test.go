@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"math/rand/v2"
+	"slices"
+	"strings"
 
 	"github.com/interlock-run/interlock/internal/store"
 )
@@ -131,7 +134,18 @@ func (a *actor) Get(ctx context.Context, key string, off, n int64) (io.ReadClose
 
 func (a *actor) List(ctx context.Context, prefix, after string) iter.Seq2[store.Object, error] {
 	a.step()
-	return a.mem.List(ctx, prefix, after)
+	list := slices.Collect(maps.Keys(maps.Collect(a.mem.List(ctx, prefix, after))))
+	slices.SortFunc(list, func(x, y store.Object) int { return strings.Compare(x.Key, y.Key) })
+	if a.s.rnd.IntN(8) == 0 { // as old as another host's view of a network filesystem
+		list = list[:len(list)-min(len(list), 1+a.s.rnd.IntN(3))]
+	}
+	return func(yield func(store.Object, error) bool) {
+		for _, o := range list {
+			if !yield(o, nil) {
+				return
+			}
+		}
+	}
 }
 
 func (a *actor) Delete(ctx context.Context, key string) error {

@@ -82,6 +82,10 @@ func newLanes() lanes {
 // The manifest's copy is left in the scratch directory, for the next snapshot, under the name it returns;
 // the caller renames or removes it.
 func (d *Draft) Write(ctx context.Context, o WriteOptions, items iter.Seq2[Item, error]) (path string, err error) {
+	if d.used { // a request of the first try that the store has not answered may still overwrite what the second stores
+		return "", fmt.Errorf("snapshot %s is written a second time, begin anew: %w", d.Snapshot.ID, ErrOrder)
+	}
+	d.used = true
 	copied, err := os.CreateTemp(o.Scratch, "manifest-*.tmp")
 	if err != nil {
 		return "", fmt.Errorf("scratch directory: %w", err)
@@ -133,6 +137,9 @@ func (d *Draft) manifest(ctx context.Context, o WriteOptions, m *manifestWriter,
 	plain, err := m.finish()
 	if err != nil {
 		return fmt.Errorf("write the manifest in the scratch directory: %w", err)
+	}
+	if err := d.first(ctx); err != nil {
+		return err
 	}
 	packs, err := list.store(ctx, d, m.packs.owners())
 	if err != nil {
