@@ -48,12 +48,15 @@ func need(parts ...Part) Need {
 func (c Config) StopNeed() Need {
 	t := c.Timing
 	parts := []Part{
-		c.Hooks.PreStop.part("pre_stop hook"), c.Backup.part(), {"stop-grace", c.Stop.Grace},
+		c.Hooks.PreStop.part("pre_stop hook"), {"stop-grace", c.Stop.Grace},
 		{"grace", t.Grace}, // the lease may be lost during the stop
-		{"kill-budget", t.KillBudget},
+		{"kill-budget", t.KillBudget}, c.Backup.part(),
 		c.Hooks.PostStop.part("post_stop hook"),
 	}
-	if len(c.Hooks.PostStop.Exec) > 0 {
+	if c.Backup.OnStop { // a backup that hangs is killed
+		parts = append(parts, Part{"kill-budget after the backup", t.KillBudget})
+	}
+	if c.Backup.OnStop || len(c.Hooks.PostStop.Exec) > 0 {
 		parts = append(parts, Part{"kill-budget after it", t.KillBudget})
 	}
 	return need(append(parts, Part{"budgets-drain", c.Budgets.Drain}, Part{"release", c.tries()})...)
@@ -69,6 +72,9 @@ func (c Config) StartNeed() Need {
 	}
 	if c.Data != "" || c.StateDir != "" {
 		parts = append(parts, Part{"budgets-claim", c.Budgets.Claim})
+	}
+	if c.Store.URL != "" {
+		parts = append(parts, Part{"budgets-claim of the store", c.Budgets.Claim})
 	}
 	if c.Restore.Wanted() {
 		parts = append(parts, Part{"restore-timeout", c.Restore.Timeout})

@@ -52,7 +52,7 @@ func backupFields() []Field {
 			at: func(c *Config) any { return &c.Backup.Freeze }, check: argv},
 		{Key: "backup.schedule", Flag: "backup-schedule", Help: "when a run takes backups: a cron expression of five fields (the host's time zone), @hourly, @daily, @weekly, @monthly, or an interval such as 15m", Unset: "never", Example: `"15 * * * *"`,
 			at: func(c *Config) any { return &c.Backup.Schedule }, check: oneLine},
-		{Key: "backup.on_stop", Flag: "backup-on-stop", Help: "take one more backup at an ordinary stop, while the lock is held",
+		{Key: "backup.on_stop", Flag: "backup-on-stop", Help: "take one more backup at an ordinary stop, while the lock is held: a copy of the files that the stopped service left, whatever the mode",
 			at: func(c *Config) any { return &c.Backup.OnStop }},
 		{Key: "backup.timeout", Flag: "backup-timeout", Help: "bound of one backup",
 			at: func(c *Config) any { return &c.Backup.Timeout }, check: positive},

@@ -28,8 +28,8 @@ type StorePlan struct {
 
 func (p StorePlan) there() bool { return p.Errand.Store.URL != "" }
 
-// bailiff is how much longer than its own deadline a courier may take to say so, before it is killed.
-const bailiff = 3 * time.Second
+// ahead is how much before it is killed a courier gives up by itself, to say why.
+func ahead(limit time.Duration) time.Duration { return min(3*time.Second, limit/10) }
 
 // An errand is one courier under way.
 type errand struct {
@@ -41,7 +41,8 @@ type errand struct {
 // be nil. Called by the loop alone.
 func (r *Runner) send(op string, limit time.Duration, hear func(courier.Line)) errand {
 	q := r.plan.Store.Errand
-	q.Op, q.Timeout, q.Reach, q.Who.Token = op, limit, min(limit, r.plan.Budgets.Claim), r.hold.tenure.Token()
+	q.Op, q.Timeout, q.Who.Token = op, limit-ahead(limit), r.hold.tenure.Token()
+	q.Reach = min(q.Timeout, r.plan.Budgets.Claim)
 	q.Place = courier.Place{Data: r.plan.Data, StateDir: r.plan.State, Mount: r.stateMount()}
 	q.OnStop, q.Lowly = r.phase == Saving, r.phase == Serving
 	if op == courier.OpRestore {
@@ -54,7 +55,7 @@ func (r *Runner) send(op string, limit time.Duration, hear func(courier.Line)) e
 	id, end := r.spawn(supervise.Spec{Worker: true, Courier: true, Env: slices.Concat(r.env(), r.plan.Store.Secrets), Stdin: in, Stdout: out.w})
 	closeAll(in, out.w) // the guard has its own
 	return errand{id, func(ctx context.Context) (courier.Answer, error) {
-		return r.follow(ctx, id, end, out.r, limit+bailiff, hear)
+		return r.follow(ctx, id, end, out.r, limit, hear)
 	}}
 }
 

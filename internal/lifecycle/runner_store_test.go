@@ -126,7 +126,7 @@ func TestClaimOfTheStore(t *testing.T) {
 	if first := x.guard.calls[slices.IndexFunc(x.guard.calls, func(s string) bool { return s != "lease" })]; first != "start courier" {
 		t.Errorf("calls %v: expected the claim first", x.guard.calls)
 	}
-	if q := c.asked[0]; q.Who.Token != 100 || q.Who.Scope.Lock != "/l" || q.Timeout != 5*time.Second || q.Reach <= 0 {
+	if q := c.asked[0]; q.Who.Token != 100 || q.Who.Scope.Lock != "/l" || q.Timeout != 4500*time.Millisecond || q.Reach != q.Timeout {
 		t.Errorf("request %+v", q)
 	}
 	x.signal(syscall.SIGTERM)
