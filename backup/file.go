@@ -21,14 +21,14 @@ func (t *taking) openFile(ctx context.Context, p preset) (*body, error) {
 	if err != nil {
 		return nil, err
 	}
-	path := r.argv[len(r.argv)-1]
-	if err := t.runToEnd(ctx, r.argv); err != nil {
+	path, seen := filepath.Join(r.temp.dir, r.name), r.argv[len(r.argv)-1]
+	if err := t.runToEnd(ctx, r.argv, r.temp); err != nil {
 		return nil, err
 	}
 	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
 		return nil, fmt.Errorf("%w: %s ended well and has not written %q (%v)", ErrEmpty, p.program, path, err)
 	}
-	if err := t.runToEnd(ctx, append(r.verify, path)); err != nil {
+	if err := t.runToEnd(ctx, append(r.verify, seen), r.temp); err != nil {
 		return nil, fmt.Errorf("the file was not verified: %w", err)
 	}
 	items, err := t.fileItems(path)
@@ -39,8 +39,8 @@ func (t *taking) openFile(ctx context.Context, p preset) (*body, error) {
 }
 
 // runToEnd runs a command; what it writes to its standard output is not wanted.
-func (t *taking) runToEnd(ctx context.Context, argv []string) error {
-	p, err := start(t.src.Run, t.o.Log, argv, stdio{})
+func (t *taking) runToEnd(ctx context.Context, argv []string, temp folder) error {
+	p, err := start(t.src.Run, t.o.Log, argv, stdio{folder: temp.open})
 	if err != nil {
 		return err
 	}

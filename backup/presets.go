@@ -70,7 +70,7 @@ func (t *taking) recipe() (recipe, error) {
 	if err != nil {
 		return recipe{}, err
 	}
-	r := recipe{argv: p.argv(request{t.src.Exec, t.src.Data, temp}), name: p.stream(t.src.Exec)}
+	r := recipe{argv: p.argv(request{t.src.Exec, t.src.Data, temp.seen}), name: p.stream(t.src.Exec), temp: temp}
 	p.rule(&r, t.src.Exec)
 	return r, nil
 }

@@ -27,11 +27,12 @@ type process struct {
 	dead   bool // its number may be another's by now
 }
 
-// A stdio is what a command gets as its first two descriptors, and what is added to its environment. The
-// files are closed once it has started, or has not.
+// A stdio is what a command gets as its descriptors, and what is added to its environment. in and out are
+// closed once it has started, or has not.
 type stdio struct {
 	in, out *os.File // nil: /dev/null
 	env     []string
+	folder  *os.File // handed; stays open here; nil: none
 }
 
 // start runs a command. It is the caller who ends it, by kill, and waits.
@@ -54,6 +55,9 @@ func start(run Process, log *slog.Logger, argv []string, std stdio) (*process, e
 	}
 	if std.out != nil {
 		cmd.Stdout = std.out
+	}
+	if std.folder != nil {
+		cmd.ExtraFiles = []*os.File{std.folder}
 	}
 	err = cmd.Start()
 	err = errors.Join(err, closeAll(std.in, std.out, write))

@@ -23,9 +23,10 @@ const (
 
 // A scratch is our folder in the scratch directory, locked.
 type scratch struct {
-	dir  string
-	lock *durable.Dir
-	cred *syscall.Credential
+	dir    string
+	lock   *durable.Dir
+	cred   *syscall.Credential
+	opened []*os.File
 }
 
 // openScratch makes or takes the folder, and removes what a backup left that was killed.
@@ -67,21 +68,9 @@ func (s *scratch) sweep() error {
 	return err
 }
 
-func (s *scratch) close() error { return errors.Join(s.sweep(), s.lock.Close()) }
+func (s *scratch) close() error { return errors.Join(s.closeFolders(), s.sweep(), s.lock.Close()) }
 
 func (s *scratch) path(name string) string { return filepath.Join(s.dir, name) }
-
-// folder makes a folder that belongs to the commands.
-func (s *scratch) folder(prefix string) (string, error) {
-	dir, err := os.MkdirTemp(s.dir, prefix+"-")
-	if err == nil && s.cred != nil {
-		err = os.Chown(dir, int(s.cred.Uid), int(s.cred.Gid))
-	}
-	if err != nil {
-		return "", fmt.Errorf("scratch directory: %w", err)
-	}
-	return dir, nil
-}
 
 // keep gives a manifest's copy its stable name.
 func (s *scratch) keep(copied, name string) error { return os.Rename(copied, s.path(name)) }

@@ -33,6 +33,7 @@ type session struct {
 	hold    *os.File // its standard input: closing it thaws; nil once closed
 	said    *os.File
 	lines   *bufio.Reader
+	thawing chan struct{} // closed once its end is wanted
 	all     sync.WaitGroup
 }
 
@@ -55,6 +56,11 @@ func (t *taking) freeze(ctx context.Context, cancel context.CancelCauseFunc) (*s
 	}
 	s.all.Go(func() {
 		<-s.p.exited
+		select {
+		case <-s.thawing:
+			return
+		default:
+		}
 		cancel(fmt.Errorf("%w: %s ended while the files were copied%s", ErrCommand, s.p.name, s.p.errs.said()))
 	})
 	s.all.Go(func() { _, _ = io.Copy(io.Discard, s.lines) }) // its output may not fill up
@@ -65,7 +71,7 @@ func (t *taking) freeze(ctx context.Context, cancel context.CancelCauseFunc) (*s
 	return s, nil
 }
 
-func (t *taking) session(extra string) (*session, error) {
+func (t *taking) session(extra folder) (*session, error) {
 	in, hold, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -74,12 +80,12 @@ func (t *taking) session(extra string) (*session, error) {
 	if err != nil {
 		return nil, errors.Join(err, closeAll(in, hold))
 	}
-	env := []string{extraVariable + "=" + extra, dataVariable + "=" + t.src.Data}
-	p, err := start(t.src.Run, t.o.Log, t.src.Freeze, stdio{in: in, out: out, env: env})
+	env := []string{extraVariable + "=" + extra.seen, dataVariable + "=" + t.src.Data}
+	p, err := start(t.src.Run, t.o.Log, t.src.Freeze, stdio{in: in, out: out, env: env, folder: extra.open})
 	if err != nil {
 		return nil, errors.Join(err, closeAll(hold, said))
 	}
-	return &session{p: p, limit: t.src.limit(), extra: extra, hold: hold, said: said, lines: bufio.NewReaderSize(said, lineMost)}, nil
+	return &session{p: p, limit: t.src.limit(), extra: extra.dir, hold: hold, said: said, thawing: make(chan struct{}), lines: bufio.NewReaderSize(said, lineMost)}, nil
 }
 
 // ready reads what the command says until it is ready.
@@ -109,8 +115,7 @@ func (s *session) notReady(err error) error {
 		return fmt.Errorf("%w: %s: expected the line `ready` within %s%s", ErrCommand, s.p.name, s.limit, s.p.errs.said())
 	}
 	if errors.Is(err, io.EOF) {
-		<-s.p.exited // or it closed its output and lives on; then the limit of end ends it
-		return fmt.Errorf("%w: %s ended before it was ready (%v)%s", ErrCommand, s.p.name, s.p.err, s.p.errs.said())
+		return fmt.Errorf("%w: %s ended, or closed its output, before it was ready", ErrCommand, s.p.name)
 	}
 	return fmt.Errorf("read from %s: %w", s.p.name, err)
 }
@@ -149,6 +154,7 @@ func (s *session) end() error {
 	if s.hold == nil {
 		return nil
 	}
+	close(s.thawing)
 	err := s.hold.Close()
 	s.hold = nil
 	timer := time.NewTimer(s.limit)

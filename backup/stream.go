@@ -20,6 +20,7 @@ type recipe struct {
 	trailer func(tail []byte) error   // of the output's end; nil: any end will do
 	words   func(stderr string) error // of the end of its standard error; nil: anything
 	verify  []string                  // gets the output on its standard input; nil: none
+	temp    folder                    // its own; of presets
 }
 
 // A stream is a command's output as it is read. Its end is an end of the data only once everything that
@@ -115,7 +116,7 @@ func (t *taking) stream(ctx context.Context, r recipe) (s *stream, join func(), 
 			return nil, nil, errors.Join(err, closeAll(read, write))
 		}
 	}
-	if s.p, err = start(t.src.Run, t.o.Log, r.argv, stdio{out: write}); err != nil {
+	if s.p, err = start(t.src.Run, t.o.Log, r.argv, stdio{out: write, folder: r.temp.open}); err != nil {
 		if s.check != nil {
 			s.check.end()
 		}

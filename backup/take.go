@@ -76,9 +76,10 @@ func (o Options) filled() Options {
 
 // A taking is one call of Take.
 type taking struct {
-	src  Source
-	o    Options
-	work *scratch
+	src    Source
+	o      Options
+	work   *scratch
+	meddle func(*body) // of tests: acts while the source is read
 }
 
 func (t *taking) tries(ctx context.Context) (r Result, err error) {
@@ -156,6 +157,9 @@ func (t *taking) write(ctx context.Context, d *snapshot.Draft) (kept string, r R
 	defer cancel(nil)
 	b, err := t.open(ctx, cancel)
 	if err == nil {
+		if t.meddle != nil {
+			t.meddle(b)
+		}
 		o := snapshot.WriteOptions{Parent: parent, Scratch: t.work.dir, Workers: t.o.Workers, Progress: t.o.Progress, Late: b.late}
 		kept, err = d.Write(ctx, o, b.items)
 		// An error of the source explains the one of Write, which may be no more than its end.
