@@ -22,3 +22,9 @@ func collectLater() (now func()) {
 	t := time.AfterFunc(startTime, func() { debug.SetGCPercent(heapUsual) })
 	return func() { t.Stop() }
 }
+
+// heapMost is where the collector begins to work hard for those who move a store's objects: their buffers
+// are 44 MiB at most, and with code and stacks all of the process stays below 100 MiB.
+const heapMost = 64 << 20
+
+func boundHeap() { debug.SetMemoryLimit(heapMost) }

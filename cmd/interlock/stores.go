@@ -15,6 +15,7 @@ import (
 // openStore opens the place that the configuration names; of a bucket it asks nothing yet. Keys come by
 // AWS's variables and files alone: a flag would show them to everybody on the host.
 func openStore(c config.Store) (courier.Store, error) {
+	boundHeap()
 	place, err := store.ParsePlace(c.URL)
 	if err != nil {
 		return nil, exit.With(exit.Config, err)

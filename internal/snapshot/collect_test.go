@@ -97,8 +97,13 @@ func TestCollect(t *testing.T) { eachForm(t, testCollect) }
 func testCollect(t *testing.T, as form) {
 	st := newMemStore()
 	r := as.repo(t, st)
-	keep := newFile("keep", noise(1, 17<<20))
-	first := takes(t, r, etcd(5), []*testFile{keep, newFile("z", noise(2, 17<<20))})
+	keep := newFile("keep", noise(1, packFull+5<<20))
+	first := takes(t, r, etcd(5), []*testFile{keep, newFile("z", noise(2, 2*packFull))})
+	last := Pack{first.ID, 0} // holds only what no other snapshot names
+	for _, there := st.peek(last.key()); there; _, there = st.peek(last.key()) {
+		last.Number++
+	}
+	last.Number--
 	second := takes(t, r, etcd(5), []*testFile{keep})
 	if _, err := r.Forget(t.Context(), etcd(5), []ID{first.ID}, false); err != nil {
 		t.Fatal(err)
@@ -119,7 +124,7 @@ func testCollect(t *testing.T, as form) {
 	}
 	for key, want := range map[string]bool{
 		Pack{under, 0}.key(): true, Pack{old, 0}.key(): false, Pack{first.ID, 0}.key(): true,
-		Pack{first.ID, 2}.key(): false, first.ID.manifestKey(): false,
+		last.key(): false, first.ID.manifestKey(): false,
 	} {
 		if _, there := st.peek(key); there != want {
 			t.Errorf("%s: there %v, want %v", key, there, want)

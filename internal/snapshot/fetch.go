@@ -16,10 +16,10 @@ import (
 const fetchTries = 3
 
 // flights is how many requests are under way: enough to hide a store's delay, few enough to hold one frame
-// each, as stored and as raw bytes, in 62 MiB.
+// each, as stored and as raw bytes, in 43 MiB.
 func flights() int { return min(max(8, 2*runtime.GOMAXPROCS(0)), flightsAtMost) }
 
-const flightsAtMost = 28
+const flightsAtMost = 20
 
 // Fetch reads, decompresses and verifies all wants, in the order that suits the store, and hands each to
 // deliver: from several goroutines, with bytes that are valid until it returns. The first error of anybody

@@ -10,7 +10,7 @@ const (
 	maxFrame  = 1 << 20               // bytes that are compressed together
 	maxStored = maxFrame + maxFrame/8 // a frame as stored: raw costs 9 bytes and 3 for each 128 KiB
 	maxPack   = 16 << 20
-	packFull  = 12 << 20 // what the writer makes: three of them are in memory
+	packFull  = 8 << 20 // what the writer makes: three of them are in memory
 
 	maxLine    = 4 << 20  // one line of a manifest
 	maxPath    = 64 << 10 // a whole path, in bytes

@@ -4,9 +4,9 @@ import (
 	"testing"
 )
 
-const memoryAtMost = 64 << 20
+const memoryAtMost = 44 << 20
 
-// All buffers of a writer, and all of a reader, stay below 64 MiB on any number of cores.
+// All buffers of a writer, and all of a reader, stay below 44 MiB on any number of cores.
 func TestMemoryIsBounded(t *testing.T) {
 	for workers := 1; workers <= 256; workers++ {
 		p, sum := newPools(workers, packFull), 0

@@ -38,7 +38,7 @@ type WriteOptions struct {
 }
 
 // A writing is one snapshot on its way: submit -> hash -> join -> compress -> place -> upload, each its own
-// goroutines, in order where the manifest wants order. Memory is what the pools hold, 50 MiB in all.
+// goroutines, in order where the manifest wants order. Memory is what the pools hold, 38 MiB in all.
 type writing struct {
 	store    store.Store
 	id       ID
@@ -63,7 +63,7 @@ type lanes struct {
 	uploads  chan *fullPack
 }
 
-// newPools makes what all buffers together are: at most 7 + 2 + 4*1.125 + 3*12 MiB, where packs are
+// newPools makes what all buffers together are: at most 7 + 2 + 4*1.125 + 3*8 MiB, where packs are
 // encrypted half a MiB more.
 func newPools(workers, pack int) pools {
 	return pools{
