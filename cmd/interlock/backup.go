@@ -63,9 +63,6 @@ func takeBackup(c *cli.Context) error {
 }
 
 func (d *depot) backup(ctx context.Context, c *cli.Context, labels map[string]string) error {
-	if err := d.unlock(); err != nil {
-		return err
-	}
 	cat, err := d.repo.Catalog(ctx)
 	if err != nil {
 		return err

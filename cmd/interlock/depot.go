@@ -60,6 +60,9 @@ func withDepot(c *cli.Context, do func(context.Context, *depot) error) error {
 		if d.repo, err = snapshot.Open(ctx, d.store, time.Now); err != nil {
 			return err
 		}
+		if err = d.unlock(); err != nil {
+			return err
+		}
 		return do(ctx, d)
 	})
 }

@@ -54,9 +54,6 @@ func restoreSnapshot(c *cli.Context) error {
 		return withDepot(c, func(ctx context.Context, d *depot) error {
 			ctx, cancel := context.WithTimeoutCause(ctx, d.cfg.Restore.Timeout, fmt.Errorf("restore not done within %v", d.cfg.Restore.Timeout))
 			defer cancel()
-			if err := d.unlock(); err != nil {
-				return err
-			}
 			return d.restore(ctx, c)
 		})
 	})

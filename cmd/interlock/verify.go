@@ -51,12 +51,7 @@ func verify(c *cli.Context) error {
 		return exit.Withf(exit.Usage, "a check command without --restore: there would be nothing for it to look at")
 	}
 	return underLock(c, func() error {
-		return withDepot(c, func(ctx context.Context, d *depot) error {
-			if err := d.unlock(); err != nil {
-				return err
-			}
-			return d.verify(ctx, c)
-		})
+		return withDepot(c, func(ctx context.Context, d *depot) error { return d.verify(ctx, c) })
 	})
 }
 
