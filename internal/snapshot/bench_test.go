@@ -130,3 +130,33 @@ func smallTree(b *testing.B) (*Repository, Snapshot, []*testFile) {
 	}
 	return r, takes(b, r, Holder{}, files), files
 }
+
+// BenchmarkSeal and BenchmarkUnseal are what encryption costs on one core.
+func BenchmarkSeal(b *testing.B) {
+	r := form{newKey(b)}.repo(b, newMemStore())
+	frames := noise(1, packFull)
+	b.SetBytes(packFull)
+	for b.Loop() {
+		sealedPack(b, r, frames)
+	}
+}
+
+func BenchmarkUnseal(b *testing.B) {
+	st := newMemStore()
+	r := form{newKey(b)}.repo(b, st)
+	pack, buf := Pack{NewID(testNow(), 0), 0}, make([]byte, maxFrame)
+	st.objects[pack.key()] = sealedPack(b, r, noise(1, packFull))
+	b.SetBytes(packFull)
+	for b.Loop() {
+		body, err := r.openPack(b.Context(), pack, 0, packFull)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for err == nil {
+			_, err = io.ReadFull(body, buf)
+		}
+		if err != io.EOF {
+			b.Fatal(err)
+		}
+	}
+}

@@ -2,6 +2,8 @@ package snapshot
 
 import (
 	"testing"
+
+	"filippo.io/age"
 )
 
 const memoryAtMost = 44 << 20
@@ -9,7 +11,7 @@ const memoryAtMost = 44 << 20
 // All buffers of a writer, and all of a reader, stay below 44 MiB on any number of cores.
 func TestMemoryIsBounded(t *testing.T) {
 	for workers := 1; workers <= 256; workers++ {
-		p, sum := newPools(workers, packFull), 0
+		p, sum := newPools(workers, (*seal)(nil).packSize()), 0
 		for _, one := range []*pool{p.batches, p.frames, p.outs, p.packs} {
 			sum += cap(one.free) * one.size
 		}
@@ -19,5 +21,27 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	if sum := flightsAtMost * (maxStored + maxFrame); sum > memoryAtMost {
 		t.Errorf("buffers of %d bytes to read, want at most %d", sum, memoryAtMost)
+	}
+}
+
+// Encrypting adds chunks and headers, 3 MiB at most.
+func TestMemoryOfEncryptionIsBounded(t *testing.T) {
+	var texts []string
+	for range recipientsAtMost {
+		key, err := age.GenerateHybridIdentity()
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, key.Recipient().String())
+	}
+	s, err := newSeal(texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if more := 3 * (s.packSize() - packFull + 2*sealChunk); more > 3<<20 {
+		t.Errorf("%d bytes more to write, want at most 3 MiB", more)
+	}
+	if more := flightsAtMost * (2*sealChunk + sealTag); more > 3<<20 {
+		t.Errorf("%d bytes more to read, want at most 3 MiB", more)
 	}
 }

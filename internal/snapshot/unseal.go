@@ -167,8 +167,17 @@ func (c *chunkReader) Read(p []byte) (int, error) {
 	if c.left == 0 {
 		return 0, io.EOF
 	}
+	if len(c.plain) == 0 && len(p) >= sealChunk && c.left >= sealChunk {
+		plain, err := c.next(p[:0]) // a whole chunk, where it belongs
+		c.left -= int64(len(plain))
+		return len(plain), err
+	}
 	if len(c.plain) == 0 {
-		if err := c.next(); err != nil {
+		if c.room == nil {
+			c.room = make([]byte, 0, sealChunk)
+		}
+		var err error
+		if c.plain, err = c.next(c.room); err != nil {
 			return 0, err
 		}
 	}
@@ -177,24 +186,26 @@ func (c *chunkReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (c *chunkReader) next() (err error) {
+// next opens the next chunk into room.
+func (c *chunkReader) next(room []byte) ([]byte, error) {
 	if c.stored == nil {
-		c.stored, c.room = make([]byte, sealChunk+sealTag), make([]byte, 0, sealChunk)
+		c.stored = make([]byte, sealChunk+sealTag)
 	}
 	if _, err := io.ReadFull(c.body, c.stored); err != nil {
-		return short(err)
+		return nil, short(err)
 	}
 	var nonce [chacha20poly1305.NonceSize]byte
 	binary.BigEndian.PutUint64(nonce[3:11], c.index)
-	if c.plain, err = c.key.Open(c.room, nonce[:], c.stored, nil); err != nil {
+	plain, err := c.key.Open(room, nonce[:], c.stored, nil)
+	if err != nil {
 		nonce[11] = 1 // the last chunk
-		c.plain, err = c.key.Open(c.room, nonce[:], c.stored, nil)
+		plain, err = c.key.Open(room, nonce[:], c.stored, nil)
 	}
 	if err != nil {
-		return damaged("chunk %d of 64 KiB: not what was encrypted", c.index)
+		return nil, damaged("chunk %d of 64 KiB: not what was encrypted", c.index)
 	}
 	c.index++
-	return nil
+	return plain, nil
 }
 
 func (c *chunkReader) Close() error { return c.body.Close() }
