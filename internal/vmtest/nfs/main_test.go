@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/interlock-run/interlock/internal/vmtest"
+	"github.com/interlock-run/interlock/internal/vmtest/late"
 	"github.com/interlock-run/interlock/mountcheck/probe"
 )
 
@@ -14,9 +15,7 @@ func TestMain(m *testing.M) {
 	if os.Args[0] == probe.Name {
 		os.Exit(probe.Main())
 	}
-	if len(os.Args) > 2 && os.Args[1] == writerRole {
-		os.Exit(write(os.Args[2], os.Args[3]))
-	}
+	late.Play()
 	vmtest.Main(m, vmtest.Family{
 		Modules: []string{"nfsd", "nfs", "nfsv4", "veth"},
 		Tools:   []string{"mount.nfs4", "rpc.nfsd", "exportfs", "rpc.mountd", "nfsdcld"},

@@ -4,9 +4,11 @@ package nfs
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 
 	"github.com/interlock-run/interlock/internal/testkit"
 	"github.com/interlock-run/interlock/internal/vmtest"
+	"github.com/interlock-run/interlock/internal/vmtest/late"
 )
 
 const (
@@ -36,8 +39,13 @@ func newServer(t *testing.T) server {
 		s.setUp()
 	}
 	s.run("exportfs -ra")
-	// Without nfsdcld every start would cost a grace period.
-	s.daemon("mount -t rpc_pipefs rpc_pipefs /run/rpc_pipefs && exec nfsdcld -F -p /run/rpc_pipefs -s /var/lib/nfs/nfsdcld")
+	// Without nfsdcld every start would cost a grace period, and so would clients of an earlier test.
+	must(t, os.RemoveAll("/var/lib/nfs/nfsdcld"))
+	must(t, os.Mkdir("/var/lib/nfs/nfsdcld", 0o700))
+	tracker := s.daemon("mount -t rpc_pipefs rpc_pipefs /run/rpc_pipefs && exec nfsdcld -F -p /run/rpc_pipefs -s /var/lib/nfs/nfsdcld")
+	testkit.Wait(t, limit, func() (bool, string) {
+		return holds(tracker.Pid(), "inotify"), "nfsdcld does not wait for the kernel yet"
+	})
 	s.daemon("exec rpc.mountd -F -N 3 -V 4")
 	s.join()
 	s.start()
@@ -69,9 +77,20 @@ func (s server) run(line string) {
 }
 
 // daemon is run for what ends with the test.
-func (s server) daemon(line string) {
+func (s server) daemon(line string) *testkit.Process {
 	s.t.Helper()
-	testkit.Start(s.t, s.inside(line)...)
+	return testkit.Start(s.t, s.inside(line)...)
+}
+
+// holds tells whether a process has such a file open.
+func holds(pid int, suffix string) bool {
+	fds, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	for _, fd := range fds {
+		if target, linkErr := os.Readlink(fd); linkErr == nil && strings.HasSuffix(target, suffix) {
+			return err == nil
+		}
+	}
+	return false
 }
 
 func (s server) inside(line string) []string {
@@ -101,24 +120,18 @@ func (s server) mount(options string) string {
 	dir := filepath.Join(t.TempDir(), "mnt")
 	must(t, os.Mkdir(dir, 0o755))
 	run(t, "mount", "-t", "nfs4", "-o", "vers=4.2,hard,timeo=10,retrans=1"+options, serverAddr+":/", dir)
-	t.Cleanup(func() { detach(t, dir) })
+	t.Cleanup(func() { s.detach(dir) })
 	return dir
 }
 
-// detach unmounts what a test has left mounted, with force: the server may be away.
-func detach(t *testing.T, dir string) {
-	t.Helper()
-	testkit.Wait(t, limit, func() (bool, string) {
-		err := unix.Unmount(dir, unix.MNT_FORCE)
-		return err == unix.EINVAL, "umount says " + errText(err)
-	})
-}
-
-func errText(err error) string {
-	if err == nil {
-		return "done"
+// detach unmounts what a test has left mounted.
+func (s server) detach(dir string) {
+	s.t.Helper()
+	s.join()
+	s.start()
+	for _, m := range testkit.MountsBelow(filepath.Dir(dir)) {
+		late.Unmount(s.t, m, "force")
 	}
-	return err.Error()
 }
 
 func run(t *testing.T, args ...string) string {

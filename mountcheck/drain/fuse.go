@@ -1,0 +1,135 @@
+package drain
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/mountcheck"
+)
+
+// fuse is a filesystem that a process serves.
+type fuse struct {
+	minor   int
+	inode   uint64 // of its connection
+	control *control
+	blind   string // why nothing can be told, ever
+	daemons []daemon
+	peers   peers
+	wires   *wires
+}
+
+// peers is what the daemons were connected to, as long as they lived.
+type peers struct {
+	wires map[wire]bool
+	ends  map[netip.AddrPort]bool
+}
+
+// have is also true for a connection to one of them without an owner: the daemon may have connected again
+// between our last look at it and its death.
+func (p peers) have(c conn) bool {
+	return p.wires[wire{c.local, c.remote}] || c.inode == 0 && p.ends[c.remote]
+}
+
+// A daemon is one process that holds the connection's device.
+type daemon struct{ pid, pidfd int }
+
+func newFUSE(c *control, m mountcheck.Mount) *fuse {
+	f := &fuse{minor: m.Minor, control: c, peers: peers{map[wire]bool{}, map[netip.AddrPort]bool{}}}
+	f.wires = newWires(f.peers.have)
+	var err error
+	f.inode, err = c.connection(f.minor)
+	switch {
+	case err != nil:
+		f.blind = err.Error()
+	case f.inode == 0:
+		f.blind = fmt.Sprintf("FUSE connection %d is not listed although it is mounted", f.minor)
+	}
+	pids, err := servers(f.minor, m.Point)
+	for _, pid := range pids {
+		pidfd, openErr := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+		if errors.Is(openErr, unix.ESRCH) {
+			continue // ended meanwhile
+		}
+		if openErr != nil {
+			err = errors.Join(err, fmt.Errorf("process %d: %w", pid, openErr))
+			continue
+		}
+		f.daemons = append(f.daemons, daemon{pid, pidfd})
+	}
+	if f.blind == "" && (err != nil || len(f.daemons) == 0) {
+		f.blind = fmt.Sprintf("which process serves FUSE connection %d is not seen here (another PID namespace?) %s", f.minor, text(err))
+	}
+	if all, err := connections(); err == nil {
+		f.note(all)
+	}
+	return f
+}
+
+// note keeps what the living daemons are connected to: what a dead one was is not to be seen any more.
+func (f *fuse) note(all []conn) {
+	for _, d := range f.daemons {
+		for key := range ownedBy(d.pid, all) {
+			f.peers.wires[key], f.peers.ends[key.remote] = true, true
+		}
+	}
+	f.wires.open(all)
+}
+
+// check: no request may still be with the daemon, and none of its own on its way from it.
+func (f *fuse) check(Evidence) (State, string) {
+	all, err := connections()
+	if err != nil {
+		return Unknown, err.Error()
+	}
+	f.note(all)
+	if f.blind != "" {
+		return Unknown, f.blind
+	}
+	inode, err := f.control.connection(f.minor)
+	switch {
+	case err != nil:
+		return Unknown, err.Error()
+	case inode == f.inode:
+		return Pending, fmt.Sprintf("FUSE connection %d is still there: unmount it", f.minor)
+	}
+	for _, d := range f.daemons {
+		dead, err := d.dead()
+		switch {
+		case err != nil:
+			return Unknown, err.Error()
+		case !dead:
+			return Pending, fmt.Sprintf("the FUSE daemon (pid %d) still runs", d.pid)
+		}
+	}
+	return f.wires.closed(all)
+}
+
+func (f *fuse) close() error {
+	var errs []error
+	for _, d := range f.daemons {
+		errs = append(errs, unix.Close(d.pidfd))
+	}
+	f.daemons = nil
+	if f.blind == "" {
+		f.blind = "the plan was closed"
+	}
+	return errors.Join(errs...)
+}
+
+// dead: a descriptor of a process is readable once its last thread has ended, whether or not it is reaped.
+func (d daemon) dead() (bool, error) {
+	fds := []unix.PollFd{{Fd: int32(d.pidfd), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(fds, 0)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return false, fmt.Errorf("cannot see whether process %d has ended: %w", d.pid, err)
+		}
+		return n > 0, nil
+	}
+}

@@ -1,0 +1,9 @@
+package drain
+
+import (
+	"testing"
+
+	"github.com/interlock-run/interlock/internal/testkit"
+)
+
+func testMain(m *testing.M) { testkit.MainWithMounts(m) }
