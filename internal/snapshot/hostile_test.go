@@ -60,6 +60,7 @@ func hostileLines() []hostile {
 		{"pack too long", file("a") + strings.ReplaceAll(run, `"off":0`, `"off":16777210`) + owner + end(1, 1)},
 		{"negative", file("a") + strings.ReplaceAll(run, `"off":0`, `"off":-1`) + owner + end(1, 1)},
 		{"pack elsewhere", file("a") + `{"at":0,"len":10,"pack":"../../x/00000","stored":10,"raw":10,"sums":"AAAAAAAAAAAAAAAAAAAAAA=="}` + "\n" + end(1, 1)},
+		{"pack without a name", file("a") + `{"at":0,"len":10,"pack":"","off":0,"stored":10,"raw":10,"sums":"AAAAAAAAAAAAAAAAAAAAAA=="}` + "\n" + end(1, 1)},
 		{"skip", file("a") + `{"at":0,"skip":1,RUN}` + "\n" + owner + end(1, 1)},
 		{"many packs", file("a") + run + strings.ReplaceAll(owner, `"0"`, `"0-99999999999"`) + end(1, 1)},
 		{"not JSON", "hello\n" + end(0, 0)},

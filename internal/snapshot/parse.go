@@ -52,7 +52,7 @@ func (p *lineParser) full(line []byte, into *parsed) (err error) {
 
 // packOf is parsePack with a memory of one.
 func (p *lineParser) packOf(text []byte) (Pack, error) {
-	if string(text) == p.packText {
+	if p.packText != "" && string(text) == p.packText {
 		return p.pack, nil
 	}
 	pack, err := parsePack(string(text))

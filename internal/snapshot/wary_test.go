@@ -226,3 +226,11 @@ func TestUnreadableCommit(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A token of a lock without a name could be compared with no other.
+func TestTokenWithoutLock(t *testing.T) {
+	r := testRepo(t, newMemStore())
+	if _, err := r.Claim(t.Context(), Holder{Token: 6}); !errors.Is(err, ErrScope) {
+		t.Errorf("got %v, want %v", err, ErrScope)
+	}
+}
