@@ -104,7 +104,7 @@ func interruptible(ctx context.Context, do func(context.Context) error) error {
 	cancel(nil)
 	<-done
 	if stopped, is := errors.AsType[*errSignal](cause); is && err != nil {
-		return exit.With(exit.Signaled(int(stopped.signal)), fmt.Errorf("%w: nothing was left half-done: %w", stopped, err))
+		return exit.With(exit.Signaled(int(stopped.signal)), fmt.Errorf("%w: %w", stopped, err))
 	}
 	return err
 }

@@ -19,7 +19,7 @@ func storeFlags(more ...named) []cli.Flag {
 			}
 			for _, n := range more {
 				if n.key == f.Key {
-					flags = append(flags, &setting{field: f.As(n.flag), group: group.Title, each: n.each})
+					flags = append(flags, n.setting(f, group.Title))
 				}
 			}
 		}
@@ -30,7 +30,16 @@ func storeFlags(more ...named) []cli.Flag {
 // A named is a key and the flag that a verb has for it.
 type named struct {
 	key, flag string
-	each      bool // a list's flag takes one element, and may be given again
+	unset     string // what its default comes to for the verb, where that is another one
+	each      bool   // a list's flag takes one element, and may be given again
+}
+
+func (n named) setting(f config.Field, group string) *setting {
+	f = f.As(n.flag)
+	if n.unset != "" {
+		f.Unset = n.unset
+	}
+	return &setting{field: f, group: group, each: n.each}
 }
 
 // lockFlags are those by which a lock is reached, without the lock itself.
@@ -47,7 +56,7 @@ func lockFlags() []named {
 // lockedFlags are those of verbs that can be run under a lock of their own.
 func lockedFlags(more ...named) []cli.Flag {
 	more = append(more, lockFlags()...)
-	return storeFlags(append(more, named{key: "lock.url", flag: "lock"}, named{key: "lock.wait", flag: "lock-wait"})...)
+	return storeFlags(append(more, named{key: "lock.url", flag: "lock"}, named{key: "lock.wait", flag: "lock-wait", unset: "0"})...)
 }
 
 // writerFlags are those of verbs that commit: the lock to be run under, and that of the run beside us.

@@ -59,14 +59,7 @@ func storeInit(c *cli.Context) error {
 		if d.cfg.Lock.URL != "" {
 			scope = snapshotScope(d.cfg.Lock.URL)
 		}
-		to := c.StringSlice("recipient")
-		if len(to) == 0 {
-			d.repo, err = snapshot.Init(ctx, d.store, scope, time.Now)
-		} else if _, err := snapshot.ParseRecipients(to); err != nil {
-			return exit.Withf(exit.Usage, "--recipient: %w", err)
-		} else {
-			d.repo, err = snapshot.InitEncrypted(ctx, d.store, scope, to, time.Now)
-		}
+		d.repo, err = d.makeRepository(ctx, scope, c.StringSlice("recipient"))
 		if errors.Is(err, store.ErrExists) {
 			return exit.Withf(exit.Config, "store %s: there is a repository already, and it was not changed: %w", d.cfg.Store.URL, err)
 		}
@@ -75,6 +68,16 @@ func storeInit(c *cli.Context) error {
 		}
 		return printInit(c, d, fenced)
 	})
+}
+
+func (d *depot) makeRepository(ctx context.Context, scope snapshot.Scope, recipients []string) (*snapshot.Repository, error) {
+	if len(recipients) == 0 {
+		return snapshot.Init(ctx, d.store, scope, time.Now)
+	}
+	if _, err := snapshot.ParseRecipients(recipients); err != nil {
+		return nil, exit.Withf(exit.Usage, "--recipient: %w", err)
+	}
+	return snapshot.InitEncrypted(ctx, d.store, scope, recipients, time.Now)
 }
 
 // probe looks whether the store has one winner of a race before anything is trusted to it.

@@ -10,6 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/urfave/cli/v2"
+
+	"github.com/interlock-run/interlock/internal/config"
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/internal/snapshot"
 )
@@ -71,8 +74,10 @@ func TestStoreInit(t *testing.T) {
 	if err := strictly(stdout, &v); err != nil || code != 0 || !v.Fenced || v.Scope != (snapshot.Scope{Lock: "/orders", Kind: "etcd"}) {
 		t.Fatalf("%d %q %q %v", code, stdout, stderr, err)
 	}
-	if code, _, stderr = try(nil, "store", "init", "--store", "file://"+dir); code != exit.Config || !strings.Contains(stderr, v.Repository) {
-		t.Errorf("a second one: %d %q", code, stderr)
+	for _, more := range [][]string{nil, {"--recipient", "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"}} {
+		if code, _, stderr = try(nil, append([]string{"store", "init", "--store", "file://" + dir}, more...)...); code != exit.Config || !strings.Contains(stderr, v.Repository) {
+			t.Errorf("a second one %q: %d %q", more, code, stderr)
+		}
 	}
 	if code, _, stderr = try(nil, "store", "init", "--store", "file://"+t.TempDir(), "--recipient", "age1nonsense"); code != exit.Usage {
 		t.Errorf("a bad recipient: %d %q", code, stderr)
@@ -146,3 +151,39 @@ func TestWhyStay(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// TestVariablesAsFlags: a verb that becomes a run's payload inherits no setting, so it is told all by flags, and
+// the run nothing but what is its own.
+func TestVariablesAsFlags(t *testing.T) {
+	environ := []string{"INTERLOCK_STORE=s3://b/p", `INTERLOCK_BACKUP_EXCLUDE=["a","b c"]`, "INTERLOCK_BACKUP_MODE=live", "INTERLOCK_LOCK=zk://x/y",
+		"INTERLOCK_DATA=/x", "INTERLOCK_HOLD=21s", "INTERLOCK_TOKEN=7", "PATH=/bin"}
+	var got []string
+	app := newApp(nil, nil)
+	for _, verb := range app.Commands {
+		if verb.Name == "backup" {
+			verb.Action = func(c *cli.Context) error {
+				got = variableFlags(c, environ)
+				return nil
+			}
+		}
+	}
+	if err := app.Run([]string{"interlock", "backup", "--data", "/y"}); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"--store=s3://b/p", "--mode=live", "--exclude=a", "--exclude=b c"}
+	if slices.Sort(got); !slices.Equal(got, sorted(want)) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if rest := withoutSettings(environ); !slices.Equal(rest, []string{"INTERLOCK_TOKEN=7", "PATH=/bin"}) {
+		t.Errorf("the run gets %q", rest)
+	}
+	r, err := config.Resolve(config.Inputs{Env: environ[5:6], Flags: map[string][]string{"lock": {"file:///a/b"}}, Hostname: "h"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := runFlags(r); !slices.Equal(got, []string{"--lock=file:///a/b", "--hold=21s", "--lock-wait=0"}) {
+		t.Errorf("flags of the run: %q", got)
+	}
+}
+
+func sorted(s []string) []string { slices.Sort(s); return s }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"os"
 	"strings"
 	"syscall"
@@ -67,14 +68,26 @@ func variableFlags(c *cli.Context, environ []string) []string {
 	var args []string
 	for _, f := range c.Command.Flags {
 		s, is := f.(*setting)
-		if !is || s.IsSet() || s.each {
+		if !is || s.IsSet() || s.field.Key == "lock.url" {
 			continue
 		}
-		if value := lookup(environ, s.field.Variable()); value != "" && s.field.Key != "lock.url" {
+		for _, value := range s.valuesOf(lookup(environ, s.field.Variable())) {
 			args = append(args, "--"+s.field.Flag+"="+value)
 		}
 	}
 	return args
+}
+
+// valuesOf are the values of the flag that a variable comes to; a list that is none is left to config to refuse.
+func (s *setting) valuesOf(variable string) []string {
+	if variable == "" {
+		return nil
+	}
+	var list []string
+	if s.each && json.Unmarshal([]byte(variable), &list) == nil {
+		return list
+	}
+	return []string{variable}
 }
 
 // withoutSettings is the environment of the run that we become, which was told everything by flags.
