@@ -2,7 +2,9 @@ package courier
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/interlock-run/interlock/backup"
 	"github.com/interlock-run/interlock/internal/config"
@@ -32,13 +34,50 @@ func (w *courier) backup(ctx context.Context, r Request) (Answer, error) {
 	}
 	a := Answer{Catalog: res.Snapshot.Number, Snapshot: res.Snapshot, Warnings: remarks(res)}
 	if r.Backup.Keep != (config.Keep{}) {
-		kept, err := backup.Keep(ctx, s.repo, r.Who.holder(), snapshot.Keep(r.Backup.Keep))
-		a.Dropped = len(kept.Forgotten)
-		if err != nil {
-			a.Warnings = append(a.Warnings, oneLine(err))
-		}
+		a.Dropped, err = tidy(ctx, s, r)
+	}
+	if err != nil {
+		a.Warnings = append(a.Warnings, oneLine(err))
 	}
 	return a, nil
+}
+
+// tidy is retention, and what killed couriers have left in the store.
+func tidy(ctx context.Context, s *session, r Request) (dropped int, err error) {
+	kept, err := backup.Keep(ctx, s.repo, r.Who.holder(), snapshot.Keep(r.Backup.Keep))
+	if err != nil {
+		return len(kept.Forgotten), err
+	}
+	if old := abandoned(kept.Sweep.Current, r.Backup.Timeout, time.Now()); len(old) > 0 {
+		_, err = s.repo.Abandon(ctx, r.Who.holder(), old) // collected with the next backup
+	}
+	if sweeper, is := s.store.(interface {
+		Sweep(context.Context) (int, error)
+	}); is {
+		_, serr := sweeper.Sweep(ctx)
+		err = errors.Join(err, serr)
+	}
+	return len(kept.Forgotten), err
+}
+
+// oldest is for how long an upload under our token is left alone that nobody published: whoever borrowed
+// the token may be at work on it.
+const oldest = 24 * time.Hour
+
+// abandoned are the uploads that are too old to be under way. Were one all the same, it would publish
+// nothing, and say so.
+func abandoned(current []snapshot.ID, timeout time.Duration, now time.Time) (old []snapshot.ID) {
+	const form = "20060102T150405Z"
+	for _, id := range current {
+		if len(id) < len(form) {
+			continue
+		}
+		began, err := time.Parse(form, string(id[:len(form)]))
+		if err == nil && now.Sub(began) > max(oldest, 2*timeout) {
+			old = append(old, id)
+		}
+	}
+	return old
 }
 
 // remarks is what is to be said of a snapshot that was published all the same.

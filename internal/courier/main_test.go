@@ -160,6 +160,18 @@ func TestOnStopIsCold(t *testing.T) {
 	}
 }
 
+// Uploads of killed couriers go once nobody can be at work on them.
+func TestAbandoned(t *testing.T) {
+	now := time.Now()
+	ids := []snapshot.ID{snapshot.NewID(now.Add(-25*time.Hour), 1), snapshot.NewID(now.Add(-23*time.Hour), 1), "short"}
+	if got := abandoned(ids, time.Hour, now); len(got) != 1 || got[0] != ids[0] {
+		t.Errorf("%v of %v", got, ids)
+	}
+	if got := abandoned(ids, 13*time.Hour, now); len(got) > 0 {
+		t.Errorf("%v of %v", got, ids)
+	}
+}
+
 // The commands that a courier starts do not get what it is not told to hide.
 func TestScrubbed(t *testing.T) {
 	p := newPlace(t)
