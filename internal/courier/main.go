@@ -30,7 +30,7 @@ type Opener func(config.Store) (Store, error)
 // Main is the whole life of a courier: read, do, answer.
 func Main(open Opener) int {
 	supervise.IgnoreStopSignals() // it takes no orders from whoever signals a whole tree; the guard kills it
-	debug.SetGCPercent(100) // a GOGC in the environment is meant for the payload
+	debug.SetGCPercent(100)       // a GOGC in the environment is meant for the payload
 	w := &courier{open: open, environ: os.Environ(), out: &lines{to: os.Stdout}}
 	w.log = slog.New(&notes{out: w.out})
 	r, err := decodeRequest(os.Stdin)
