@@ -11,5 +11,5 @@
 // Called by cmd/interlock; the program's main must call drain.Main for its role.
 //
 // Read dump.go (the order of a dump), list.go (the listing), bands.go and deal.go (hotness), fetch.go (the
-// reading), pace.go (the rate).
+// reading), rate.go (how it yields).
 package dump

@@ -21,7 +21,7 @@ type dump struct {
 	clock   memcached.Clock
 	first   memcached.State
 	writer  *item.Writer
-	pace    *pace
+	rate    *governor
 	begun   time.Time
 
 	mu     sync.Mutex // of what follows
@@ -67,7 +67,7 @@ func (d *dump) run(ctx context.Context) (*Report, error) {
 	}
 	err = errors.Join(d.readBands(ctx, decks, probe), closeDecks(decks))
 	if err == nil {
-		r.Reading, r.Latency, r.Slowest = time.Since(begun), d.pace.latency(), d.pace.low()
+		r.Reading, r.Latency, r.Slowest = time.Since(begun), d.rate.latency(), d.rate.low()
 		r.Cache, err = d.finish(bands, probe.Version())
 	}
 	return r, errors.Join(err, d.writer.Close())
@@ -92,8 +92,8 @@ func (d *dump) prepare(ctx context.Context, probe *memcached.Conn) error {
 	if d.clock, err = probe.Clock(ctx); err != nil {
 		return err
 	}
-	d.pace = newPace(d.Rate)
-	return d.pace.calm(ctx, probe)
+	d.rate = newGovernor(d.Rate)
+	return d.rate.calm(ctx, probe)
 }
 
 // now is the server's clock.
@@ -134,7 +134,7 @@ func (d *dump) dial(ctx context.Context) (*memcached.Conn, error) {
 func (d *dump) readBands(ctx context.Context, decks []*deck, probe *memcached.Conn) (err error) {
 	watching, stop := context.WithCancel(ctx)
 	watched := make(chan error, 1)
-	go func() { watched <- d.pace.watch(watching, probe, d.dial) }()
+	go func() { watched <- d.rate.watch(watching, probe, d.dial) }()
 	for band, deck := range decks {
 		if err = d.readBand(ctx, band, deck); err != nil {
 			break
@@ -180,7 +180,7 @@ func (d *dump) readBand(ctx context.Context, band int, deck *deck) error {
 func (d *dump) feed(ctx context.Context, deck *deck, to chan<- []drain.Entry) error {
 	r := bufio.NewReaderSize(deck.file, 64<<10)
 	for left := deck.count; left > 0; {
-		size := int(min(int64(d.pace.batch()), left))
+		size := int(min(int64(d.rate.batch()), left))
 		batch := make([]drain.Entry, size)
 		for n := range batch {
 			if err := next(r, &batch[n]); err == io.EOF {
@@ -193,7 +193,7 @@ func (d *dump) feed(ctx context.Context, deck *deck, to chan<- []drain.Entry) er
 		if !d.within(batch) {
 			continue
 		}
-		if err := d.pace.take(ctx, size); err != nil {
+		if err := d.rate.pace.Take(ctx, size); err != nil {
 			return err
 		}
 		select {

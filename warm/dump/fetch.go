@@ -57,7 +57,7 @@ func (f *fetcher) run(ctx context.Context, batches <-chan []drain.Entry) (err er
 		if err := f.ask(ctx, len(batch)); err != nil {
 			return err
 		}
-		for len(f.open) > (inFlight-1)*f.d.pace.batch() {
+		for len(f.open) > (inFlight-1)*f.d.rate.batch() {
 			if err := f.settleOne(ctx); err != nil {
 				return err
 			}

@@ -45,7 +45,9 @@ func (k Clock) Now(t time.Time) int64 { return floorSeconds(t.Add(k.ahead)) }
 func (k Clock) Host(s int64) int64 { return floorSeconds(time.Unix(s, 0).Add(time.Second/2 - k.ahead)) }
 
 // Server is the inverse of Host.
-func (k Clock) Server(s int64) int64 { return floorSeconds(time.Unix(s, 0).Add(time.Second/2 + k.ahead)) }
+func (k Clock) Server(s int64) int64 {
+	return floorSeconds(time.Unix(s, 0).Add(time.Second/2 + k.ahead))
+}
 
 // Ahead is how many seconds the server's clock is ahead.
 func (k Clock) Ahead() int64 { return floorSeconds(time.Unix(0, 0).Add(time.Second/2 + k.ahead)) }

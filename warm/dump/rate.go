@@ -8,30 +8,30 @@ import (
 	"time"
 
 	"github.com/interlock-run/interlock/warm/memcached"
+	"github.com/interlock-run/interlock/warm/pace"
 )
 
 const (
 	probeEvery  = 5 * time.Millisecond
 	probeWindow = 100  // round trips, half a second of them
 	slowestRate = 1000 // items a second: below that a dump hurts nobody, and would never end
-	maxBehind   = 20 * time.Millisecond
 )
 
-// pace spreads reads evenly over time, at a rate that yields to the latency of an idle connection.
-type pace struct {
+// governor sets a rate that yields to the latency of an idle connection.
+type governor struct {
+	pace    *pace.Pace
 	mu      sync.Mutex
 	top     float64 // items a second; 0: no limit
 	rate    float64
 	slowest float64
-	next    time.Time
 	base    Quantiles
 	during  []time.Duration // of the whole dump, thinned out
 	every   int             // one of so many goes into during
 	seen    int
 }
 
-func newPace(rate int) *pace {
-	p := &pace{every: 1}
+func newGovernor(rate int) *governor {
+	p := &governor{every: 1, pace: pace.New(float64(rate))}
 	if rate > 0 {
 		p.top, p.rate, p.slowest = float64(rate), float64(rate), float64(rate)
 	}
@@ -39,34 +39,15 @@ func newPace(rate int) *pace {
 }
 
 // batch is how many items are asked for at once.
-func (p *pace) batch() int {
+func (p *governor) batch() int {
 	if p.top == 0 {
 		return 256
 	}
 	return 16
 }
 
-// take waits until n more items may be read.
-func (p *pace) take(ctx context.Context, n int) error {
-	if p.top == 0 {
-		return ctx.Err()
-	}
-	p.mu.Lock()
-	now := time.Now()
-	if now.Sub(p.next) > maxBehind {
-		p.next = now // what was missed is not made up for in one burst
-	}
-	wait := p.next.Sub(now)
-	p.next = p.next.Add(time.Duration(float64(n) / p.rate * float64(time.Second)))
-	p.mu.Unlock()
-	if wait <= 0 {
-		return ctx.Err()
-	}
-	return pause(ctx, wait)
-}
-
 // calm measures before anything is read.
-func (p *pace) calm(ctx context.Context, c *memcached.Conn) error {
+func (p *governor) calm(ctx context.Context, c *memcached.Conn) error {
 	samples, err := pings(ctx, c, probeWindow)
 	if err == nil {
 		p.base = quantiles(samples)
@@ -76,7 +57,7 @@ func (p *pace) calm(ctx context.Context, c *memcached.Conn) error {
 
 // watch measures while items are read, and changes the rate. A probe that is lost counts as a slow one, and is
 // made again. It ends with ctx, which is no error, or when dial fails for long.
-func (p *pace) watch(ctx context.Context, c *memcached.Conn, dial func(context.Context) (*memcached.Conn, error)) error {
+func (p *governor) watch(ctx context.Context, c *memcached.Conn, dial func(context.Context) (*memcached.Conn, error)) error {
 	failed := 0
 	for ctx.Err() == nil {
 		samples, err := pings(ctx, c, probeWindow)
@@ -104,7 +85,7 @@ func (p *pace) watch(ctx context.Context, c *memcached.Conn, dial func(context.C
 }
 
 // judge halves the rate when the latency is much above what it was, and goes back up in small steps.
-func (p *pace) judge(samples []time.Duration) {
+func (p *governor) judge(samples []time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if samples[0] < time.Hour {
@@ -119,10 +100,11 @@ func (p *pace) judge(samples []time.Duration) {
 		p.rate = min(p.rate*1.1, p.top)
 	}
 	p.slowest = min(p.slowest, p.rate)
+	p.pace.Set(p.rate)
 }
 
 // keep holds at most a few thousand samples, of the whole time evenly.
-func (p *pace) keep(samples []time.Duration) {
+func (p *governor) keep(samples []time.Duration) {
 	for _, s := range samples {
 		if p.seen++; p.seen%p.every == 0 {
 			p.during = append(p.during, s)
@@ -137,13 +119,13 @@ func (p *pace) keep(samples []time.Duration) {
 	}
 }
 
-func (p *pace) latency() Latency {
+func (p *governor) latency() Latency {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return Latency{Before: p.base, During: quantiles(p.during)}
 }
 
-func (p *pace) low() int {
+func (p *governor) low() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return int(p.slowest)

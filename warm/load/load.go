@@ -1,0 +1,270 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/interlock-run/interlock/warm/memcached"
+	"github.com/interlock-run/interlock/warm/pace"
+)
+
+// A Load fills one server: New, then Run. The other methods may be called while it runs.
+type Load struct {
+	Options
+	pace  *pace.Pace
+	begun time.Time
+	late  int64 // seconds that this host's clock is behind the end of the dump
+
+	settings memcached.Settings
+	clock    memcached.Clock
+	server   memcached.State // as it was when the pass began
+
+	selected atomic.Int64
+	settled  atomic.Int64 // of the selected ones: loaded, or known not to be
+
+	mu       sync.Mutex // of what follows
+	counts   Counts
+	progress Progress
+	stopped  string
+}
+
+// New prepares a load.
+func New(o Options) *Load {
+	if o.Order == "" {
+		o.Order = HottestFirst
+	}
+	if o.Conns <= 0 {
+		o.Conns = defaultConns
+	}
+	if o.Note == nil {
+		o.Note = func(string) {}
+	}
+	return &Load{Options: o, pace: pace.New(float64(o.Rate))}
+}
+
+// errStop ends a pass that has done what it may; the reason is in Load.stopped.
+var errStop = errors.New("stopped")
+
+// errRestarted ends a pass because the server lost what was loaded.
+var errRestarted = errors.New("the server restarted")
+
+// Run loads. It may be called once.
+func (l *Load) Run(ctx context.Context) (*Report, error) {
+	l.begun = time.Now()
+	if l.Order != HottestFirst && l.Order != ColdestFirst {
+		return nil, fmt.Errorf("order %q: expected %s or %s", l.Order, HottestFirst, ColdestFirst)
+	}
+	if l.late = l.Cache.Ended - l.begun.Unix(); l.late > 2 {
+		l.Note(fmt.Sprintf("this host's clock is %d s before the end of the dump: lifetimes are taken from there", l.late))
+	}
+	l.late = max(l.late, 0)
+	var err error
+	restarts := 0
+	for ; ; restarts++ {
+		if err = l.pass(ctx); !errors.Is(err, errRestarted) {
+			break
+		}
+		if restarts == maxRestarts {
+			err = fmt.Errorf("memcached %s: %w (%d times while it was loaded)", l.Server, ErrRestarts, restarts+1)
+			break
+		}
+		l.Note("the server restarted: it is loaded from the start")
+		l.reset()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return l.report(restarts), nil
+}
+
+// reset forgets what a server that is gone was given.
+func (l *Load) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.From, l.counts, l.stopped = nil, Counts{Interrupted: l.counts.Interrupted}, ""
+}
+
+func (l *Load) report(restarts int) *Report {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return &Report{Counts: l.counts, Held: l.Cache.Counts.Items, Selected: l.selected.Load(), Stopped: l.stopped,
+		Restarts: restarts, Took: time.Since(l.begun)}
+}
+
+// Fraction is how much of what was selected has been dealt with, 0 to 1.
+func (l *Load) Fraction() float64 {
+	all := l.selected.Load()
+	if all == 0 {
+		return 0
+	}
+	return min(float64(l.settled.Load())/float64(all), 1)
+}
+
+// Progress is how far it is, for a later load of the same server.
+func (l *Load) Progress() Progress {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := l.progress
+	p.Parts = maps.Clone(p.Parts)
+	return p
+}
+
+// pass fills the server as it is now.
+func (l *Load) pass(ctx context.Context) error {
+	probe, err := l.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer probe.Close()
+	pieces, err := l.prepare(ctx, probe)
+	if err != nil {
+		return err
+	}
+	if l.Order == ColdestFirst {
+		slices.Reverse(pieces)
+	}
+	err = l.store(ctx, probe, pieces)
+	if err == nil || errors.Is(err, errStop) {
+		err = nil // the reason is kept
+		if l.Order == HottestFirst {
+			err = l.protect(ctx, pieces)
+		}
+	}
+	return err
+}
+
+// prepare learns what the server is, and selects.
+func (l *Load) prepare(ctx context.Context, probe *memcached.Conn) (pieces []piece, err error) {
+	if v := probe.Version(); v.Before(1, 6, 10) {
+		return nil, fmt.Errorf("memcached %s: %w: %s has no meta commands in their present form: expected 1.6.10 or later", l.Server, ErrVersion, v)
+	}
+	if l.settings, err = probe.Settings(); err != nil {
+		return nil, err
+	}
+	if l.clock, err = probe.Clock(ctx); err != nil {
+		return nil, err
+	}
+	if l.server, err = probe.State(); err != nil {
+		return nil, err
+	}
+	pages := int64(-1)
+	if !l.All {
+		if pages, err = free(probe, l.settings); err != nil {
+			return nil, err
+		}
+	}
+	if err := l.resume(); err != nil {
+		return nil, err
+	}
+	pieces = plan(l.Cache, newSlabs(l.settings), pages+l.loaded(), l.Limit)
+	var items int64
+	for _, p := range pieces {
+		items += p.items
+	}
+	l.selected.Store(items)
+	l.settled.Store(l.done())
+	return pieces, nil
+}
+
+// done is how many items an earlier load has dealt with.
+func (l *Load) done() (items int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range l.progress.Parts {
+		items += m.Items
+	}
+	return items
+}
+
+// loaded is how many pages are in use by what an earlier load has stored: it is part of the selection.
+func (l *Load) loaded() (pages int64) {
+	if l.All {
+		return 0
+	}
+	t := newSlabs(l.settings)
+	for b, band := range l.Cache.Bands {
+		for n, part := range band.Parts {
+			done := l.progress.Parts[partName(b, n)].Items
+			for size, count := range part.Sizes {
+				pages = t.add(size, count*done/max(part.Items, 1))
+			}
+		}
+	}
+	return pages
+}
+
+// resume takes over the progress of an earlier load, if it was of this cache into this run of the server.
+func (l *Load) resume() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	start := l.server.Time - l.server.Uptime
+	l.progress = Progress{Cache: l.Cache.ID, PID: l.server.PID, Start: start, Parts: map[string]Mark{}}
+	from := l.From
+	switch {
+	case from == nil:
+		return nil
+	case from.Cache != l.Cache.ID:
+		return fmt.Errorf("%w: of dump %.40q, expected %s", ErrProgress, from.Cache, l.Cache.ID)
+	case from.PID != l.server.PID || from.Start < start-2 || from.Start > start+2:
+		l.Note("the server is not the one that was loaded before: it is loaded from the start")
+		return nil
+	}
+	l.progress.Parts = maps.Clone(from.Parts)
+	if l.progress.Parts == nil {
+		l.progress.Parts = map[string]Mark{}
+	}
+	return nil
+}
+
+func partName(band, part int) string { return fmt.Sprintf("%d/%d", band, part) }
+
+// dial connects, and waits for a server that is gone for a while.
+func (l *Load) dial(ctx context.Context) (*memcached.Conn, error) {
+	end := time.Now().Add(patience)
+	for {
+		c, err := memcached.Dial(ctx, l.Server, memcached.Options{})
+		if err == nil || !errors.Is(err, memcached.ErrLost) || time.Now().After(end) {
+			return c, err
+		}
+		t := time.NewTimer(100 * time.Millisecond)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// again is dial that finds out whether it is still the same run of the server.
+func (l *Load) again(ctx context.Context) (*memcached.Conn, error) {
+	c, err := l.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st, err := c.State()
+	if err == nil && (st.PID != l.server.PID || st.Uptime < l.server.Uptime) {
+		err = errRestarted
+	}
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// stop says why a pass ends before its end. The first reason stays.
+func (l *Load) stop(why string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped == "" {
+		l.stopped = why
+	}
+	return errStop
+}

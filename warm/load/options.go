@@ -1,0 +1,91 @@
+package load
+
+import (
+	"errors"
+	"time"
+
+	"github.com/interlock-run/interlock/warm/item"
+	"github.com/interlock-run/interlock/warm/memcached"
+)
+
+// What callers branch on, besides the errors of memcached and item.
+var (
+	ErrVersion  = errors.New("this version cannot be loaded")
+	ErrRestarts = errors.New("the server restarts again and again")
+	ErrProgress = errors.New("the progress is of another load")
+)
+
+// An Order is in which order what was selected is stored.
+type Order string
+
+// Orders. HottestFirst is useful at every moment, and ends with a pass that protects the hottest;
+// ColdestFirst is the best for the server's own order of eviction, and useful only once it is done.
+const (
+	HottestFirst Order = "hottest-first"
+	ColdestFirst Order = "coldest-first"
+)
+
+// Options of a load.
+type Options struct {
+	Server memcached.Server
+	Cache  *item.Cache
+	Order  Order                 // empty: HottestFirst
+	Limit  Limit                 // what is loaded at most
+	Rate   int                   // items a second; 0: as fast as it goes
+	Conns  int                   // 0: 2
+	All    bool                  // select everything, whether it fits or not: only the first eviction stops it
+	Keys   func(key []byte) bool // nil: all; else only these, as of a ring; called by several goroutines
+	From   *Progress             // of an earlier load that did not end; nil: from the start
+	Note   func(string)          // of what an operator should know; may be nil; never called twice at once
+}
+
+// A Limit stops a load. Zero values are none.
+type Limit struct {
+	Items int64
+	Bytes int64 // that the items take in the server
+	Time  time.Duration
+}
+
+const (
+	defaultConns = 2
+	maxRestarts  = 3
+	patience     = 30 * time.Second // for a server that is gone
+)
+
+// Counts say what became of the selected items.
+type Counts struct {
+	Loaded      int64 `json:"loaded"`
+	Exists      int64 `json:"exists"`        // a client has stored something fresher
+	Expired     int64 `json:"expired"`       // on the way here
+	NotOurs     int64 `json:"not_ours"`      // keys of other nodes
+	TooLarge    int64 `json:"too_large"`     // for this server
+	OutOfMemory int64 `json:"out_of_memory"` // SERVER_ERROR
+	Refused     int64 `json:"refused"`       // any other error of the server
+	Repeated    int64 `json:"repeated"`      // sent twice because an answer was lost, and there already
+	Interrupted int64 `json:"interrupted"`   // connections that were lost and made again
+	Protected   int64 `json:"protected"`     // marked as used, so that they are evicted last
+}
+
+// A Report says how a load went.
+type Report struct {
+	Counts
+	Held     int64         `json:"held"`     // items in the cache's content
+	Selected int64         `json:"selected"` // of them, because they fit
+	Stopped  string        `json:"stopped,omitempty"`
+	Restarts int           `json:"restarts,omitempty"`
+	Took     time.Duration `json:"took"`
+}
+
+// Progress is how far a load is; it can be stored, and given to a later one.
+type Progress struct {
+	Cache string          `json:"cache"` // id of the dump
+	PID   int64           `json:"pid"`   // of the server that was filled
+	Start int64           `json:"start"` // of that server, by its own clock
+	Parts map[string]Mark `json:"parts"` // by band/part
+}
+
+// A Mark is how far one part is.
+type Mark struct {
+	Offset int64 `json:"offset"`
+	Items  int64 `json:"items"`
+}

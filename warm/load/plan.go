@@ -1,0 +1,97 @@
+package load
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/interlock-run/interlock/warm/item"
+	"github.com/interlock-run/interlock/warm/memcached"
+)
+
+// spare is the part of the memory that is left free: eviction begins before all is in use.
+const spare = 0.10
+
+// A piece is the first items of a part.
+type piece struct {
+	band, part int
+	items      int64
+	size       int64 // in the server
+}
+
+// plan selects the hottest that fits, hottest first. free is in pages; below 0 everything is selected.
+func plan(c *item.Cache, t *slabs, free int64, most Limit) (pieces []piece) {
+	var items, size int64
+	for b, band := range c.Bands {
+		for n, part := range band.Parts {
+			p := piece{band: b, part: n}
+			p.items, p.size = fits(part, t, free)
+			p.items, p.size = most.cap(p.items, p.size, items, size)
+			if p.items > 0 {
+				pieces = append(pieces, p)
+			}
+			if items, size = items+p.items, size+p.size; p.items < part.Items {
+				return pieces
+			}
+		}
+	}
+	return pieces
+}
+
+// fits tells how many items of a part fit, all or a share of each size, and puts them in.
+func fits(p item.Part, t *slabs, free int64) (items, size int64) {
+	share := func(of *slabs, num int64) (items, size, pages int64) {
+		for _, s := range slices.Sorted(maps.Keys(p.Sizes)) {
+			n := p.Sizes[s] * num / 1000
+			pages = of.add(s, n)
+			items, size = items+n, size+n*s
+		}
+		return items, size, pages
+	}
+	if free < 0 {
+		items, size, _ = share(t, 1000)
+		return items, size
+	}
+	low, high := int64(0), int64(1000)
+	for low < high {
+		mid := (low + high + 1) / 2
+		trial := &slabs{chunks: t.chunks, used: slices.Clone(t.used), pages: t.pages}
+		if _, _, pages := share(trial, mid); pages <= free {
+			low = mid
+		} else {
+			high = mid - 1
+		}
+	}
+	items, size, _ = share(t, low)
+	return items, size
+}
+
+// cap cuts a piece to what a limit leaves.
+func (l Limit) cap(items, size, had, hadSize int64) (int64, int64) {
+	keep := func(most int64) {
+		if most < items {
+			size = size * max(most, 0) / max(items, 1)
+			items = max(most, 0)
+		}
+	}
+	if l.Items > 0 {
+		keep(l.Items - had)
+	}
+	if l.Bytes > 0 && hadSize+size > l.Bytes {
+		keep(items * max(l.Bytes-hadSize, 0) / max(size, 1))
+	}
+	return items, size
+}
+
+// free is how many pages of a server may be filled.
+func free(c *memcached.Conn, s memcached.Settings) (int64, error) {
+	all, err := c.Stats("slabs")
+	if err != nil {
+		return 0, err
+	}
+	used, err := all.Number("total_malloced")
+	if err != nil {
+		return 0, fmt.Errorf("memcached %s: %w", c.Server(), err)
+	}
+	return max(int64(float64(s.MaxBytes/page)*(1-spare))-used/page, 0), nil
+}
