@@ -73,7 +73,7 @@ func everywhere(t *testing.T, test func(*testing.T, *place)) {
 func (p *place) start(t testing.TB, words ...string) *testkit.Process {
 	t.Helper()
 	verb, rest := words[:1], words[1:]
-	if words[0] == "store" {
+	if words[0] == "store" || words[0] == "lock" {
 		verb, rest = words[:2], words[2:]
 	}
 	args := append(append([]string{}, verb...), p.flags...)
