@@ -38,9 +38,9 @@ func (t *taking) openFile(ctx context.Context, p preset) (*body, error) {
 	return &body{items: items, result: nothingLacks, close: func() error { return os.Remove(path) }}, nil
 }
 
-// runToEnd runs a command; what it writes to its standard output is not wanted.
+// runToEnd runs a command whose output is words.
 func (t *taking) runToEnd(ctx context.Context, argv []string, temp folder) error {
-	p, err := start(t.src.Run, t.o.Log, argv, stdio{folder: temp.open})
+	p, err := start(t.src.Run, t.o.Log, argv, stdio{folder: temp.open, both: true})
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func presets() []preset {
 			r.trailer = endsWithLine("-- Dump completed", 1)
 		}},
 		{name: "mariadb-backup", program: "mariadb-backup", argv: mariadbBackup, stream: named("backup.xb"), rule: func(r *recipe, _ []string) {
-			r.words = endsWithWords("completed OK!")
+			r.words, r.trailer = endsWithWords("completed OK!"), xbstreamEnds
 		}},
 		{name: "postgres-dump", program: "pg_dump", argv: postgresDump, stream: postgresDumpName, rule: postgresDumpRule},
 		{name: "postgres-basebackup", program: "pg_basebackup", argv: postgresBase, stream: named("base.tar"), rule: func(r *recipe, _ []string) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -33,11 +34,12 @@ type stdio struct {
 	in, out *os.File // nil: /dev/null
 	env     []string
 	folder  *os.File // handed; stays open here; nil: none
+	both    bool     // its output goes where its complaints go
 }
 
 // start runs a command. It is the caller who ends it, by kill, and waits.
 func start(run Process, log *slog.Logger, argv []string, std stdio) (*process, error) {
-	program, err := find(argv[0])
+	program, err := find(argv[0], run.Env)
 	var read, write *os.File
 	if err == nil {
 		read, write, err = os.Pipe()
@@ -55,6 +57,8 @@ func start(run Process, log *slog.Logger, argv []string, std stdio) (*process, e
 	}
 	if std.out != nil {
 		cmd.Stdout = std.out
+	} else if std.both {
+		cmd.Stdout = write
 	}
 	if std.folder != nil {
 		cmd.ExtraFiles = []*os.File{std.folder}
@@ -70,21 +74,29 @@ func start(run Process, log *slog.Logger, argv []string, std stdio) (*process, e
 	return p, nil
 }
 
-// find looks a program up, also where Debian keeps servers' tools out of the PATH.
-func find(name string) (string, error) {
-	path, err := exec.LookPath(name)
-	if err == nil || strings.Contains(name, "/") {
-		if err != nil {
-			err = fmt.Errorf("%w: %w", ErrTool, err)
-		}
-		return path, err
+// find looks a program up in the PATH of its environment, also where Debian keeps servers' tools out of it.
+func find(name string, env []string) (string, error) {
+	if strings.Contains(name, "/") {
+		return name, nil
 	}
-	for _, dir := range []string{"/usr/sbin", "/usr/local/sbin", "/usr/lib/postgresql/*/bin"} {
-		if found, _ := filepath.Glob(filepath.Join(dir, name)); len(found) > 0 { //nolint:errcheck // the pattern is ours
-			return found[len(found)-1], nil
+	for _, dir := range append(filepath.SplitList(pathOf(env)), "/usr/sbin", "/usr/local/sbin", "/usr/lib/postgresql/*/bin") {
+		found, _ := filepath.Glob(filepath.Join(dir, name)) //nolint:errcheck // a bad pattern finds nothing
+		for _, path := range slices.Backward(found) {
+			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 && filepath.IsAbs(path) {
+				return path, nil
+			}
 		}
 	}
 	return "", fmt.Errorf("%w: %q is not in the PATH%s", ErrTool, name, packageHint(name))
+}
+
+func pathOf(env []string) string {
+	for _, v := range slices.Backward(env) {
+		if path, is := strings.CutPrefix(v, "PATH="); is {
+			return path
+		}
+	}
+	return os.Getenv("PATH")
 }
 
 // graceOfStreams is how long what escaped the process group may hold the end of a dead command's stderr.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/interlock-run/interlock/internal/durable"
 	"github.com/interlock-run/interlock/internal/snapshot"
@@ -39,10 +40,7 @@ func openScratch(above string, cred *syscall.Credential) (*scratch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("scratch directory: %w", err)
 	}
-	err = lock.Lock()
-	if errors.Is(err, durable.ErrBusy) {
-		err = fmt.Errorf("%w: %w", ErrBusy, err)
-	}
+	err = locked(lock)
 	s := &scratch{dir: dir, lock: lock, cred: cred}
 	if err == nil {
 		err = s.sweep()
@@ -115,4 +113,16 @@ func (s *scratch) marked() (ids []snapshot.ID, err error) {
 		ids = append(ids, id)
 	}
 	return ids, err
+}
+
+// locked takes a directory's lock. A process that was forked a moment ago has a copy of every descriptor
+// until it executes its program, so a lock that was just let go may be taken for a little longer.
+func locked(d *durable.Dir) (err error) {
+	for range 50 {
+		if err = d.Lock(); !errors.Is(err, durable.ErrBusy) {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return fmt.Errorf("%w: %w", ErrBusy, err)
 }

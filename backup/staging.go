@@ -49,8 +49,8 @@ func openStaging(data, wanted string) (*staging, error) {
 	if s.lock, err = durable.OpenOrMake(s.dir); err != nil {
 		return nil, fmt.Errorf("staging folder of reflink: %w", err)
 	}
-	if err := s.lock.Lock(); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w: staging folder of reflink: %w", ErrBusy, err), s.lock.Close())
+	if err := locked(s.lock); err != nil {
+		return nil, errors.Join(fmt.Errorf("staging folder of reflink: %w", err), s.lock.Close())
 	}
 	if err := errors.Join(s.empty(), s.probe(data)); err != nil {
 		return nil, errors.Join(err, s.close())

@@ -17,7 +17,7 @@ import (
 type recipe struct {
 	argv    []string
 	name    string                    // of the stream in the snapshot
-	trailer func(tail []byte) error   // of the output's end; nil: any end will do
+	trailer trailer                   // nil: any end will do
 	words   func(stderr string) error // of the end of its standard error; nil: anything
 	verify  []string                  // gets the output on its standard input; nil: none
 	temp    folder                    // its own; of presets
@@ -71,7 +71,7 @@ func (s *stream) end() error {
 		}
 	}
 	if s.recipe.trailer != nil {
-		if err := s.recipe.trailer(s.tail.bytes()); err != nil {
+		if err := s.recipe.trailer(s.tail.bytes(), s.bytes); err != nil {
 			return fmt.Errorf("%w: %s: %w", ErrCommand, s.p.name, err)
 		}
 	}

@@ -2,7 +2,7 @@ package backup
 
 import (
 	"bytes"
-	"errors"
+	"encoding/binary"
 	"fmt"
 )
 
@@ -25,9 +25,12 @@ func (t *tail) add(b []byte) {
 
 func (t *tail) bytes() []byte { return t.last }
 
+// A trailer judges the last bytes of a stream of so many.
+type trailer func(tail []byte, total int64) error
+
 // endsWithLine wants one of the last lines to begin with a text.
-func endsWithLine(text string, within int) func([]byte) error {
-	return func(tail []byte) error {
+func endsWithLine(text string, within int) trailer {
+	return func(tail []byte, _ int64) error {
 		lines := bytes.Split(bytes.TrimRight(tail, "\r\n"), []byte("\n"))
 		for _, line := range lines[max(0, len(lines)-within):] {
 			if bytes.HasPrefix(line, []byte(text)) {
@@ -39,10 +42,23 @@ func endsWithLine(text string, within int) func([]byte) error {
 }
 
 // tarEnds wants the two empty blocks that end a tar.
-func tarEnds(tail []byte) error {
-	const end = 1024
-	if len(tail) < end || len(bytes.Trim(tail[len(tail)-end:], "\x00")) > 0 {
-		return errors.New("the tar is cut off: expected 1024 zero bytes at its end")
+func tarEnds(tail []byte, total int64) error {
+	const block = 512
+	if len(tail) < 2*block || total%block != 0 || len(bytes.Trim(tail[len(tail)-2*block:], "\x00")) > 0 {
+		return fmt.Errorf("the tar is cut off at %d bytes: expected whole blocks of %d, and two empty ones at its end", total, block)
 	}
 	return nil
+}
+
+// xbstreamEnds wants the last chunk to be the end of a file: magic, flags, type, length of the path, path.
+func xbstreamEnds(tail []byte, total int64) error {
+	const magic = "XBSTCK01"
+	at := bytes.LastIndex(tail, []byte(magic))
+	if at >= 0 {
+		last := tail[at+len(magic):]
+		if len(last) >= 6 && last[1] == 'E' && uint64(len(last)) == 6+uint64(binary.LittleEndian.Uint32(last[2:])) {
+			return nil
+		}
+	}
+	return fmt.Errorf("the xbstream is cut off at %d bytes: expected the end of a file at its end", total)
 }

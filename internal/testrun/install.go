@@ -42,6 +42,7 @@ func needs() []need {
 		{"docker", "docker.io", "dockerd"},
 		{"databases", "mariadb-server", "mariadbd"},
 		{"databases", "mariadb-client", "mariadb"},
+		{"databases", "mariadb-backup", "mariadb-backup"},
 		{"databases", "postgresql", "/usr/lib/postgresql/*/bin/postgres"},
 		{"databases", "postgresql-client", "/usr/lib/postgresql/*/bin/psql"},
 		{"databases", "redis-server", "redis-server"},
