@@ -46,6 +46,7 @@ type Choice struct {
 	Snapshot   snapshot.Snapshot `json:"snapshot,omitzero"` // of all that restore
 	Repository string            `json:"repository,omitempty"`
 	Catalog    uint64            `json:"catalog,omitempty"` // number of the one chosen from
+	Inode      uint64            `json:"inode,omitempty"`   // of the directory that was looked at
 	Code       int               `json:"code,omitempty"`    // with restore.Refuse: the exit code
 	Retry      bool              `json:"retry,omitempty"`   // with restore.Refuse: the store may answer later
 }
@@ -70,6 +71,14 @@ func (c Choice) Err() error {
 // Decision is the choice for log and status.
 func (c Choice) Decision() restore.Decision {
 	return restore.Decision{Action: c.Action, Reason: c.Reason}
+}
+
+// bound ties a choice to what it was made of.
+func (c Choice) bound(l restore.Look, f Found) Choice {
+	if c.Restores() {
+		c.Repository, c.Catalog, c.Inode = f.Repository, f.Catalog.Number, l.Inode
+	}
+	return c
 }
 
 func refuse(code int, format string, args ...any) Choice {

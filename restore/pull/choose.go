@@ -15,11 +15,7 @@ import (
 // Choose decides what a holder does before its payload starts.
 func Choose(l restore.Look, f Found, s Settings) Choice {
 	s = s.withDefaults()
-	c := chooser{l, f, s}.choose()
-	if c.Restores() {
-		c.Repository, c.Catalog = f.Repository, f.Catalog.Number
-	}
-	return c
+	return chooser{l, f, s}.choose().bound(l, f)
 }
 
 func (s Settings) withDefaults() Settings {

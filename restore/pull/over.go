@@ -9,6 +9,7 @@ import (
 
 	"github.com/interlock-run/interlock/internal/fstree"
 	"github.com/interlock-run/interlock/internal/snapshot"
+	"golang.org/x/sys/unix"
 )
 
 // A piece is a range of a file over old data: its runs, and the gaps between them.
@@ -149,7 +150,11 @@ func has(w *fstree.Writer, buf []byte, at int64, sum snapshot.Sum) (bool, error)
 	if at >= w.Old() {
 		return false, nil
 	}
-	if _, err := w.ReadAt(buf, at); err != nil {
+	_, err := w.ReadAt(buf, at)
+	if errors.Is(err, unix.EIO) {
+		return false, nil // what cannot be read is written anew
+	}
+	if err != nil {
 		return false, err
 	}
 	return snapshot.SumOf(buf) == sum, nil

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/interlock-run/interlock/internal/breakpoint"
+	"github.com/interlock-run/interlock/internal/durable"
 	"github.com/interlock-run/interlock/internal/fstree"
 	"github.com/interlock-run/interlock/internal/snapshot"
 	"github.com/interlock-run/interlock/restore"
@@ -87,7 +88,12 @@ func (r *runner) prepare(ctx context.Context) error {
 	}
 	if r.survey.stream != nil {
 		r.result.Stream = true
-		_, err = r.commands()
+		if _, err = r.commands(); err != nil {
+			return err
+		}
+		return r.makeDirectory()
+	}
+	if err := r.makeDirectory(); err != nil {
 		return err
 	}
 	l := r.session.Look()
@@ -95,6 +101,18 @@ func (r *runner) prepare(ctx context.Context) error {
 		return fmt.Errorf("%w: %s", restore.ErrRefused, why)
 	}
 	return room(r.Target.Data, r.survey, l.Dir == restore.DirNonempty && r.Choice.Action != KeepCopy)
+}
+
+// makeDirectory makes a data directory that is missing, where nobody holds a lock: in a run it would hide
+// that a mount is.
+func (r *runner) makeDirectory() error {
+	if r.Target.Token != 0 || r.session.Look().Dir != restore.DirMissing {
+		return nil
+	}
+	if err := os.Mkdir(r.Target.Data, 0o700); err != nil {
+		return fmt.Errorf("%w%s", err, durable.Hint(err))
+	}
+	return nil
 }
 
 // begin puts old data aside where that was chosen, and records the restore as begun.
@@ -112,6 +130,8 @@ func (r *runner) begin() (restore.Look, error) {
 	case l.Dir == restore.DirEmpty:
 	case r.Choice.Action == restore.Resume:
 		way = restore.Again
+	case r.Choice.Action == Replace && l.Inode != r.Choice.Inode:
+		return l, fmt.Errorf("%w: %q is another directory than the one that was given up", restore.ErrRefused, l.Data)
 	case r.Choice.Action == Replace:
 		way = restore.Over
 	}

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+func TestMain(m *testing.M) { testkit.MainWithMounts(m) }
 
 var theScope = snapshot.Scope{Lock: "db", Kind: "file"}
 

@@ -58,18 +58,14 @@ func newestWhole(c snapshot.Catalog, at string, want func(snapshot.Snapshot) boo
 }
 
 // ChooseAlone decides for a restore without a lock: into an empty directory, over an unfinished restore of
-// ours, and over anything else only with replace. A directory that is missing counts as empty: the caller
-// makes it before Run.
+// ours, and over anything else only with replace. A directory that is missing counts as empty: Run makes it,
+// not its parent.
 func ChooseAlone(l restore.Look, f Found, at string, replace bool) Choice {
 	s := Settings{At: at}.withDefaults()
 	if l.Dir == restore.DirMissing && l.Trouble == "" {
 		l.Dir = restore.DirEmpty
 	}
-	c := alone(chooser{l, f, s}, replace)
-	if c.Restores() {
-		c.Repository, c.Catalog = f.Repository, f.Catalog.Number
-	}
-	return c
+	return alone(chooser{l, f, s}, replace).bound(l, f)
 }
 
 func alone(c chooser, replace bool) Choice {

@@ -25,6 +25,9 @@ func room(data string, v survey, nonempty bool) error {
 	if fs.Type == magicBtrfs || fs.Type == magicZFS || fs.Blocks == 0 {
 		return nil
 	}
+	if !nonempty && fs.Files > 0 && int64(fs.Ffree) < v.entries {
+		return fmt.Errorf("%q: the snapshot has %d entries, free are %d inodes: make room first; nothing was changed", data, v.entries, fs.Ffree)
+	}
 	free := int64(fs.Bavail) * fs.Bsize
 	if unix.Geteuid() == 0 {
 		free = int64(fs.Bfree) * fs.Bsize // what is reserved for root
