@@ -40,6 +40,7 @@ type verdictView struct {
 	Check    string      `json:"check,omitempty"` // what the check command said by its end
 	Noted    string      `json:"noted"`           // in the catalog: marked, cleared, no (nothing to note), or why it could not be
 	Restored bool        `json:"restored"`
+	Unread   bool        `json:"content_unread"` // encrypted, and no identity here: only what is stored was compared
 	Took     float64     `json:"took_seconds"`
 }
 
@@ -106,7 +107,11 @@ type verifier struct {
 func (v *verifier) one(ctx context.Context, s snapshot.Snapshot) (verdictView, error) {
 	began := time.Now()
 	r := verdictView{ID: s.ID, Noted: "no"}
-	err := v.d.repo.Verify(ctx, s, v.work.counted)
+	look := v.d.repo.Verify
+	if r.Unread = !v.d.repo.Readable() && !v.c.Bool("restore"); r.Unread {
+		look = v.d.repo.VerifyStored
+	}
+	err := look(ctx, s, v.work.counted)
 	if err == nil && v.c.Bool("restore") {
 		r.Restored = true
 		err = v.restored(ctx, s)
@@ -122,7 +127,7 @@ func (v *verifier) one(ctx context.Context, s snapshot.Snapshot) (verdictView, e
 	case err != nil:
 		r.Damage = oneLine(err)
 	}
-	if r.Damage != s.Damaged {
+	if r.Damage != s.Damaged && (r.Damage != "" || !r.Unread) { // who has not read it clears nothing
 		r.Noted = v.note(ctx, s, r.Damage)
 	}
 	return r, nil
@@ -168,6 +173,9 @@ func (v *verifier) tell(view verifyView) error {
 	} else {
 		for _, r := range view.Snapshots {
 			text := "ok"
+			if r.Unread {
+				text = "as stored, its content was not checked: that needs store.identity_file"
+			}
 			if r.Damage != "" {
 				text = "DAMAGED: " + r.Damage
 			} else if !r.OK {
