@@ -21,7 +21,7 @@ type ModuleTool struct {
 	Name    string // of the binary
 }
 
-// Build gives the path of the program, built once for each state of the module's go.sum. It is kept inside
+// Build gives the path of the program, built once for each state of the module. It is kept inside
 // Go's build cache, which outlives the checkout where that one does. Of several that build at once one does.
 func (m ModuleTool) Build(ctx context.Context, root string) (string, error) {
 	dir, err := m.place(ctx, root)
@@ -56,8 +56,26 @@ func (m ModuleTool) place(ctx context.Context, root string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("go env GOCACHE: %w", err)
 	}
-	dir := filepath.Join(string(bytes.TrimSpace(cache)), "interlock", fmt.Sprintf("%s-%x", m.Name, sha256.Sum256(sum))[:len(m.Name)+17])
+	own, err := m.ownSources(root)
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(string(bytes.TrimSpace(cache)), "interlock", fmt.Sprintf("%s-%x", m.Name, sha256.Sum256(append(sum, own...)))[:len(m.Name)+17])
 	return dir, os.MkdirAll(dir, 0o755)
+}
+
+// ownSources are those of a program that lies in the module's folder itself.
+func (m ModuleTool) ownSources(root string) ([]byte, error) {
+	if m.Package != "." {
+		return nil, nil
+	}
+	files, err := filepath.Glob(filepath.Join(root, m.Module, "*.go"))
+	var all []byte
+	for _, file := range files {
+		text, readErr := os.ReadFile(file)
+		all, err = append(all, text...), errors.Join(err, readErr)
+	}
+	return all, err
 }
 
 // takeTurn waits for other processes that build the same.

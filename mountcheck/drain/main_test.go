@@ -1,9 +1,13 @@
-package drain
+package drain_test
 
 import (
 	"testing"
 
 	"github.com/interlock-run/interlock/internal/testkit"
+	"github.com/interlock-run/interlock/internal/vmtest/late"
 )
 
-func testMain(m *testing.M) { testkit.MainWithMounts(m) }
+func TestMain(m *testing.M) {
+	late.Play()
+	testkit.MainWithMounts(m)
+}

@@ -10,8 +10,6 @@ import (
 	"github.com/interlock-run/interlock/internal/testkit"
 )
 
-func TestMain(m *testing.M) { testMain(m) }
-
 // pair is a real connection on loopback; both ends close with the test.
 func pair(t *testing.T) (near, far *net.TCPConn) {
 	t.Helper()

@@ -3,7 +3,7 @@
 //
 // Promise: the payload has taken its file before the fault and writes after it, as a real one does.
 // Non-promise: it knows no filesystem; what the fault is and where a write arrives is the test's. Called
-// by the tests below internal/vmtest and by those of mountcheck/drain.
+// by the tests below internal/vmtest and by those of mountcheck/drain. It must be in TestMain (Play).
 package late
 
 import (
@@ -67,6 +67,9 @@ func act(how, path string) error {
 			fmt.Println("done")
 			err = f.Sync()
 		}
+	case "push": // to a filesystem that does not take a write before its server has
+		fmt.Println("done")
+		_, err = f.WriteString("late")
 	case "remove":
 		fmt.Println("done")
 		err = os.Remove(path)
@@ -109,6 +112,23 @@ func (p *Payload) Act() {
 	_, err := p.order.WriteString("\n")
 	must(p.t, err)
 	p.said("ready\ndone\n")
+}
+
+// Hangs waits until it hangs in the write.
+func (p *Payload) Hangs() {
+	p.t.Helper()
+	testkit.Wait(p.t, Limit, func() (bool, string) {
+		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", p.Pid()))
+		must(p.t, err)
+		for _, task := range tasks {
+			raw, err := os.ReadFile(task)
+			var number, fd int
+			if n, _ := fmt.Sscanf(string(raw), "%d 0x%x", &number, &fd); err == nil && n == 2 && number == unix.SYS_WRITE && fd > 2 {
+				return true, ""
+			}
+		}
+		return false, "the payload does not hang in a write"
+	})
 }
 
 // Kill ends it, as far as the kernel lets it go within d.

@@ -1,0 +1,101 @@
+package drain_test
+
+import (
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/interlock-run/interlock/internal/testkit"
+	"github.com/interlock-run/interlock/internal/vmtest/late"
+	"github.com/interlock-run/interlock/mountcheck/drain"
+)
+
+// A daemon that has taken a write and hangs carries it out when it goes on, whatever became of the process
+// and of the mount: only its own death ends that.
+func TestLateWriteOfFUSE(t *testing.T) {
+	for _, how := range []string{"mounted", "lazily", "force"} {
+		t.Run(how, func(t *testing.T) {
+			f := testkit.StartFaultFS(t, "")
+			payload, volume := cut(t, f)
+			payload.Act()
+			payload.Hangs()
+			payload.Kill(200 * time.Millisecond)
+			if how != "mounted" {
+				late.Unmount(t, f.Dir, how)
+				volume.Done.Detached = true
+			}
+			volume.Never(t, 500*time.Millisecond)
+			f.Set(t, "ok")
+			testkit.Wait(t, late.Limit, func() (bool, string) {
+				return f.Lands("file", "late"), "nothing landed, so the test has lost its sense"
+			})
+			f.Free()
+			volume.Until(t, drain.Drained)
+		})
+	}
+}
+
+// The daemon dies with the write still in its hands: then it does not land, and the volume is drained.
+func TestDeadDaemonOfFUSE(t *testing.T) {
+	f := testkit.StartFaultFS(t, "")
+	payload, volume := cut(t, f)
+	payload.Act()
+	payload.Hangs()
+	payload.Kill(200 * time.Millisecond)
+	f.Signal(t, 9)
+	f.Wait(t, late.Limit)
+	if v := volume.Ask(); v.State != drain.Pending {
+		t.Errorf("still mounted: %+v", v)
+	}
+	f.Free()
+	volume.Until(t, drain.Drained)
+	if f.Lands("file", "late") {
+		t.Error("it landed")
+	}
+}
+
+// What a dead daemon had sent to its server stays in a connection without an owner.
+func TestLateWriteOfADaemonsServer(t *testing.T) {
+	server, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	f := testkit.StartFaultFS(t, server.Addr().String())
+	conn, err := server.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	payload, volume := cut(t, f)
+	f.Set(t, "ok")
+	payload.Act() // the server is as one that is stopped: it reads nothing
+	payload.Wait(t, late.Limit)
+	f.Free()
+	f.Wait(t, late.Limit)
+	volume.Never(t, 500*time.Millisecond)
+	landed := make([]byte, 4)
+	if _, err := io.ReadFull(conn, landed); err != nil || string(landed) != "late" {
+		t.Fatalf("%q, %v: nothing landed, so the test has lost its sense", landed, err)
+	}
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	volume.Until(t, drain.Drained)
+}
+
+// cut starts a payload, and lets the filesystem hang in all writes.
+func cut(t *testing.T, f *testkit.FaultFS) (*late.Payload, *late.Case) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(f.Back, "file"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	payload := late.Start(t, "push", filepath.Join(f.Dir, "file"))
+	volume := late.Capture(t, drain.Volume{Path: f.Dir})
+	t.Cleanup(f.Free) // before the payload is waited for
+	f.Set(t, "hang write")
+	return payload, volume
+}
