@@ -234,3 +234,29 @@ func TestTokenWithoutLock(t *testing.T) {
 		t.Errorf("got %v, want %v", err, ErrScope)
 	}
 }
+
+// A commit that may still arrive is uncertain, whatever ends the waiting for it.
+func TestOpenTryStaysUncertain(t *testing.T) {
+	st := newMemStore()
+	r := testRepo(t, st)
+	first := takes(t, r, etcd(5), []*testFile{newFile("a", noise(1, 1000))})
+	st.before = func(op, key string) error {
+		if op == "create" { // lost on its way, and then nothing answers
+			st.before = failAll("list", store.ErrUnreachable)
+			return store.ErrAmbiguous
+		}
+		return nil
+	}
+	if _, err := r.Pin(t.Context(), etcd(5), first.ID, "x"); !errors.Is(err, ErrUncertain) || !errors.Is(err, store.ErrUnreachable) {
+		t.Errorf("got %v, want %v", err, ErrUncertain)
+	}
+}
+
+func failAll(op string, err error) func(op, key string) error {
+	return func(o, _ string) error {
+		if o == op {
+			return err
+		}
+		return nil
+	}
+}
