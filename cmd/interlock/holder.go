@@ -80,13 +80,13 @@ func (d *depot) borrow(ctx context.Context, url string, scope snapshot.Scope) (w
 	return w, nil
 }
 
-// running is the state record of a lock that is held, of a holder whose payload runs.
-func (d *depot) running(ctx context.Context, url string) (lock.Record, error) {
+// look is one look at a lock.
+func (d *depot) look(ctx context.Context, url string) (lock.View, error) {
 	cfg := d.cfg
 	cfg.Lock.URL = url
 	driver, err := openDriver(ctx, cfg, d.log)
 	if err != nil {
-		return lock.Record{}, err
+		return lock.View{}, err
 	}
 	defer func() {
 		if err := driver.Close(); err != nil {
@@ -94,8 +94,31 @@ func (d *depot) running(ctx context.Context, url string) (lock.Record, error) {
 		}
 	}()
 	v, err := driver.View(ctx)
+	return v, exit.With(lifecycle.LockCode(err), err)
+}
+
+// unheld refuses while somebody holds the lock that the configuration names, unless we are under it ourselves:
+// a restore into the data of a service that runs would destroy both.
+func (d *depot) unheld(ctx context.Context) error {
+	url := d.cfg.Lock.URL
+	if url == "" || lookup(d.environ, "INTERLOCK_TOKEN") != "" && lockScope(lookup(d.environ, "INTERLOCK_LOCK")) == lockScope(url) {
+		return nil
+	}
+	v, err := d.look(ctx, url)
 	if err != nil {
-		return lock.Record{}, exit.With(lifecycle.LockCode(err), err)
+		return fmt.Errorf("whether a service runs on %s is not known: %w: --to DIR restores elsewhere", d.cfg.Data, err)
+	}
+	if len(v.Queue) > 0 {
+		return exit.Withf(exit.Held, "lock %s is held by %s, whose service may be running on %s: stop it, or restore elsewhere with --to DIR", lockName(url), v.Queue[0].Holder, d.cfg.Data)
+	}
+	return nil
+}
+
+// running is the state record of a lock that is held, of a holder whose payload runs.
+func (d *depot) running(ctx context.Context, url string) (lock.Record, error) {
+	v, err := d.look(ctx, url)
+	if err != nil {
+		return lock.Record{}, err
 	}
 	not := func(why string) (lock.Record, error) {
 		return lock.Record{}, exit.Withf(exit.Held, "lock %s: %s: its token is lent only while its payload runs: try again later", lockName(url), why)
@@ -103,7 +126,7 @@ func (d *depot) running(ctx context.Context, url string) (lock.Record, error) {
 	if !v.Record.Exists() || len(v.Queue) == 0 {
 		return not("nobody holds it")
 	}
-	r, err := lock.DecodeRecord(v.Record.Data, lockTiming(cfg.Timing))
+	r, err := lock.DecodeRecord(v.Record.Data, lockTiming(d.cfg.Timing))
 	if err != nil {
 		return lock.Record{}, exit.With(exit.Config, err)
 	}

@@ -61,6 +61,9 @@ func restoreSnapshot(c *cli.Context) error {
 
 func (d *depot) restore(ctx context.Context, c *cli.Context) error {
 	target, err := d.target(c)
+	if err == nil && c.String("to") == "" && !c.Bool("dry-run") {
+		err = d.unheld(ctx)
+	}
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func restoreFields() []Field {
 			at: func(c *Config) any { return &c.Restore.OnEmpty }},
 		{Key: "restore.diverged", Flag: "restore-diverged", Help: "what to do with data that is ours while a later holder has published snapshots: stop, move it aside and restore, or restore over it", Values: []string{"stop", "keep-copy", "replace"},
 			at: func(c *Config) any { return &c.Restore.Diverged }},
-		{Key: "restore.at", Flag: "restore-at", Help: "which snapshot to restore: latest, an ID or the beginning of one, or the last one not later than a time such as 2026-01-31T12:00:00Z",
+		{Key: "restore.at", Flag: "restore-at", Help: "which snapshot to restore: latest, an ID (to `interlock restore` also the beginning of one), or the last one not later than a time such as 2026-01-31T12:00:00Z",
 			at: func(c *Config) any { return &c.Restore.At }, check: pointInTime},
 		{Key: "restore.timeout", Flag: "restore-timeout", Help: "bound of the restore",
 			at: func(c *Config) any { return &c.Restore.Timeout }, check: positive},

@@ -119,3 +119,19 @@ func TestInside(t *testing.T) {
 		t.Errorf("%+v", all)
 	}
 }
+
+// TestRestoreUnderRun: with the run's own configuration a restore over its data is refused while it is held.
+func TestRestoreUnderRun(t *testing.T) {
+	t.Parallel()
+	p, s, data := locked(t)
+	p.ok(t, "backup", "--data", data)
+	file := filepath.Join(p.home, "interlock.yaml")
+	write(t, file, []byte("lock: {url: \""+s.Lock+"\"}\ndata: "+s.Data+"\nstate_dir: "+s.State+"\n"))
+	j := serving(t, s, "a")
+	p.ends(t, 75, "stop it", "restore", "--config", file, "--replace")
+	p.ends(t, 75, "holds it", "restore", "--config", file, "--replace", "--lock", s.Lock, "--log-level", "error")
+	p.ok(t, "restore", "--config", file, "--dry-run", "--replace")
+	j.Stop(t)
+	p.ok(t, "restore", "--config", file, "--replace")
+	same(t, data, s.Data)
+}
