@@ -29,7 +29,7 @@ func Table() []Entry {
 		{MountLost, "IOERR", "a mount was lost while the payload ran", "find out why the storage went away; a restart checks it again"},
 		{Held, "TEMPFAIL", "another holder has the lock, and --lock-wait is over", "wait, or see who holds it with `interlock lock show`"},
 		{Lost, "PROTOCOL", "the lease was lost, or a later holder fenced this one off", "a restart queues again; look for what kept the heartbeats from the lock service"},
-		{Credentials, "NOPERM", "the lock service or the store refused the credentials", "correct user, password file, certificate or rights; a restart alone cannot help"},
+		{Credentials, "NOPERM", "the lock service or the store refused the credentials, or no identity that was given opens an encrypted repository", "correct user, password file, certificate, rights or identity file; a restart alone cannot help"},
 		{Config, "CONFIG", "the configuration is bad, or cannot work with what the lock service holds", "correct what the message names; `interlock check-config` shows all errors at once"},
 		{CannotRun, "", "the command exists but cannot be executed", "check its mode, its interpreter and the user it runs as"},
 		{NotFound, "", "the command does not exist", "correct the command after --, or PATH"},
