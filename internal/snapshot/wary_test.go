@@ -260,3 +260,41 @@ func failAll(op string, err error) func(op, key string) error {
 		return nil
 	}
 }
+
+// A number that a tidying sweeper has just freed, while the next one is still there, is no commit of ours.
+func TestNumberOfATidiedCatalog(t *testing.T) {
+	st := newMemStore()
+	r := testRepo(t, st)
+	files := []*testFile{newFile("a", noise(1, 1000))}
+	first := takes(t, r, etcd(5), files)
+	late := form{}.open(t, st)
+	d, err := late.Begin(t.Context(), etcd(5), BeginOptions{Full: true})
+	if err == nil {
+		_, err = d.Write(t.Context(), WriteOptions{Scratch: t.TempDir()}, itemsOf(files))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := d.begun
+	st.before = func(op, key string) error {
+		if op == "create" {
+			st.before = nil
+			for i := range 3 {
+				if _, err := r.Pin(t.Context(), etcd(5), first.ID, fmt.Sprint(i)); err != nil {
+					return err
+				}
+			}
+			for n := range base + 1 {
+				delete(st.objects, catalogKey(n+1))
+			}
+		}
+		return nil
+	}
+	s, err := d.Publish(t.Context())
+	if err != nil || s.Number != base+4 {
+		t.Errorf("published by commit %d, %v, want %d", s.Number, err, base+4)
+	}
+	if c, err := r.Catalog(t.Context()); err != nil || len(c.Live) != 2 {
+		t.Errorf("%d live, %v, want both", len(c.Live), err)
+	}
+}
