@@ -252,7 +252,7 @@ func (d *dump) finish(bands []bandInfo, v memcached.Version) (*item.Cache, error
 		Source: item.Source{Server: d.Server.String(), Version: v.String(), Listing: string(d.listing),
 			Skew: d.clock.Ahead(), Memory: d.first.Limit}}
 	for _, b := range bands {
-		c.Bands = append(c.Bands, item.Band{Fetched: b.fetched, Access: d.clock.Host(b.access)})
+		c.Bands = append(c.Bands, item.Band{Fetched: b.fetched, Access: d.clock.Host(b.access) / 1000})
 	}
 	return d.writer.Finish(c)
 }

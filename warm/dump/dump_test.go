@@ -95,7 +95,7 @@ func TestDumpIsWholeAndRight(t *testing.T) {
 			if !bytes.Equal(got.Value, want.Value) || got.Flags != want.Flags || got.Fetched != want.Hit {
 				t.Fatalf("item %d %q: %d bytes, flags %d, fetched %v", i, want.Key, len(got.Value), got.Flags, got.Fetched)
 			}
-			if end := got.Expires - now; want.TTL == 0 && got.Expires != 0 || want.TTL > 0 && (end > want.TTL+1 || end < want.TTL-60) {
+			if end := got.Expires/1000 - now; want.TTL == 0 && got.Expires != 0 || want.TTL > 0 && (end > want.TTL+1 || end < want.TTL-60) {
 				t.Fatalf("item %d: ends in %d s, want %d", i, end, want.TTL)
 			}
 		}

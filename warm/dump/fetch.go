@@ -232,11 +232,11 @@ func (f *fetcher) store(e *drain.Entry) (err error) {
 		}
 	}
 	f.out = item.Item{Key: e.Key, Value: f.reply.Value, Flags: uint32(f.reply.Flags), Expires: f.d.ends(e, f.reply.Left),
-		Access: f.d.clock.Host(e.Access), Fetched: e.Fetched, Size: e.Size}
+		Access: max(f.d.clock.Host(e.Access)/1000, 0), Fetched: e.Fetched, Size: e.Size}
 	return f.part.Add(&f.out)
 }
 
-// ends is when an item ends, by the host's clock. The listed end is exact, unless somebody has changed it.
+// ends is when an item ends, in milliseconds of the host's clock. The listed end is exact, unless somebody has changed it.
 func (d *dump) ends(e *drain.Entry, left int64) int64 {
 	if left < 0 {
 		return 0
@@ -245,5 +245,5 @@ func (d *dump) ends(e *drain.Entry, left int64) int64 {
 	if diff := end - e.Expires; e.Expires != -1 && diff >= -touchedSlack && diff <= touchedSlack {
 		end = e.Expires
 	}
-	return d.clock.Host(end)
+	return max(d.clock.Host(end), 1)
 }

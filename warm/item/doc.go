@@ -9,8 +9,8 @@
 //	CRC KEY FLAGS EXPIRES ACCESS FETCHED SIZE LENGTH\n VALUE \n      for each item
 //	end ITEMS BYTES\n
 //
-// KEY has %XX for a percent sign and every byte outside of 21..7E; EXPIRES and ACCESS are seconds since 1970,
-// UTC, EXPIRES 0 for never; FETCHED is 0 or 1; SIZE is what the item takes in the server. LENGTH counts the
+// KEY has %XX for a percent sign and every byte outside of 21..7E; EXPIRES is in milliseconds since 1970, UTC,
+// 0 for never, ACCESS in seconds; FETCHED is 0 or 1; SIZE is what the item takes in the server. LENGTH counts the
 // bytes of VALUE, which a line feed follows. CRC is the CRC-32C, eight hexadecimal digits, of all that
 // follows its blank up to and including VALUE. Inside a part items have no order.
 //

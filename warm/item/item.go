@@ -20,7 +20,7 @@ var (
 const (
 	maxValue = 1 << 30 // the most that a server can be told to take
 	maxLine  = 1 << 10
-	maxTime  = 1 << 40
+	maxTime  = 1 << 45
 )
 
 // An Item is one key with all that is kept of it.
@@ -28,8 +28,8 @@ type Item struct {
 	Key     []byte
 	Value   []byte
 	Flags   uint32 // the client's
-	Expires int64  // seconds since 1970, UTC; 0: never
-	Access  int64  // the last one, not exact
+	Expires int64  // milliseconds since 1970, UTC; 0: never
+	Access  int64  // the last one, seconds since 1970, not exact
 	Fetched bool   // read at least once
 	Size    int64  // in the server, with all around it
 }

@@ -189,7 +189,7 @@ func TestLifetimes(t *testing.T) {
 		keys = append(keys, key)
 	}
 	of := func(i int) item.Item {
-		return item.Item{Key: []byte(keys[i]), Value: []byte("v"), Expires: ends[keys[i]], Size: 60}
+		return item.Item{Key: []byte(keys[i]), Value: []byte("v"), Expires: ends[keys[i]] * 1000, Size: 60}
 	}
 	if r := run(t, options(t, kit, content(t, 1, len(keys), of))); r.Loaded != 4 || r.Expired != 3 {
 		t.Errorf("report %+v", r.Counts)

@@ -242,7 +242,7 @@ func (l *Load) expiry(i *item.Item) (memcached.Expiry, error) {
 	if i.Expires == 0 {
 		return memcached.Expiry{}, nil
 	}
-	now, at := l.clock.Now(time.Now()), l.clock.Server(i.Expires-l.late)
+	now, at := l.clock.Now(time.Now()), l.clock.Server(i.Expires-l.late*1000)
 	if at-now <= 1 {
 		return memcached.Expiry{}, memcached.ErrExpired
 	}

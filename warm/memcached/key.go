@@ -46,14 +46,15 @@ func appendKey(line, key []byte) (out []byte, flag string) {
 // An Expiry is an item's end as the server takes it. The zero Expiry is none: the item stays.
 type Expiry struct{ wire int64 }
 
-// ExpireAt gives the Expiry of an item that ends at a point in time, both by the server's clock.
-// ErrExpired: that is now or past. What lies beyond the server's 32 bits ends with them.
+// ExpireAt gives the Expiry of an item that ends at a point in time, both by the server's clock. It is sent as
+// that point: what is left would be counted from a tick that may be a second old. ErrExpired: that is now or
+// past. What lies beyond the server's 32 bits ends with them.
 func ExpireAt(now, at int64) (Expiry, error) {
 	left := at - now
-	if left < 1 {
+	switch {
+	case left < 1:
 		return Expiry{}, ErrExpired
-	}
-	if left <= maxRelative {
+	case at <= maxRelative: // its clock stands in January 1970
 		return Expiry{left}, nil
 	}
 	return Expiry{min(at, math.MaxInt32)}, nil
