@@ -28,7 +28,14 @@ func testParentManifestIsKept(t *testing.T, as form) {
 	if err := os.WriteFile(other, []byte("something else"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]int{kept: 0, other: 1, other + ".gone": 1, "": 1} {
+	if d, err = r.Begin(t.Context(), Holder{}, BeginOptions{Full: true}); err != nil {
+		t.Fatal(err)
+	}
+	elsewhere, err := d.Write(t.Context(), WriteOptions{Scratch: t.TempDir()}, itemsOf(files)) // another directory's
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]int{kept: 0, other: 1, elsewhere: 1, other + ".gone": 1, "": 1} {
 		before := st.gets
 		m, err := r.ParentManifest(t.Context(), path, s)
 		if err != nil {

@@ -73,7 +73,10 @@ func (d *Draft) Publish(ctx context.Context) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("publish %s: %w", d.Snapshot.ID, err)
 	}
-	s, _ := c.Find(d.Snapshot.ID)
+	s, live := c.Find(d.Snapshot.ID)
+	if !live {
+		return Snapshot{}, damaged("publish %s: the commit with our nonce does not have it", d.Snapshot.ID)
+	}
 	return *s, nil
 }
 

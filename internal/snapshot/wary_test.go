@@ -230,8 +230,10 @@ func TestUnreadableCommit(t *testing.T) {
 // A token of a lock without a name could be compared with no other.
 func TestTokenWithoutLock(t *testing.T) {
 	r := testRepo(t, newMemStore())
-	if _, err := r.Claim(t.Context(), Holder{Token: 6}); !errors.Is(err, ErrScope) {
-		t.Errorf("got %v, want %v", err, ErrScope)
+	for _, who := range []Holder{{Token: 6}, {}, {Scope: Scope{"db", "etcd"}}} {
+		if _, err := r.Claim(t.Context(), who); !errors.Is(err, ErrScope) {
+			t.Errorf("%v: got %v, want %v", who, err, ErrScope)
+		}
 	}
 }
 
