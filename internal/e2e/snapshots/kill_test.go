@@ -1,6 +1,7 @@
 package snapshots
 
 import (
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -38,16 +39,23 @@ func seeded(t *testing.T) *rand.Rand {
 func killedAt(t *testing.T, p *place, after time.Duration, words ...string) bool {
 	t.Helper()
 	proc := p.start(t, words...)
+	fd, err := unix.PidfdOpen(proc.Pid(), 0) // it may end by itself right before the kill, and its number be another's
+	if errors.Is(err, unix.ESRCH) {
+		return false
+	}
+	must(t, err)
+	defer unix.Close(fd)
 	moment := time.NewTimer(after)
 	defer moment.Stop()
 	select {
 	case <-proc.Exited():
 		return false
 	case <-moment.C:
-		proc.Signal(t, unix.SIGKILL)
-		proc.Wait(t, limit)
-		return true
 	}
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); !errors.Is(err, unix.ESRCH) {
+		must(t, err)
+	}
+	return proc.Wait(t, limit) == 128+int(unix.SIGKILL)
 }
 
 // timed is how long a verb takes undisturbed.

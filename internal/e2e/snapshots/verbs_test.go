@@ -145,6 +145,7 @@ type verifyDoc struct {
 			Check    string  `json:"check"`
 			Noted    string  `json:"noted"`
 			Restored bool    `json:"restored"`
+			Unread   bool    `json:"content_unread"`
 			Took     float64 `json:"took_seconds"`
 		} `json:"snapshots"`
 		Damaged   int `json:"damaged"`
