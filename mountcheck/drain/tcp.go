@@ -111,10 +111,20 @@ func newWires(mine func(conn) bool) *wires {
 	return &wires{mine: mine, last: map[wire]sighting{}, now: time.Now}
 }
 
-// patience is less than the minute for which the kernel keeps a connection that the peer has taken all of
-// and does not close. Gone earlier, the peer has closed or reset it; gone later, the peer may be a stopped
-// process that will go on with what it was sent.
-const patience = 50 * time.Second
+// finTimeout says for how many seconds the kernel keeps a connection of which the peer has taken all and
+// which it does not close.
+const finTimeout = "/proc/sys/net/ipv4/tcp_fin_timeout"
+
+// patience is less than that time. Gone earlier, the peer has closed or reset the connection; gone later,
+// the peer may be a stopped process that will go on with what it was sent. None where it is not known.
+func patience() time.Duration {
+	raw, err := os.ReadFile(finTimeout)
+	seconds, numberErr := strconv.Atoi(strings.TrimSpace(string(raw)))
+	if err != nil || numberErr != nil {
+		return 0
+	}
+	return time.Duration(seconds) * time.Second * 3 / 4
+}
 
 // open lists the connections over which something may still arrive.
 func (w *wires) open(all []conn) []conn {
@@ -137,7 +147,7 @@ func (w *wires) open(all []conn) []conn {
 		if seen[key] {
 			continue
 		}
-		if was.state == finWait2 && w.now().Sub(was.since) >= patience {
+		if was.state == finWait2 && w.now().Sub(was.since) >= patience() {
 			w.lost = key.remote.String()
 		}
 		delete(w.last, key)

@@ -87,7 +87,7 @@ func TestConnectionForgotten(t *testing.T) {
 	if s, _ := w.closed(all); s != Pending {
 		t.Errorf("half closed: %s", s)
 	}
-	now = now.Add(patience)
+	now = now.Add(patience())
 	if s, why := w.closed(nil); s != Unknown {
 		t.Errorf("forgotten after a minute: %s: %s", s, why)
 	}

@@ -114,7 +114,7 @@ func (p *Payload) Act() {
 	p.said("ready\ndone\n")
 }
 
-// Hangs waits until it hangs in the write.
+// Hangs waits until it hangs in the write, or in its sync.
 func (p *Payload) Hangs() {
 	p.t.Helper()
 	testkit.Wait(p.t, Limit, func() (bool, string) {
@@ -123,7 +123,7 @@ func (p *Payload) Hangs() {
 		for _, task := range tasks {
 			raw, err := os.ReadFile(task)
 			var number, fd int
-			if n, _ := fmt.Sscanf(string(raw), "%d 0x%x", &number, &fd); err == nil && n == 2 && number == unix.SYS_WRITE && fd > 2 {
+			if n, _ := fmt.Sscanf(string(raw), "%d 0x%x", &number, &fd); err == nil && n == 2 && (number == unix.SYS_WRITE || number == unix.SYS_FSYNC) && fd > 2 {
 				return true, ""
 			}
 		}

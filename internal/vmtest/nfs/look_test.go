@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/interlock-run/interlock/internal/vmtest"
 	"github.com/interlock-run/interlock/mountcheck"
 )
 
@@ -18,7 +19,7 @@ func TestLook(t *testing.T) {
 		want  mountcheck.Kind
 	}{
 		{"stopped", server.stop, mountcheck.Hung},
-		{"cut off", server.cut, mountcheck.Hung},
+		{"cut off", func(s server) { s.Cut() }, mountcheck.Hung},
 		{"unexported", server.unexport, mountcheck.Denied},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -29,7 +30,7 @@ func TestLook(t *testing.T) {
 			start := time.Now()
 			expect(t, dir, c.want)
 			t.Logf("%s: %s after %v", c.name, c.want, time.Since(start).Round(time.Millisecond))
-			s.join()
+			s.Join()
 			s.start()
 			expect(t, dir, mountcheck.OK)
 		})
@@ -39,7 +40,7 @@ func TestLook(t *testing.T) {
 // expect looks until it is found, for at most the limit.
 func expect(t *testing.T, dir string, want mountcheck.Kind) {
 	t.Helper()
-	deadline := time.Now().Add(limit)
+	deadline := time.Now().Add(vmtest.Limit)
 	for {
 		f := mountcheck.Look(context.Background(), mountcheck.Config{
 			Expect: []mountcheck.Expect{{Path: dir, FSType: "nfs4"}}, Timeout: 2 * time.Second, Log: t.Logf,

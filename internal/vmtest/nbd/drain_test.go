@@ -1,0 +1,61 @@
+//go:build vm
+
+package nbd
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/internal/testkit"
+	"github.com/interlock-run/interlock/internal/vmtest"
+	"github.com/interlock-run/interlock/internal/vmtest/late"
+	"github.com/interlock-run/interlock/mountcheck/drain"
+)
+
+// A payload writes while the server cannot be reached, and is killed; the filesystem is unmounted and the
+// device detached, both without an error. The write arrives all the same once the server can be reached:
+// no answer before that may be "drained", and one must be in the end.
+func TestLateWrite(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		fault, heal func(*export)
+	}{
+		{"cut off", func(e *export) { e.Cut() }, func(e *export) { e.Join() }},
+		{"stopped", func(e *export) { e.server.Signal(e.t, unix.SIGSTOP) }, func(e *export) { e.server.Signal(e.t, unix.SIGCONT) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := newExport(t)
+			dir := e.attach("-timeout", "2")
+			file := filepath.Join(dir, "file")
+			must(t, os.WriteFile(file, nil, 0o644))
+			must(t, drain.Sync(dir))
+			payload := late.Start(t, "write", file)
+			volume := late.Capture(t, drain.Volume{Path: dir, Export: address()})
+			c.fault(e)
+			payload.Act()
+			payload.Hangs()
+			t.Logf("the payload could be killed: %v", payload.Kill(vmtest.Limit))
+			if v := volume.Ask(); v.State != drain.Pending {
+				t.Errorf("still mounted: %+v", v)
+			}
+			late.Unmount(t, dir, "force")
+			e.disconnect()
+			e.free()
+			volume.Done.Detached = true
+			before := e.changed()
+			volume.Never(t, 3*time.Second)
+			c.heal(e)
+			volume.Until(t, drain.Drained)
+			at := e.changed()
+			t.Logf("it has arrived: %v", at != before)
+			testkit.Poll(2*time.Second, func() (bool, string) { return e.changed() != at, "" })
+			if now := e.changed(); now != at {
+				t.Errorf("it arrived after it was called drained: %s, %s", at, now)
+			}
+		})
+	}
+}

@@ -1,0 +1,108 @@
+//go:build vm
+
+package nbd
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/internal/testkit"
+	"github.com/interlock-run/interlock/internal/vmtest"
+	"github.com/interlock-run/interlock/internal/vmtest/late"
+)
+
+const (
+	device = "/dev/nbd0"
+	port   = 10809
+)
+
+func address() netip.AddrPort {
+	return netip.AddrPortFrom(netip.MustParseAddr(vmtest.ServerAddr), port)
+}
+
+// export is a server with one image, and what is attached to it.
+type export struct {
+	vmtest.Link
+	t      *testing.T
+	image  string
+	server *testkit.Process
+}
+
+// newExport starts a server; one client at a time.
+func newExport(t *testing.T) *export {
+	t.Helper()
+	e := &export{Link: vmtest.NewLink(t, ""), t: t, image: filepath.Join(t.TempDir(), "image")}
+	must(t, os.WriteFile(e.image, nil, 0o644))
+	must(t, os.Truncate(e.image, 32<<20))
+	e.start()
+	return e
+}
+
+func (e *export) start() {
+	e.t.Helper()
+	e.server = e.Daemon(fmt.Sprintf("nbdkit -f -i %s -p %d --filter=limit file %s limit=1", vmtest.ServerAddr, port, e.image))
+	testkit.Wait(e.t, vmtest.Limit, func() (bool, string) {
+		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/tcp", e.server.Pid()))
+		return err == nil && strings.Contains(string(raw), fmt.Sprintf(":%04X 00000000:0000 0A", port)), "nbdkit does not listen"
+	})
+}
+
+// attach connects the device to it, with ext4 on it, mounted.
+func (e *export) attach(options ...string) (dir string) {
+	t := e.t
+	t.Helper()
+	vmtest.Run(t, append(append([]string{"nbd-client"}, options...), vmtest.ServerAddr, fmt.Sprint(port), device)...)
+	t.Cleanup(e.free)
+	vmtest.Run(t, "mkfs.ext4", "-q", "-E", "lazy_itable_init=0,nodiscard", device)
+	dir = filepath.Join(t.TempDir(), "mnt")
+	must(t, os.Mkdir(dir, 0o755))
+	must(t, unix.Mount(device, dir, "ext4", 0, "errors=remount-ro"))
+	t.Cleanup(func() { e.detach(dir) })
+	return dir
+}
+
+// detach disconnects first, if nobody has yet: that frees what hangs.
+func (e *export) detach(dir string) {
+	e.t.Helper()
+	e.disconnect()
+	for _, m := range testkit.MountsBelow(filepath.Dir(dir)) {
+		late.Unmount(e.t, m, "force")
+	}
+}
+
+func (e *export) disconnect() {
+	e.t.Helper()
+	if attached() {
+		vmtest.Run(e.t, "nbd-client", "-d", device)
+	}
+}
+
+// free waits for the device to be free for the next test.
+func (e *export) free() {
+	testkit.Wait(e.t, vmtest.Limit, func() (bool, string) { return !attached(), device + " is still attached" })
+}
+
+func attached() bool {
+	_, err := os.Stat("/sys/block/" + filepath.Base(device) + "/pid")
+	return err == nil
+}
+
+// changed tells what the server last did to the image.
+func (e *export) changed() string {
+	st, err := os.Stat(e.image)
+	must(e.t, err)
+	return st.ModTime().String()
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,24 @@
+//go:build vm
+
+package nbd
+
+import (
+	"os"
+	"testing"
+
+	"github.com/interlock-run/interlock/internal/vmtest"
+	"github.com/interlock-run/interlock/internal/vmtest/late"
+	"github.com/interlock-run/interlock/mountcheck/probe"
+)
+
+func TestMain(m *testing.M) {
+	if os.Args[0] == probe.Name {
+		os.Exit(probe.Main())
+	}
+	late.Play()
+	vmtest.Main(m, vmtest.Family{
+		Modules: []string{"nbd", "veth"},
+		Tools:   []string{"nbd-client", "nbdkit", "mkfs.ext4"},
+		Files:   []string{"/usr/lib/*/nbdkit/plugins/nbdkit-file-plugin.so", "/usr/lib/*/nbdkit/filters/nbdkit-limit-filter.so"},
+	})
+}

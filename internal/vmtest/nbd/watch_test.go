@@ -1,0 +1,81 @@
+//go:build vm
+
+package nbd
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/internal/testkit"
+	"github.com/interlock-run/interlock/internal/vmtest"
+	"github.com/interlock-run/interlock/internal/vmtest/late"
+	"github.com/interlock-run/interlock/mountcheck"
+	"github.com/interlock-run/interlock/mountcheck/drain"
+)
+
+// What the watch finds at each fault. A name, a statfs and a cached read are fine for ever on a device
+// that is gone: only the write probe tells.
+func TestWatch(t *testing.T) {
+	broken := []mountcheck.Kind{mountcheck.Erroring, mountcheck.ReadOnly}
+	for _, c := range []struct {
+		name    string
+		options []string
+		fault   func(*export)
+		want    []mountcheck.Kind
+	}{
+		{"killed", nil, func(e *export) { e.server.Signal(e.t, unix.SIGKILL) }, broken},
+		{"stopped", nil, func(e *export) { e.server.Signal(e.t, unix.SIGSTOP) }, []mountcheck.Kind{mountcheck.Hung}},
+		{"cut off, with a timeout", []string{"-timeout", "1"}, func(e *export) { e.Cut() }, broken},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := newExport(t)
+			dir := e.attach(c.options...)
+			w, err := mountcheck.Watch(context.Background(), mountcheck.Config{
+				Expect: []mountcheck.Expect{{Path: dir, FSType: "ext4", Source: device}},
+				Period: 100 * time.Millisecond, Timeout: 10 * time.Second, Log: t.Logf,
+			})
+			must(t, err)
+			t.Cleanup(func() { e.disconnect(); must(t, w.Close()) }) // its helper hangs on the device
+			until(t, w, mountcheck.OK)
+			w.EnableWrites(dir)
+			c.fault(e)
+			start := time.Now()
+			found := until(t, w, c.want...)
+			t.Logf("%s after %v: %s", found.Kind, time.Since(start).Round(time.Millisecond), found.Detail)
+		})
+	}
+}
+
+func until(t *testing.T, w *mountcheck.Watcher, want ...mountcheck.Kind) mountcheck.Finding {
+	t.Helper()
+	for {
+		f := testkit.Recv(t, vmtest.Limit, "a finding", w.Findings())
+		if slices.Contains(want, f.Kind) {
+			return f
+		}
+		t.Logf("%s: %s", f.Kind, f.Detail)
+	}
+}
+
+// Unmounted, answered once more and detached, the volume is drained at once, though the connection may
+// still be there for a while.
+func TestSettled(t *testing.T) {
+	e := newExport(t)
+	dir := e.attach()
+	volume := late.Capture(t, drain.Volume{Path: dir})
+	volume.Sync(t)
+	testkit.Wait(t, vmtest.Limit, func() (bool, string) { volume.Sync(t); return volume.Done.Synced, "the sync goes on" })
+	if v := volume.Ask(); v.State != drain.Pending {
+		t.Errorf("a mounted ext4 writes by itself, and is %+v", v)
+	}
+	must(t, unix.Unmount(dir, 0))
+	must(t, drain.SettleDevice(device))
+	e.disconnect()
+	e.free()
+	volume.Done = drain.Evidence{Detached: true, Settled: true}
+	volume.Until(t, drain.Drained)
+}
