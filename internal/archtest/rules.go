@@ -11,7 +11,7 @@ import (
 type rule func(source) []string
 
 func rules() []rule {
-	return []rule{features, drivers, onlyCmdNamesDrivers, configAlone, noExec, noInit, noSleep}
+	return []rule{features, drivers, onlyCmdNamesDrivers, onlyCmdNamesStores, lightWorker, configAlone, noExec, noInit, noSleep}
 }
 
 func featureDirs() []string {
@@ -75,6 +75,35 @@ func onlyCmdNamesDrivers(s source) (wrong []string) {
 		store := under(imported, "internal/store") && (s.test || under(s.dir, "internal/bench"))
 		if slices.Contains(driverDirs(), imported) && !store && !under(s.dir, "cmd") && !under(s.dir, "internal/bench/crowd") && !under(s.dir, imported) {
 			wrong = append(wrong, fmt.Sprintf("%s names the driver %s: only cmd does", s.dir, imported))
+		}
+	}
+	return wrong
+}
+
+// onlyCmdNamesStores: a store is opened in one place and passed on. Tests work on real ones.
+func onlyCmdNamesStores(s source) (wrong []string) {
+	if s.test || under(s.dir, "cmd") || strings.Contains(s.dir+"/", "/testdata/") {
+		return nil
+	}
+	for _, imported := range s.ours() {
+		if under(imported, "internal/store/dir") && !under(s.dir, "internal/store/dir") || under(imported, "internal/store/s3") && !under(s.dir, "internal/store/s3") {
+			wrong = append(wrong, fmt.Sprintf("%s names the store %s: only cmd does", s.dir, imported))
+		}
+	}
+	return wrong
+}
+
+// lightWorker: what starts early and often knows no snapshot: that is the courier's.
+func lightWorker(s source) (wrong []string) {
+	light := under(s.dir, "internal/worker") || under(s.dir, "internal/role") || under(s.dir, "supervise") || s.dir == "restore"
+	if !light || s.test {
+		return nil
+	}
+	for _, imported := range s.ours() {
+		for _, heavy := range []string{"internal/snapshot", "internal/store", "internal/courier", "restore/pull", "backup"} {
+			if under(imported, heavy) {
+				wrong = append(wrong, fmt.Sprintf("%s imports %s: that is for the courier", s.dir, imported))
+			}
 		}
 	}
 	return wrong

@@ -127,8 +127,8 @@ func listen(out io.Reader, hear func(courier.Line)) saying {
 // errandPipes makes a courier's two pipes, the request already in the first: it fits the pipe's buffer.
 func errandPipes(q courier.Request) (*os.File, pipe, error) {
 	data, err := courier.EncodeRequest(q)
-	if err != nil {
-		return nil, pipe{}, err
+	if err != nil { // commands and patterns that are too long for it
+		return nil, pipe{}, &courier.Failure{Code: exit.Config, Text: err.Error()}
 	}
 	return filledPipes(data)
 }
