@@ -18,8 +18,18 @@ func (g *Target) dress(fd int, e *Entry, mode uint32) error {
 		return failed("stat", e.Path, err)
 	}
 	d := &dresser{g: g, fd: fd, at: proc(fd), e: e, mode: mode}
+	return d.do(&st)
+}
+
+// dressFile is dress of a file that is open for real and was just looked at.
+func (g *Target) dressFile(fd int, e *Entry, st *unix.Statx_t) error {
+	d := &dresser{g: g, fd: fd, at: proc(fd), real: true, e: e, mode: e.Mode}
+	return d.do(st)
+}
+
+func (d *dresser) do(st *unix.Statx_t) error {
 	for _, step := range []func(*unix.Statx_t) error{d.strip, d.own, d.attributes, d.chmod, d.acls, d.times} {
-		if err := step(&st); err != nil {
+		if err := step(st); err != nil {
 			return err
 		}
 	}
@@ -31,6 +41,7 @@ type dresser struct {
 	g       *Target
 	fd      int
 	at      string
+	real    bool // fd is not one of O_PATH: calls that take it are quicker than those that take at
 	e       *Entry
 	mode    uint32
 	have    []Xattr
@@ -39,6 +50,11 @@ type dresser struct {
 
 // strip removes attributes that are not wanted: old ones, and ACLs that a new file inherited.
 func (d *dresser) strip(*unix.Statx_t) error {
+	if d.real {
+		if n, err := unix.Flistxattr(d.fd, nil); err == nil && n == 0 {
+			return nil
+		}
+	}
 	have, _, err := readXattrs(d.at, false)
 	if errors.Is(err, unix.EOPNOTSUPP) {
 		return nil
@@ -149,7 +165,7 @@ func (d *dresser) chmod(st *unix.Statx_t) error {
 		return nil
 	}
 	d.touched = true
-	if err := unix.Chmod(d.at, d.mode); err != nil {
+	if err := d.setMode(); err != nil {
 		return failed("set mode of", d.e.Path, err)
 	}
 	if d.mode&0o2000 == 0 || d.g.root {
@@ -160,6 +176,13 @@ func (d *dresser) chmod(st *unix.Statx_t) error {
 		d.g.t.note(NoteSetID, d.e.Path, "its group is not ours")
 	}
 	return wrap("stat", d.e.Path, err)
+}
+
+func (d *dresser) setMode() error {
+	if d.real {
+		return unix.Fchmod(d.fd, d.mode)
+	}
+	return unix.Chmod(d.at, d.mode)
 }
 
 func (d *dresser) acls(*unix.Statx_t) error {

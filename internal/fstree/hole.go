@@ -52,12 +52,14 @@ func (w *Writer) zero(off, n int64) error {
 func (w *Writer) Finish() error {
 	st, err := statAt(w.fd, "")
 	if err == nil && int64(st.Size) != w.e.Size {
-		err = durable.Retry(func() error { return unix.Ftruncate(w.fd, w.e.Size) })
+		if err = durable.Retry(func() error { return unix.Ftruncate(w.fd, w.e.Size) }); err == nil {
+			st, err = statAt(w.fd, "") // that changed its times
+		}
 	}
 	if err != nil {
 		err = failed("set the length of", w.e.Path, err)
 	} else {
-		err = w.g.dress(w.fd, &w.e, w.e.Mode)
+		err = w.g.dressFile(w.fd, &w.e, &st)
 	}
 	return errors.Join(err, w.Close())
 }
