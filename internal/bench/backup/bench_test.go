@@ -47,10 +47,10 @@ func TestBackupS3(t *testing.T) {
 func TestBackupSmall(t *testing.T) {
 	r := newRun(t, func(t tool) bool { return t.small })
 	files := number(t, "BENCH_FILES", 1_000_000)
-	if err := Small(r.live, 1, files); err != nil {
+	if err := Small(r.live, 1, files, 4<<10); err != nil {
 		t.Fatal(err)
 	}
-	r.note(t, fmt.Sprintf("%d small files to a directory", files))
+	r.note(t, fmt.Sprintf("%d files of 150 bytes to 4 KB to a directory", files))
 	for range number(t, "BENCH_SMALL_N", 1) {
 		r.each(t, "first backup", r.full)
 		r.each(t, "again, unchanged", r.backup("again"))

@@ -64,7 +64,7 @@ func (t Tree) Make() error {
 	if err := t.undo(words); err != nil {
 		return err
 	}
-	if err := Small(filepath.Join(t.Dir, "small"), t.Seed, max(t.Files, 1)); err != nil {
+	if err := Small(filepath.Join(t.Dir, "small"), t.Seed, max(t.Files, 1), 60<<10); err != nil {
 		return err
 	}
 	// One of each special case that a restore must get right.
@@ -174,8 +174,9 @@ func (t Tree) Change(version uint64) (changed int, err error) {
 	return len(chosen), nil
 }
 
-// Small writes so many files of 150 bytes to 60 KB, most of them small, at most a thousand in a folder.
-func Small(dir string, seed uint64, count int) error {
+// Small writes so many files of 150 bytes to the largest size, most of them small, at most a thousand in a
+// folder.
+func Small(dir string, seed uint64, count, largest int) error {
 	r, words := rand.New(rand.NewPCG(seed, 7)), vocabulary()
 	var buf []byte
 	for i := range count {
@@ -184,7 +185,7 @@ func Small(dir string, seed uint64, count int) error {
 				return err
 			}
 		}
-		size := int(math.Exp(5 + r.Float64()*6))
+		size := int(math.Exp(5 + r.Float64()*(math.Log(float64(largest))-5)))
 		for buf = buf[:0]; len(buf) < size; {
 			buf = append(append(buf, words[r.IntN(len(words))]...), ' ')
 		}
