@@ -16,7 +16,7 @@ import (
 func filled(t *testing.T, p *place) (data string, s snapshotDoc) {
 	t.Helper()
 	data = tree(t, filepath.Join(p.home, "data"))
-	p.ok(t, "store", "init")
+	p.init(t)
 	return data, backedUp(t, p, "--data", data)
 }
 

@@ -32,6 +32,7 @@ type place struct {
 	flags []string // that name it
 	env   []string
 	home  string // of the test
+	to    string // the recipient of an encrypted repository
 }
 
 // inDirectory is an empty directory for a repository.

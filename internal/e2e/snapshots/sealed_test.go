@@ -43,6 +43,23 @@ func TestEncrypted(t *testing.T) {
 	p.ok(t, append([]string{"verify", "--all"}, key...)...)
 }
 
+// encrypted makes the place's repository an encrypted one, with its identity at hand.
+func (p *place) encrypted(t *testing.T) *place {
+	t.Helper()
+	p.to = identity(t, p, "identity").Recipient().String()
+	p.env = append(p.env, "INTERLOCK_STORE_IDENTITY_FILE="+filepath.Join(p.home, "identity"))
+	return p
+}
+
+func (p *place) init(t *testing.T) {
+	t.Helper()
+	words := []string{"store", "init"}
+	if p.to != "" {
+		words = append(words, "--recipient", p.to)
+	}
+	p.ok(t, words...)
+}
+
 func identity(t *testing.T, p *place, name string) *age.X25519Identity {
 	t.Helper()
 	id, err := age.GenerateX25519Identity()
