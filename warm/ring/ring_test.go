@@ -183,11 +183,15 @@ func TestAuto(t *testing.T) {
 				break
 			}
 		}
-		for n := range 20 { // two in a hundred elsewhere
-			held[(n+1)%4] = append(held[(n+1)%4], held[n%4][0])
-			held[n%4] = held[n%4][1:]
+		mixed := map[int][][]byte{}
+		for i, node := range v.Placement {
+			where := int(node - '0')
+			if i < 20 { // two in a hundred elsewhere
+				where = (where + 1) % 4
+			}
+			mixed[where] = append(mixed[where], vectorKey(i))
 		}
-		if got, err := ring.Auto(v.Servers, held); !errors.Is(err, ring.ErrNoRule) {
+		if got, err := ring.Auto(v.Servers, mixed); !errors.Is(err, ring.ErrNoRule) {
 			t.Errorf("%s with 2 %% elsewhere: %q %v, want ErrNoRule", v.Rule, got, err)
 		}
 	}
