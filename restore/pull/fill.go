@@ -54,22 +54,26 @@ func makers() int { return min(max(4, runtime.GOMAXPROCS(0)), 16) }
 
 // fetch has wants read and written.
 func (l *filler) fetch(ctx context.Context, wants iter.Seq2[snapshot.Want, error]) error {
-	return l.src.repo.Fetch(ctx, wants, l.tally, func(w snapshot.Want, data []byte) error {
-		s := w.For.(*share)
-		if s.done {
-			return nil
-		}
-		out, err := l.handles.take(s.file)
-		if err != nil {
-			return err
-		}
-		if _, err := out.WriteAt(data, w.Run.At); err != nil {
-			return err
-		}
-		s.done = true
-		breakpoint.At("pull:run")
-		return l.handles.done(s.file, true)
-	})
+	return l.src.repo.Fetch(ctx, wants, l.tally, l.deliver)
+}
+
+// deliver writes one run. A second delivery of it must not count, or the file would be closed under the
+// hands of those who write the rest.
+func (l *filler) deliver(w snapshot.Want, data []byte) error {
+	s := w.For.(*share)
+	if s.done {
+		return nil
+	}
+	out, err := l.handles.take(s.file)
+	if err != nil {
+		return err
+	}
+	if _, err := out.WriteAt(data, w.Run.At); err != nil {
+		return err
+	}
+	s.done = true
+	breakpoint.At("pull:run")
+	return l.handles.done(s.file, true)
 }
 
 // wants reads the manifest for an empty directory: all runs are wanted, in its order.

@@ -3,11 +3,14 @@ package pull
 import (
 	"context"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/interlock-run/interlock/internal/fstree"
 	"github.com/interlock-run/interlock/internal/snapshot"
 	"github.com/interlock-run/interlock/internal/store"
 	"github.com/interlock-run/interlock/internal/store/dir"
@@ -61,5 +64,24 @@ func TestFlakyStore(t *testing.T) {
 	s.same(t)
 	if len(f.seen) == 0 {
 		t.Error("nothing was spoiled")
+	}
+}
+
+func TestSecondDeliveryDoesNotCount(t *testing.T) {
+	s := newScene(t)
+	target, err := fstree.OpenTarget(s.data, fstree.TargetOptions{Ours: true})
+	must(t, err)
+	l := &filler{target: target, handles: newHandles(target)}
+	f := &file{entry: fstree.Entry{Path: "f", Kind: fstree.File, Size: 8, Meta: fstree.Meta{Mode: 0o600}}, left: 2}
+	first := snapshot.Want{Run: snapshot.Run{Len: 4}, For: &share{file: f}}
+	must(t, l.deliver(first, []byte("abcd")))
+	must(t, l.deliver(first, []byte("abcd")))
+	if f.left != 1 || f.w == nil {
+		t.Fatalf("%d left: the file was finished early", f.left)
+	}
+	must(t, l.deliver(snapshot.Want{Run: snapshot.Run{At: 4, Len: 4}, For: &share{file: f}}, []byte("efgh")))
+	must(t, target.Close())
+	if text, err := os.ReadFile(filepath.Join(s.data, "f")); err != nil || string(text) != "abcdefgh" || f.w != nil {
+		t.Errorf("%q, %v", text, err)
 	}
 }
