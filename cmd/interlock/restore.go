@@ -38,7 +38,7 @@ func restoreCommand() *cli.Command {
 // restoreView is the result of `restore --json`, and with --dry-run the whole of it.
 type restoreView struct {
 	Directory string        `json:"directory"`
-	Action    string        `json:"action"` // run, resume or replace
+	Action    string        `json:"action"` // run, resume or replace; none: it was whole already
 	Reason    string        `json:"reason"`
 	Snapshot  snapshotView  `json:"snapshot,omitzero"`
 	Preview   *pull.Preview `json:"preview,omitempty"` // of a dry run
@@ -75,7 +75,12 @@ func (d *depot) restore(ctx context.Context, c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	choice := pull.ChooseAlone(restore.Inspect(target.Data, target.StateDir, 0), pull.Found{Repository: d.repo.ID, Catalog: cat}, at, c.Bool("replace"))
+	look := restore.Inspect(target.Data, target.StateDir, 0)
+	if done, snap := d.whole(c, look, &cat, at); done && !c.Bool("replace") {
+		d.forgetAccount(target.StateDir)
+		return printWhole(c, target.Data, snap)
+	}
+	choice := pull.ChooseAlone(look, pull.Found{Repository: d.repo.ID, Catalog: cat}, at, c.Bool("replace"))
 	if err := choice.Err(); err != nil {
 		return err
 	}
@@ -181,7 +186,7 @@ func (d *depot) fill(ctx context.Context, c *cli.Context, job pull.Job, view *re
 		return restoreError(err)
 	}
 	view.Result, view.Took = &r, time.Since(began).Seconds()
-	if c.String("to") != "" && d.cfg.StateDir == "" {
+	if d.ownAccount(c) {
 		d.forgetAccount(job.Target.StateDir)
 	}
 	return nil
@@ -194,13 +199,39 @@ func restoreError(err error) error {
 	return exit.With(courier.Code(err, exit.Restore), fmt.Errorf("the restore did not end, and the directory is not whole: the same command goes on with it: %w", err))
 }
 
+// whole tells that an earlier call restored this very snapshot to its end, and was killed before it had
+// removed its account.
+func (d *depot) whole(c *cli.Context, l restore.Look, cat *snapshot.Catalog, at string) (bool, snapshot.Snapshot) {
+	wanted, err := pull.Select(*cat, at)
+	o := l.State.Origin
+	mine := err == nil && l.Found && l.Unusable() == "" && l.State.Phase == restore.PhaseClean && o.Repository == d.repo.ID && o.Snapshot == string(wanted.ID)
+	return mine && d.ownAccount(c) && !c.Bool("dry-run") && l.Dir == restore.DirNonempty && l.State.Inode == l.Inode, wanted
+}
+
+// ownAccount tells that the account of the restore is of no use once it is whole: no run will ask for it.
+func (d *depot) ownAccount(c *cli.Context) bool { return c.String("to") != "" && d.cfg.StateDir == "" }
+
+func printWhole(c *cli.Context, dir string, s snapshot.Snapshot) error {
+	const reason = "an earlier call had restored it to its end"
+	if c.Bool("json") {
+		return writeResult(c.App.Writer, restoreView{Directory: dir, Action: string(restore.None), Reason: reason, Snapshot: viewOfSnapshot(&s)})
+	}
+	_, err := fmt.Fprintf(c.App.Writer, "%s lies in %s: %s\n", s.ID, dir, reason)
+	return err
+}
+
+// restoreManifest is what a restore keeps in its account's directory while it is under way.
+const restoreManifest = "restore.manifest"
+
 // forgetAccount removes the account of a restore that is whole, where no run will ask for it.
 func (d *depot) forgetAccount(dir string) {
-	err := os.Remove(filepath.Join(dir, restore.StateFile))
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
-		err = os.Remove(dir)
+	var err error
+	for _, name := range []string{restoreManifest, restore.StateFile, "."} {
+		if err = os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		d.log.Warn("the account of the restore stays, and does no harm", "directory", dir, "cause", err)
 	}
 }

@@ -117,3 +117,20 @@ func TestRestoredForRun(t *testing.T) {
 		t.Errorf("expected the data to be kept: %s", log)
 	}
 }
+
+// TestWholeAlready: a restore that was killed between its end and the removal of its account is told to be whole.
+func TestWholeAlready(t *testing.T) {
+	t.Parallel()
+	p := inDirectory(t)
+	data, _ := filled(t, p)
+	to, account := filepath.Join(p.home, "to"), filepath.Join(p.home, ".to.interlock")
+	p.ok(t, "restore", "--to", to, "--state-dir", account) // which is not removed
+	if out := p.ok(t, "restore", "--to", to); !strings.Contains(out, "restored it to its end") {
+		t.Errorf("%s", out)
+	}
+	same(t, data, to)
+	if _, err := os.Lstat(account); !os.IsNotExist(err) {
+		t.Errorf("the account is left (%v)", err)
+	}
+	p.ends(t, 73, "is not empty", "restore", "--to", to)
+}
