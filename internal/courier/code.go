@@ -21,6 +21,7 @@ func Code(err error, otherwise int) int {
 	}{
 		{store.ErrCredentials, exit.Credentials},
 		{snapshot.ErrIdentity, exit.Credentials},
+		{snapshot.ErrIdentity, exit.Credentials},
 		{snapshot.ErrFencedOff, exit.Lost},
 		{snapshot.ErrScope, exit.Config},
 		{snapshot.ErrForeign, exit.Config},

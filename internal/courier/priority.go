@@ -20,7 +20,10 @@ const (
 // the calls reach all threads of it, which the calls for a process do not. It is a wish: what cannot be had
 // is said and does not matter.
 func lower(log *slog.Logger) {
-	nice := unix.Setpriority(unix.PRIO_PGRP, 0, niceness)
+	var nice error
+	if raw, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err != nil || 20-raw < niceness { // the kernel answers 20-n
+		nice = unix.Setpriority(unix.PRIO_PGRP, 0, niceness)
+	}
 	_, _, errno := unix.Syscall(unix.SYS_IOPRIO_SET, ioprioWhoGroup, 0, ioprioClassIdle<<ioprioShift)
 	if nice != nil || errno != 0 {
 		log.Info("the priority of the backup cannot be lowered", "processor", nice, "disk", errno)

@@ -37,11 +37,11 @@ func (w *courier) connect(ctx context.Context, r Request) (*session, error) {
 func unlock(repo *snapshot.Repository, path string) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("store.identity_file: %w: %w", store.ErrCredentials, err)
+		return fmt.Errorf("store.identity_file: %w: %w", snapshot.ErrIdentity, err)
 	}
 	ids, err := snapshot.ParseIdentities(f)
 	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("store.identity_file %s: %w: %w", path, store.ErrCredentials, err)
+		return fmt.Errorf("store.identity_file %s: %w", path, err)
 	}
 	return repo.UseIdentities(ids...)
 }

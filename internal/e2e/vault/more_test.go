@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 
+	"filippo.io/age"
+
 	"github.com/interlock-run/interlock/internal/e2e/scene"
 	"github.com/interlock-run/interlock/internal/testkit"
 )
@@ -105,4 +107,31 @@ func TestLossInTheLastBackup(t *testing.T) {
 	if after := v.snapshots(t); len(after) != len(before) {
 		t.Errorf("snapshots %v, before %v", after, before)
 	}
+}
+
+// An encrypted repository takes backups of whoever has its keys to write; only who has an identity restores.
+func TestEncryptedRepository(t *testing.T) {
+	t.Parallel()
+	s := scene.New(t)
+	v := &vault{Scene: s, url: "file://" + filepath.Join(s.Dir, "store")}
+	must(t, os.Mkdir(filepath.Join(s.Dir, "store"), 0o755))
+	v.flags = []string{"--store", v.url}
+	key, err := age.GenerateX25519Identity()
+	must(t, err)
+	if code, out := v.verb(t, "store", "init", "--recipient", key.Recipient().String()); code != 0 {
+		t.Fatalf("store init: %d: %s", code, out)
+	}
+	path := filepath.Join(s.Dir, "identity")
+	must(t, os.WriteFile(path, []byte(key.String()+"\n"), 0o600))
+	v.node(t, "a").firstStart(t)
+	b := v.node(t, "b")
+	if reason := b.start(t).Expect(t, limit, 77); !strings.Contains(reason, "identity") || b.tokens(t) != nil {
+		t.Errorf("reason %q, tokens %v", reason, b.tokens(t))
+	}
+	j := b.serves(t, scene.Flags("--store-identity-file", path))
+	if got := b.tokens(t); len(got) != 2 {
+		t.Errorf("tokens %v", got)
+	}
+	j.Stop(t)
+	b.start(t, scene.Flags("--store-identity-file", filepath.Join(s.Dir, "absent"))).Expect(t, limit, 77)
 }

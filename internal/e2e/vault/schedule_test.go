@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/interlock-run/interlock/internal/e2e/scene"
@@ -69,6 +71,12 @@ func TestStopInABackup(t *testing.T) {
 	j := a.serves(t, every("1s"), scene.Flags("--restore-on-empty", "start"))
 	g.wait(t)
 	pid := courier(t, j)
+	if st, err := j.Status(); err != nil || st.Snapshots.UnderWay == nil || st.Snapshots.UnderWay.What != "backup" {
+		t.Errorf("%+v, %v: expected a backup under way", st.Snapshots, err)
+	}
+	if least := niceness(t, pid); least < 15 {
+		t.Errorf("a thread of the courier has a niceness of %d beside a payload that serves", least)
+	}
 	if code := j.Stop(t); code != 143 {
 		t.Errorf("ended with %d: %s", code, j.ReasonText())
 	}
@@ -76,6 +84,46 @@ func TestStopInABackup(t *testing.T) {
 	g.carryOut()
 	if ids := v.snapshots(t); len(ids) > 0 {
 		t.Errorf("snapshots %v: expected none", ids)
+	}
+}
+
+// niceness is the least of all threads of a process.
+func niceness(t testing.TB, pid int) int {
+	t.Helper()
+	stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	must(t, err)
+	least := 20
+	for _, path := range stats {
+		raw, err := os.ReadFile(path)
+		must(t, err)
+		f := strings.Fields(string(raw[strings.LastIndexByte(string(raw), ')')+1:]))
+		n, err := strconv.Atoi(f[16])
+		must(t, err)
+		least = min(least, n)
+	}
+	return least
+}
+
+// A freeze command is let go whoever dies: the courier alone, or all at a stop.
+func TestFreezeIsLetGo(t *testing.T) {
+	t.Parallel()
+	v := inS3(t)
+	a := v.node(t, "a")
+	log := filepath.Join(v.Dir, "freeze")
+	g := v.hold(t, -1, puts("/snap/"))
+	script := fmt.Sprintf(`["sh","-c","echo frozen >> %s; echo ready; cat; echo thawed >> %s"]`, log, log)
+	j := a.serves(t, scene.Flags("--restore-on-empty", "start", "--backup-schedule", "1s", "--backup-mode", "hook", "--backup-freeze", script, "--backup-keep-last", "2"))
+	g.wait(t)
+	scene.Kill(t, courier(t, j), syscall.SIGKILL)
+	testkit.Wait(t, limit, func() (bool, string) {
+		raw, err := os.ReadFile(log)
+		return err == nil && strings.HasPrefix(string(raw), "frozen\nthawed\n"), fmt.Sprintf("%q, %v", raw, err)
+	})
+	v.proxy.Heal()
+	g.release()
+	counts(t, j, "published", 1)
+	if code := j.Stop(t); code != 143 {
+		t.Errorf("ended with %d: %s", code, j.ReasonText())
 	}
 }
 
