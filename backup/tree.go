@@ -93,11 +93,12 @@ func moved(err error) error {
 // still tells whether the tree is what it was when it was read.
 func (c *copied) still() error {
 	look := c.looker()
-	for item, err := range snapshot.TreeItems(c.tree) {
+	for found, err := range c.tree.Look() {
 		if err != nil {
 			return moved(err)
 		}
-		look.add(&item.Entry)
+		e := snapshot.EntryOf(found)
+		look.add(&e)
 	}
 	if look.sum() != c.before {
 		return fmt.Errorf("directory %q: %w: %q was the last to change: expected the data at rest: stop or freeze whatever writes there",

@@ -30,11 +30,11 @@ func (w *walker) entry(dir int, name, path string) (Entry, error) {
 		return e, nil
 	}
 	if k, detail := w.t.unkept(&st, e.Kind); k != "" {
-		w.t.note(k, path, detail)
+		w.note(k, path, detail)
 		return Entry{}, nil
 	}
 	if f := flagNames(st.Attributes); f != "" {
-		w.t.note(NoteFlags, path, f)
+		w.note(NoteFlags, path, f)
 	}
 	if e.Kind == Symlink {
 		if e.Target, err = readlink(dir, name); err != nil {
@@ -44,10 +44,16 @@ func (w *walker) entry(dir int, name, path string) (Entry, error) {
 	if e.Kind != Dir && e.Nlink > 1 {
 		e.Link = w.links.first(&e)
 	}
-	if e.Link == "" {
+	if e.Link == "" && !w.again {
 		e.Xattrs, err = w.xattrs(name, path)
 	}
 	return e, err
+}
+
+func (w *walker) note(k NoteKind, path, detail string) {
+	if !w.again {
+		w.t.note(k, path, detail)
+	}
 }
 
 // unkept tells what is no part of a copy.

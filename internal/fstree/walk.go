@@ -12,9 +12,15 @@ import (
 // otherwise empty entry; going on after one that is Moving leaves that entry out, going on after any other
 // makes an incomplete copy. Memory: the names of the directories from the root down to the present one,
 // and the open ends of hard links.
-func (t *Tree) Walk() iter.Seq2[Entry, error] {
+func (t *Tree) Walk() iter.Seq2[Entry, error] { return t.walk(false) }
+
+// Look is Walk without extended attributes and notes, in half the time: for who walks a second time to see
+// whether anything has changed. A change of attributes shows in the Ctime.
+func (t *Tree) Look() iter.Seq2[Entry, error] { return t.walk(true) }
+
+func (t *Tree) walk(again bool) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		w := &walker{t: t, s: newStack(t), yield: yield, fds: proc(t.fd)}
+		w := &walker{t: t, s: newStack(t), yield: yield, fds: proc(t.fd), again: again}
 		w.run()
 		if err := w.s.close(); err != nil && !w.ended {
 			yield(Entry{}, err)
@@ -29,6 +35,7 @@ type walker struct {
 	yield func(Entry, error) bool
 	ended bool // the consumer wants no more
 	bare  bool // no attributes, links and notes: only what is there, sockets too
+	again bool // no attributes and notes
 	skip  bool // what was given last shall not be entered
 	links links
 	fds   string // path by which the directory's names are reached for xattrs

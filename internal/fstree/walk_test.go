@@ -164,3 +164,31 @@ func TestWideIsBounded(t *testing.T) {
 		t.Errorf("%d of %d entries, %d MiB", seen-1, n, grown)
 	}
 }
+
+// A second look finds what the walk found, without attributes, and repeats no notes.
+func TestLook(t *testing.T) {
+	for seed := range uint64(4) {
+		dir := t.TempDir()
+		grow(t, seed, dir)
+		notes := 0
+		tree := opened(t, dir, Options{Note: func(Note) { notes++ }})
+		all := walked(t, tree)
+		before, i := notes, 0
+		for e, err := range tree.Look() {
+			must(t, err)
+			if i == len(all) {
+				t.Fatalf("%q is not in the walk", e.Path)
+			}
+			want := all[i]
+			want.Xattrs, want.Fresh = nil, e.Fresh
+			if fmt.Sprint(e) != fmt.Sprint(want) {
+				t.Errorf("looked: %v\nwalked: %v", e, want)
+			}
+			i++
+		}
+		if i != len(all) || notes != before {
+			t.Errorf("%d entries of %d, %d notes of %d", i, len(all), notes, before)
+		}
+		must(t, removeAll(dir))
+	}
+}
