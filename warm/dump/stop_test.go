@@ -2,9 +2,11 @@ package dump_test
 
 import (
 	"encoding/json"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -108,6 +110,51 @@ func TestStoppedListingIsMadeAgain(t *testing.T) {
 	if code := p.Wait(t, 3*time.Minute); code != 0 || !strings.Contains(p.Stderr(t), "stalled") {
 		t.Fatalf("code %d: %s", code, p.Stderr(t))
 	}
+	if all := items(t, o.Dir); len(all) != n {
+		t.Errorf("%d items, want %d", len(all), n)
+	}
+}
+
+// Somebody else's listing stands still: no second crawler command goes out beside it, which would hang worker
+// threads, and the dump goes on once it has ended.
+func TestForeignListingIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	kit := testkit.Memcached(t, testkit.MemcachedOptions{Megabytes: 512})
+	const n = 300_000
+	warmtest.Fill(t, warmtest.Server(t, kit.Addr()), n, func(i, n int) warmtest.Item {
+		it := warmtest.Mixed(i*50, n)
+		it.Value = it.Value[:min(len(it.Value), 8)]
+		return it
+	})
+	other, err := net.Dial("tcp", kit.Addr())
+	must(t, err)
+	defer other.Close()
+	must(t, other.(*net.TCPConn).SetReadBuffer(4096))
+	_, err = other.Write([]byte("lru_crawler metadump all\r\n"))
+	must(t, err)
+	testkit.Wait(t, 20*time.Second, func() (bool, string) {
+		return slices.Contains(kit.Ask(t, "stats\r\n", "END"), "STAT lru_crawler_running 1"), "the crawler rests"
+	})
+	o := options(t, warmtest.Server(t, kit.Addr()))
+	ended := make(chan error, 1)
+	go func() {
+		_, err := dump.Dump(t.Context(), o)
+		ended <- err
+	}()
+	pause := time.NewTimer(3 * time.Second)
+	defer pause.Stop()
+	for waiting := true; waiting; {
+		served(t, kit)
+		select {
+		case err := <-ended:
+			t.Fatalf("the dump ended beside another listing: %v", err)
+		case <-pause.C:
+			waiting = false
+		default:
+		}
+	}
+	must(t, other.Close())
+	must(t, testkit.Recv(t, 2*time.Minute, "the end of the dump", ended))
 	if all := items(t, o.Dir); len(all) != n {
 		t.Errorf("%d items, want %d", len(all), n)
 	}

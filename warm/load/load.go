@@ -42,6 +42,9 @@ func New(o Options) *Load {
 	if o.Conns <= 0 {
 		o.Conns = defaultConns
 	}
+	if o.Share <= 0 || o.Share > 1 {
+		o.Share = 1
+	}
 	if o.Note == nil {
 		o.Note = func(string) {}
 	}
@@ -162,7 +165,7 @@ func (l *Load) prepare(ctx context.Context, probe *memcached.Conn) (pieces []pie
 	if err := l.resume(); err != nil {
 		return nil, err
 	}
-	pieces = plan(l.Cache, newSlabs(l.settings), pages+l.loaded(), l.Limit)
+	pieces = plan(l.Cache, newSlabs(l.settings), pages+l.loaded(), l.Share, l.Limit)
 	var items int64
 	for _, p := range pieces {
 		items += p.items
@@ -192,7 +195,7 @@ func (l *Load) loaded() (pages int64) {
 		for n, part := range band.Parts {
 			done := l.progress.Parts[partName(b, n)].Items
 			for size, count := range part.Sizes {
-				pages = t.add(size, count*done/max(part.Items, 1))
+				pages = t.add(size, int64(float64(count*done/max(part.Items, 1))*l.Share))
 			}
 		}
 	}

@@ -176,6 +176,13 @@ func TestOnlyOurKeys(t *testing.T) {
 	if r := run(t, o); r.Loaded != 100 || r.NotOurs != 900 {
 		t.Errorf("report %+v", r.Counts)
 	}
+	// Ten times as many are selected where only a tenth is ours.
+	o.Cache = content(t, 10, 12_000, thousand)
+	all := run(t, o).Selected
+	o.Share = 0.1
+	if part := run(t, o).Selected; all > 60_000 || part != 120_000 {
+		t.Errorf("selected %d of 120,000 if all were ours, %d if a tenth is", all, part)
+	}
 }
 
 // Lifetimes: what is over is not loaded, what a host with a slow clock has is not given a longer life.

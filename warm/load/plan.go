@@ -3,6 +3,7 @@ package load
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/interlock-run/interlock/warm/item"
@@ -20,12 +21,13 @@ type piece struct {
 }
 
 // plan selects the hottest that fits, hottest first. free is in pages; below 0 everything is selected.
-func plan(c *item.Cache, t *slabs, free int64, most Limit) (pieces []piece) {
+// With a ring only share of the items is ours.
+func plan(c *item.Cache, t *slabs, free int64, share float64, most Limit) (pieces []piece) {
 	var items, size int64
 	for b, band := range c.Bands {
 		for n, part := range band.Parts {
 			p := piece{band: b, part: n}
-			p.items, p.size = fits(part, t, free)
+			p.items, p.size = fits(part, t, free, share)
 			p.items, p.size = most.cap(p.items, p.size, items, size)
 			if p.items > 0 {
 				pieces = append(pieces, p)
@@ -39,30 +41,31 @@ func plan(c *item.Cache, t *slabs, free int64, most Limit) (pieces []piece) {
 }
 
 // fits tells how many items of a part fit, all or a share of each size, and puts them in.
-func fits(p item.Part, t *slabs, free int64) (items, size int64) {
-	share := func(of *slabs, num int64) (items, size, pages int64) {
+func fits(p item.Part, t *slabs, free int64, share float64) (items, size int64) {
+	put := func(into *slabs, num int64) (items, size, pages int64) {
 		for _, s := range slices.Sorted(maps.Keys(p.Sizes)) {
 			n := p.Sizes[s] * num / 1000
-			pages = of.add(s, n)
-			items, size = items+n, size+n*s
+			ours := int64(math.Ceil(float64(n) * share))
+			pages = into.add(s, ours)
+			items, size = items+n, size+ours*s
 		}
 		return items, size, pages
 	}
 	if free < 0 {
-		items, size, _ = share(t, 1000)
+		items, size, _ = put(t, 1000)
 		return items, size
 	}
 	low, high := int64(0), int64(1000)
 	for low < high {
 		mid := (low + high + 1) / 2
 		trial := &slabs{chunks: t.chunks, used: slices.Clone(t.used), pages: t.pages}
-		if _, _, pages := share(trial, mid); pages <= free {
+		if _, _, pages := put(trial, mid); pages <= free {
 			low = mid
 		} else {
 			high = mid - 1
 		}
 	}
-	items, size, _ = share(t, low)
+	items, size, _ = put(t, low)
 	return items, size
 }
 
