@@ -203,7 +203,7 @@ func (c *cleaner) handle(l *level, names []string) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if len(c.path) == 1 && e.dir() && (name == ours[0] || name == ours[1]) {
+		if len(c.path) == 1 && (e.dir() && (name == ours[0] || name == ours[1]) || !e.dir() && name == volumeFile) {
 			continue
 		}
 		if first == "" {

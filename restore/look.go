@@ -40,6 +40,10 @@ type Look struct {
 // Names in the root of a data directory that do not count as content, if they are directories.
 var ours = [...]string{".interlock", "lost+found"}
 
+// volumeFile is the file of a mount's identity, in its root; a test in cmd/interlock holds the name against
+// package mountcheck's. It tells of the disk, and does not count either.
+const volumeFile = ".interlock-volume"
+
 // Inspect looks at the data directory and at the state file; it changes nothing. token is ours, or 0.
 func Inspect(dataDir, stateDir string, token fence.Token) Look {
 	l := Look{Data: dataDir, Ours: token}
@@ -128,12 +132,16 @@ func firstEntry(f *os.File) (string, uint64, error) {
 
 // isOurs tells whether an entry of a data directory is one that does not count.
 func isOurs(dir int, name string) (bool, error) {
-	if name != ours[0] && name != ours[1] {
+	if name != ours[0] && name != ours[1] && name != volumeFile {
 		return false, nil
 	}
 	var st unix.Stat_t
 	if err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 		return false, err
 	}
-	return st.Mode&unix.S_IFMT == unix.S_IFDIR, nil
+	want := uint32(unix.S_IFDIR)
+	if name == volumeFile {
+		want = unix.S_IFREG
+	}
+	return st.Mode&unix.S_IFMT == want, nil
 }

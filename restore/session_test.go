@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/interlock-run/interlock/internal/testkit"
 	"golang.org/x/sys/unix"
 )
 
@@ -225,7 +226,7 @@ func TestPutAsideTakesNoNameOfAnother(t *testing.T) {
 func TestPutAsideRefusesAMountPoint(t *testing.T) {
 	p := ours1(t)
 	if err := unix.Mount(p.Data, p.Data, "", unix.MS_BIND, ""); err != nil {
-		t.Skipf("cannot mount: %v", err)
+		testkit.Skip(t, "mount", err.Error())
 	}
 	t.Cleanup(func() { must(t, unix.Unmount(p.Data, 0)) })
 	err := session(t, p, func(s *Session) error { _, err := s.PutAside(); return err })

@@ -210,6 +210,9 @@ func (s *scene) after(t *testing.T, c start, before restore.State) {
 	if l := restore.Inspect(s.data, s.state, 0); l.State.Phase != restore.PhaseClean || l.State.Last.Token != s.token {
 		t.Errorf("%+v", l.State)
 	}
+	if names, err := os.ReadDir(s.state); err != nil || len(names) != 1 {
+		t.Errorf("%v, %v: expected the state file alone", names, err)
+	}
 	if c.name == "keep-copy" {
 		s.keptCopy(t)
 	}

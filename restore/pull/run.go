@@ -64,14 +64,14 @@ func (r *runner) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := os.Remove(r.src.path); err != nil { // before the end: nobody would look for it afterwards
+		return fmt.Errorf("%w%s", err, durable.Hint(err))
+	}
 	if err := r.session.End(); err != nil {
 		return err
 	}
 	breakpoint.At("pull:done")
 	r.count()
-	if err := os.Remove(r.src.path); err != nil {
-		r.result.Notes = joined(r.result.Notes, err.Error())
-	}
 	return nil
 }
 
@@ -144,12 +144,5 @@ func (r *runner) count() {
 	r.result.Entries, r.result.Files = r.survey.entries, r.survey.files
 	r.result.Bytes, r.result.Kept = r.Progress.Bytes.Load(), r.Progress.Reused.Load()
 	r.result.Fetched = r.Progress.Stored.Load()
-	r.result.Notes = joined(r.result.Notes, r.notes.String())
-}
-
-func joined(a, b string) string {
-	if a != "" && b != "" {
-		return a + "; " + b
-	}
-	return a + b
+	r.result.Notes = r.notes.String()
 }

@@ -24,7 +24,7 @@ func shell(t *testing.T, script string) []Command {
 	return []Command{{Argv: []string{"/bin/sh", "-c", script}, Env: []string{"PATH=" + os.Getenv("PATH"), "SEEN=yes"}, Output: out}}
 }
 
-func (s *scene) loads(t *testing.T, script string) (Result, error, string) {
+func (s *scene) loads(t *testing.T, script string) (Result, string, error) {
 	t.Helper()
 	c := s.choose(t, Settings{})
 	j := Job{Repo: s.repo, Target: s.target(), Choice: c, Load: shell(t, script)}
@@ -32,7 +32,7 @@ func (s *scene) loads(t *testing.T, script string) (Result, error, string) {
 	r, err := Run(t.Context(), j)
 	text, e := os.ReadFile(j.Load[0].Output.Name())
 	must(t, e)
-	return r, err, string(text)
+	return r, string(text), err
 }
 
 func TestStreamIsPiped(t *testing.T) {
@@ -41,7 +41,7 @@ func TestStreamIsPiped(t *testing.T) {
 	dump = append(dump, noise(2, 777)...)
 	s.stream(t, "mariadb-dump", bytes.NewReader(dump))
 	s.token = 2
-	r, err, said := s.loads(t, `cat >whole; echo "env $SEEN $SECRET"; echo err >&2`)
+	r, said, err := s.loads(t, `cat >whole; echo "env $SEEN $SECRET"; echo err >&2`)
 	must(t, err)
 	got, err := os.ReadFile(filepath.Join(s.data, "whole"))
 	must(t, err)
@@ -75,7 +75,7 @@ func TestStreamCommandsThatFail(t *testing.T) {
 				size = 100
 			}
 			s.stream(t, "", bytes.NewReader(noise(1, size)))
-			_, err, _ := s.loads(t, c.script)
+			_, _, err := s.loads(t, c.script)
 			if err == nil || !strings.Contains(err.Error(), c.says) || exit.Code(err) != exit.Restore || s.phase() != restore.PhaseRestoring {
 				t.Fatalf("%v, phase %s: expected %q", err, s.phase(), c.says)
 			}
@@ -84,7 +84,7 @@ func TestStreamCommandsThatFail(t *testing.T) {
 			}
 			s.token++
 			must(t, os.WriteFile(filepath.Join(s.data, "left"), nil, 0o600))
-			_, err, said := s.loads(t, "ls; cat >whole")
+			_, said, err := s.loads(t, "ls; cat >whole")
 			if err != nil || said != "whole\n" && said != "" || s.phase() != restore.PhaseClean {
 				t.Errorf("%v, %q, phase %s", err, said, s.phase())
 			}
@@ -140,7 +140,7 @@ func TestDamagedStreamIsNotTakenForWhole(t *testing.T) {
 	packs, err := filepath.Glob(filepath.Join(s.store, "snap/*/*.pack"))
 	must(t, err)
 	must(t, os.Truncate(packs[len(packs)-1], 100))
-	_, err, _ = s.loads(t, "cat >half && : >whole")
+	_, _, err = s.loads(t, "cat >half && : >whole")
 	if exit.Code(err) != exit.Damaged || s.phase() != restore.PhaseRestoring {
 		t.Errorf("%v, code %d, phase %s", err, exit.Code(err), s.phase())
 	}
