@@ -31,12 +31,11 @@ type call struct {
 
 // A figure is what one step has cost.
 type figure struct {
-	wall   time.Duration // the command, and the sync of the filesystem behind it
-	sync   time.Duration // that alone
-	cpu    time.Duration // of all its processes; not of a server
-	rss    float64       // MiB, the largest of its processes
-	pss    float64       // MiB, all its processes together; sampled
-	stored int64         // bytes in the repository that were not there before
+	wall time.Duration // the command, and the sync of the filesystem behind it
+	sync time.Duration // that alone
+	cpu  time.Duration // of all its processes; not of a server
+	rss  float64       // MiB, the largest of its processes
+	pss  float64       // MiB, all its processes together; sampled
 }
 
 // measure runs a command to its end and syncs the filesystem that it wrote to.
