@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// clean removes all content of a data directory but .interlock and lost+found. A first pass refuses,
+// clean removes all content of a data directory but .interlock, lost+found and the mount's identity. A first pass refuses,
 // before anything is removed, if a mount point or the state directory lies below; the second removes. It
 // holds one directory open at a time, so depth costs no descriptors, and may be killed and repeated.
 func clean(data, stateDir string, inode uint64) error {

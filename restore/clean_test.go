@@ -27,6 +27,7 @@ func cleanTree(t *testing.T, r *rand.Rand) {
 	write(t, filepath.Join(outside, "dir/sub/file"))
 	mkdirs(t, p.StateDir, ".")
 	mkdirs(t, p.Data, "lost+found/x", ".interlock/y")
+	write(t, filepath.Join(p.Data, ".interlock-volume"))
 	before := listing(t, outside)
 	grow(t, r, p.Data, outside, 0)
 	if err := clean(p.Data, p.StateDir, Inspect(p.Data, p.StateDir, 1).Inode); err != nil {
@@ -36,7 +37,7 @@ func cleanTree(t *testing.T, r *rand.Rand) {
 		t.Fatalf("%+v: expected it empty", l)
 	}
 	mustBe(t, before, listing(t, outside))
-	for _, kept := range []string{"lost+found/x", ".interlock/y"} {
+	for _, kept := range []string{"lost+found/x", ".interlock/y", ".interlock-volume"} {
 		if _, err := os.Stat(filepath.Join(p.Data, kept)); err != nil {
 			t.Error(err)
 		}

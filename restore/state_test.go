@@ -32,9 +32,11 @@ func TestInspectDataDirectory(t *testing.T) {
 		make func(t *testing.T, data string)
 		want DirState
 	}{
-		"empty":               {func(*testing.T, string) {}, DirEmpty},
-		"our own directories": {func(t *testing.T, d string) { mkdirs(t, d, ".interlock/x", "lost+found") }, DirEmpty},
-		"a file":              {func(t *testing.T, d string) { write(t, filepath.Join(d, "f")) }, DirNonempty},
+		"empty":                    {func(*testing.T, string) {}, DirEmpty},
+		"our own directories":      {func(t *testing.T, d string) { mkdirs(t, d, ".interlock/x", "lost+found") }, DirEmpty},
+		"the mount's identity":     {func(t *testing.T, d string) { write(t, filepath.Join(d, ".interlock-volume")) }, DirEmpty},
+		"a directory of that name": {func(t *testing.T, d string) { mkdirs(t, d, ".interlock-volume") }, DirNonempty},
+		"a file":                   {func(t *testing.T, d string) { write(t, filepath.Join(d, "f")) }, DirNonempty},
 		"a file named as our directory": {func(t *testing.T, d string) {
 			write(t, filepath.Join(d, "lost+found"))
 		}, DirNonempty},

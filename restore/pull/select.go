@@ -84,5 +84,5 @@ func alone(c chooser, replace bool) Choice {
 	case c.l.Dir == restore.DirEmpty:
 		return c.restore(restore.Run, "the directory is empty")
 	}
-	return refuse(exit.Restore, "directory %q is not empty (it holds %q): name another one, or say that it may be replaced", c.l.Data, c.l.Detail)
+	return refuse(exit.Restore, "directory %q is not empty (it holds %q): name another one, or allow that it is replaced (--replace)", c.l.Data, c.l.Detail)
 }
