@@ -27,8 +27,8 @@ func parseExcludes(patterns []string) (excludes, error) {
 
 // match tells whether an entry itself is excluded, not what lies above it.
 func (x excludes) match(dir, name string) bool {
-	if dir == Root && (name == ".interlock" || name == "lost+found") {
-		return true
+	if dir == Root && (name == ".interlock" || name == "lost+found" || name == ".interlock-volume") {
+		return true // ours and the filesystem's: they tell of this disk, not of the data
 	}
 	for _, p := range x.names {
 		if ok, _ := path.Match(p, name); ok { //nolint:errcheck // parseExcludes saw it

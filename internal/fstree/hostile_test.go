@@ -18,7 +18,7 @@ func TestHostileEntriesAreRefused(t *testing.T) {
 	long := strings.Repeat("n", 256)
 	var bad []Entry
 	for _, p := range []string{"", "/", "/etc/passwd", "..", "../canary/file", "a/../../canary/file", "a/..", "a//b", "a/", "./a", "a/.", "a\x00b",
-		long, "d/" + long, strings.Repeat("d/", MaxPath/2) + "d", ".interlock", ".interlock/state", "lost+found/x", "x.tmp", "x.tmp/y", "last" + aside, "last/below"} {
+		long, "d/" + long, strings.Repeat("d/", MaxPath/2) + "d", ".interlock", ".interlock/state", ".interlock-volume", "lost+found/x", "x.tmp", "x.tmp/y", "last" + aside, "last/below"} {
 		bad = append(bad, file(p))
 	}
 	with := func(f func(*Entry)) {

@@ -13,7 +13,7 @@ import (
 type Options struct {
 	// Exclude are patterns as of path.Match. With a slash in it a pattern stands for a whole path from
 	// the root ("/a" for a in the root), without one for a name anywhere; what lies below is excluded
-	// too. .interlock and lost+found in the root are always excluded.
+	// too. .interlock, .interlock-volume and lost+found in the root are always excluded.
 	Exclude     []string
 	CrossMounts bool       // go on into other mounts below
 	Note        func(Note) // what is not kept or restored; never called twice at once; may be nil

@@ -51,6 +51,7 @@ func TestExcludes(t *testing.T) {
 	}
 	write(t, filepath.Join(dir, "x.tmp"), "x")
 	write(t, filepath.Join(dir, "sub/y.tmp"), "y")
+	write(t, filepath.Join(dir, ".interlock-volume"), "id")
 	got := paths(walked(t, opened(t, dir, Options{Exclude: []string{"*.tmp", "/logs"}})))
 	want := ".\nkeep\nsub\nsub/.interlock\nsub/.interlock/z\nsub/logs\nsub/logs/b\n"
 	if got != want {
