@@ -41,7 +41,8 @@ func scopeOf(repo *snapshot.Repository, cat *snapshot.Catalog) snapshot.Scope {
 }
 
 // writer finds out under whose token we may commit: that of the run that --beside names, that of the run that
-// we are a part of, or none where the repository belongs to nobody. Never our own: two numberings in one
+// we are a part of, that of the run whose configuration we were given, or none where the repository belongs to
+// nobody. Never our own: two numberings in one
 // repository would order nothing.
 func (d *depot) writer(ctx context.Context, beside string, cat *snapshot.Catalog) (writer, error) {
 	scope := scopeOf(d.repo, cat)
@@ -57,6 +58,9 @@ func (d *depot) writer(ctx context.Context, beside string, cat *snapshot.Catalog
 			}
 			return writer{Holder: snapshot.Holder{Token: token, Scope: mine}, name: lookup(d.environ, "INTERLOCK_HOLDER")}, nil
 		}
+	}
+	if d.cfg.Lock.URL != "" && scope == snapshotScope(d.cfg.Lock.URL) {
+		return d.borrow(ctx, d.cfg.Lock.URL, scope) // the configuration is the run's
 	}
 	if scope != (snapshot.Scope{}) {
 		return writer{}, exit.Withf(exit.Config, "store %s belongs to the %s lock %s: only its holder's token publishes there: give --beside with that lock's URL while its run is serving, or start this from the run itself",

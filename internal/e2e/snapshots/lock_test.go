@@ -105,7 +105,11 @@ func TestBeside(t *testing.T) {
 		t.Errorf("%+v", all)
 	}
 	p.ok(t, "prune", "--keep-last", "1", "--beside", s.Lock)
+	file := filepath.Join(p.home, "interlock.yaml") // the run's own configuration says enough
+	write(t, file, []byte("lock: {url: \""+s.Lock+"\"}\ndata: "+data+"\n"))
+	p.ok(t, "backup", "--config", file)
 	b.Stop(t)
+	p.ends(t, 75, "nobody holds it", "backup", "--config", file)
 }
 
 // TestInside: what a run starts publishes under the run's token without being told.
@@ -134,4 +138,19 @@ func TestRestoreUnderRun(t *testing.T) {
 	j.Stop(t)
 	p.ok(t, "restore", "--config", file, "--replace")
 	same(t, data, s.Data)
+}
+
+// TestBesideWaiting: a holder in its hold-off has started nothing, and lends nothing.
+func TestBesideWaiting(t *testing.T) {
+	t.Parallel()
+	p, s, data := locked(t)
+	s.Lock = "etcd://" + testkit.Etcd(t, testkit.EtcdOptions{}).Addr() + "/orders"
+	s.Timing = []string{"--hold", "60s"}
+	j := s.Run(t, "a", scene.Command("sleep", "1000")) // nobody says that nobody ever ran
+	j.WaitPhase(t, limit, "holding-off")
+	p.ends(t, 75, "lent only while", "backup", "--data", data, "--beside", s.Lock)
+	j.Stop(t)
+	if n := len(p.list(t)); n != 0 {
+		t.Errorf("%d snapshots", n)
+	}
 }
