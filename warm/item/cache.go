@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
 )
 
@@ -33,7 +32,8 @@ type Cache struct {
 	Counts    Counts `json:"counts"`
 	Bands     []Band `json:"bands"` // hottest first
 
-	root *os.Root
+	files fs.FS
+	close func() error
 }
 
 // A Source says which server it was.
@@ -99,15 +99,24 @@ func Open(dir string) (*Cache, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the cache's content: %w", err)
 	}
-	c := &Cache{root: root}
-	if err := c.read(); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", filepath.Join(dir, indexName), err), root.Close())
+	c, err := OpenFS(root.FS(), root.Close)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", dir, err), root.Close())
 	}
 	return c, nil
 }
 
-// Close frees the directory.
-func (c *Cache) Close() error { return c.root.Close() }
+// OpenFS is Open for files that lie elsewhere. Close calls close, unless OpenFS fails.
+func OpenFS(files fs.FS, close func() error) (*Cache, error) {
+	c := &Cache{files: files, close: close}
+	if err := c.read(); err != nil {
+		return nil, fmt.Errorf("%s: %w", indexName, err)
+	}
+	return c, nil
+}
+
+// Close frees the files.
+func (c *Cache) Close() error { return c.close() }
 
 func (c *Cache) read() error {
 	raw, err := c.readIndex()
@@ -125,7 +134,7 @@ func (c *Cache) read() error {
 }
 
 func (c *Cache) readIndex() ([]byte, error) {
-	f, err := openRegular(c.root, indexName)
+	f, err := openRegular(c.files, indexName)
 	if err != nil {
 		return nil, err
 	}
@@ -137,15 +146,15 @@ func (c *Cache) readIndex() ([]byte, error) {
 }
 
 // openRegular opens no pipe and no device, which would block.
-func openRegular(root *os.Root, name string) (*os.File, error) {
-	info, err := root.Lstat(name)
+func openRegular(files fs.FS, name string) (fs.File, error) {
+	info, err := fs.Lstat(files, name)
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%w: %s is no regular file", ErrDamaged, name)
 	}
-	return root.Open(name)
+	return files.Open(name)
 }
 
 // check refuses what no writer made: everything that a loader computes with.

@@ -6,14 +6,14 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"os"
+	"io/fs"
 )
 
 // A PartReader gives the items of one part.
 type PartReader struct {
 	name  string
 	want  Part
-	file  *os.File
+	file  fs.File
 	r     *bufio.Reader
 	table *crc32.Table
 	at    int64 // in the file
@@ -24,7 +24,7 @@ type PartReader struct {
 // Part opens a part. An offset other than 0 is one that Offset gave: it goes on from there.
 func (c *Cache) Part(band, part int, offset int64) (*PartReader, error) {
 	name := partName(band, part)
-	f, err := openRegular(c.root, name)
+	f, err := openRegular(c.files, name)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", name, err)
 	}
@@ -54,10 +54,19 @@ func (p *PartReader) begin(first string, offset int64) error {
 	if offset == 0 {
 		return nil
 	}
-	if _, err := p.file.Seek(offset, io.SeekStart); err != nil {
-		return err
+	return p.skip(offset)
+}
+
+// skip goes to an offset behind the first line.
+func (p *PartReader) skip(offset int64) error {
+	if to, can := p.file.(io.Seeker); can {
+		if _, err := to.Seek(offset, io.SeekStart); err != nil {
+			return err
+		}
+		p.r.Reset(p.file)
+	} else if _, err := io.CopyN(io.Discard, p.r, max(offset-p.at, 0)); err != nil {
+		return short(err)
 	}
-	p.r.Reset(p.file)
 	p.at = offset
 	return nil
 }
