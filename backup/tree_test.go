@@ -3,6 +3,8 @@ package backup
 import (
 	"errors"
 	"fmt"
+	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -220,4 +222,82 @@ func TestLive(t *testing.T) {
 	if res.Torn == 0 || res.LeftOut != 1 || res.Snapshot.About.Labels["left-out"] != "1" || res.Snapshot.About.Mode != "live" {
 		t.Errorf("%d torn, %d left out, about %+v", res.Torn, res.LeftOut, res.Snapshot.About)
 	}
+}
+
+// What changes after it was read, and before the end, shows in the second look: of a stopped service and of
+// a frozen one.
+func TestSecondLook(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []Mode{Cold, Hook} {
+		for name, move := range map[string]func(r *rig) error{
+			"written": func(r *rig) error { return os.WriteFile(filepath.Join(r.data, "a"), []byte("ONE"), 0o644) },
+			"new":     func(r *rig) error { return os.WriteFile(filepath.Join(r.data, "b"), nil, 0o644) },
+			"mode":    func(r *rig) error { return os.Chmod(filepath.Join(r.data, "a"), 0o600) },
+			"nothing": func(*rig) error { return nil },
+		} {
+			r := newRig(t)
+			r.write("a", "one")
+			src := r.cold()
+			if mode == Hook {
+				src, _ = r.hooked(Hook, "echo ready; "+waits)
+			}
+			work, err := openScratch(r.scratch, nil)
+			must(t, err)
+			tk := &taking{src: src, o: r.o.filled(), work: work, meddle: func(b *body) {
+				late := b.late
+				b.late = func() (iter.Seq2[snapshot.Item, error], error) {
+					must(t, move(r))
+					return late()
+				}
+			}}
+			_, err = tk.tries(t.Context())
+			must(t, work.close())
+			if wrong := errors.Is(err, snapshot.ErrChanged) == (name == "nothing"); wrong || name == "nothing" && err != nil {
+				t.Errorf("%s, %s: error %v", mode, name, err)
+			}
+			if n := len(r.catalog().Live); (n == 1) != (name == "nothing") {
+				t.Errorf("%s, %s: %d live", mode, name, n)
+			}
+		}
+	}
+}
+
+// Fewer files are as suspicious as fewer bytes.
+func TestFewerFiles(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.write("big", strings.Repeat("x", 100_000))
+	for i := range 9 {
+		r.write(fmt.Sprint("f", i), "")
+	}
+	r.takes(r.cold())
+	for i := range 8 {
+		must(t, os.Remove(filepath.Join(r.data, fmt.Sprint("f", i))))
+	}
+	r.refuses(r.cold(), ErrShrunk)
+}
+
+// What a file lacks by now is zeros, whatever was in the buffer.
+func TestMissingBytesAreZeros(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.write("f", "0123456789")
+	tk := &taking{src: r.cold(), o: r.o.filled()}
+	c, err := tk.copied(tolerance{})
+	must(t, err)
+	for e, err := range c.tree.Walk() {
+		must(t, err)
+		if e.Path != "f" {
+			continue
+		}
+		must(t, os.Truncate(filepath.Join(r.data, "f"), 4))
+		f, err := c.open(e)
+		must(t, err)
+		got := []byte("dirty dirty")
+		if n, err := f.ReadAt(got, 0); n != 10 || err != io.EOF || string(got[:10]) != "0123\x00\x00\x00\x00\x00\x00" {
+			t.Errorf("%d bytes %q, %v", n, got, err)
+		}
+		must(t, f.Close())
+	}
+	must(t, c.tree.Close())
 }
