@@ -1,7 +1,10 @@
 package dump_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -16,6 +19,7 @@ import (
 	"github.com/interlock-run/interlock/internal/testkit"
 	"github.com/interlock-run/interlock/warm/drain"
 	"github.com/interlock-run/interlock/warm/dump"
+	"github.com/interlock-run/interlock/warm/item"
 	"github.com/interlock-run/interlock/warm/warmtest"
 )
 
@@ -112,6 +116,62 @@ func TestStoppedListingIsMadeAgain(t *testing.T) {
 	}
 	if all := items(t, o.Dir); len(all) != n {
 		t.Errorf("%d items, want %d", len(all), n)
+	}
+}
+
+// The dump dies while its list is read: the reader ends with it, the server is free, and nothing was made.
+func TestKilledDumpLetsGo(t *testing.T) {
+	t.Parallel()
+	kit := testkit.Memcached(t, testkit.MemcachedOptions{Megabytes: 512})
+	const n = 300_000
+	warmtest.Fill(t, warmtest.Server(t, kit.Addr()), n, func(i, n int) warmtest.Item {
+		it := warmtest.Mixed(i*50, n)
+		it.Value = it.Value[:min(len(it.Value), 8)]
+		return it
+	})
+	o := options(t, warmtest.Server(t, kit.Addr()))
+	p := start(t, o)
+	var reader int
+	testkit.Wait(t, 30*time.Second, func() (bool, string) {
+		reader = readerOf(t, p.Pid())
+		return reader != 0, "no reader is at work yet"
+	})
+	p.Signal(t, syscall.SIGKILL)
+	testkit.Wait(t, 20*time.Second, func() (bool, string) {
+		return syscall.Kill(reader, 0) == syscall.ESRCH || zombie(reader), "the reader has outlived the dump"
+	})
+	served(t, kit)
+	if _, err := item.Open(o.Dir); !errors.Is(err, item.ErrNoCache) {
+		t.Errorf("it left %v", err)
+	}
+	_, err := dump.Dump(t.Context(), o) // the lock went with the process
+	must(t, err)
+}
+
+func zombie(pid int) bool {
+	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	return err == nil && strings.Contains(string(raw), ") Z ")
+}
+
+// Values up to what a server takes with -I are dumped whole; beyond the dump's own limit they are counted.
+func TestLargeValues(t *testing.T) {
+	t.Parallel()
+	kit := testkit.Memcached(t, testkit.MemcachedOptions{Megabytes: 256, Extra: []string{"-I", "64m"}})
+	of := func(i, n int) warmtest.Item {
+		return warmtest.Item{Key: fmt.Appendf(nil, "large:%d", i), Value: bytes.Repeat([]byte{byte('a' + i)}, 7_000_000*(i+1))}
+	}
+	warmtest.Fill(t, warmtest.Server(t, kit.Addr()), 5, of)
+	o := options(t, warmtest.Server(t, kit.Addr()))
+	r, err := dump.Dump(t.Context(), o)
+	must(t, err)
+	all := items(t, o.Dir)
+	for i := range 4 {
+		if want := of(i, 5); !bytes.Equal(all[string(want.Key)].Value, want.Value) {
+			t.Errorf("value of %d bytes: got %d", len(want.Value), len(all[string(want.Key)].Value))
+		}
+	}
+	if r.Cache.Counts.TooLarge != 1 || len(all) != 4 {
+		t.Errorf("%d items, counts %+v", len(all), r.Cache.Counts)
 	}
 }
 
