@@ -27,7 +27,7 @@ func Table() []Entry {
 		{Mount, "OSFILE", "a mount is missing or is not the right one", "mount it, or correct --mount; nothing was created in the bare directory"},
 		{Restore, "CANTCREAT", "a restore, a backup or the pre_start hook failed or was refused, or the state of the data directory cannot be known; of `install`: the file cannot be written", "read the decision in the log; repair the data directory by hand if it says so"},
 		{MountLost, "IOERR", "a mount was lost while the payload ran", "find out why the storage went away; a restart checks it again"},
-		{Held, "TEMPFAIL", "another holder has the lock, and --lock-wait is over", "wait, or see who holds it with `interlock lock show`"},
+		{Held, "TEMPFAIL", "another holder has the lock, and --lock-wait is over; of the verbs for snapshots also: the run beside is not serving, or another backup is at work", "wait, or see who holds it with `interlock lock show`"},
 		{Lost, "PROTOCOL", "the lease was lost, or a later holder fenced this one off", "a restart queues again; look for what kept the heartbeats from the lock service"},
 		{Credentials, "NOPERM", "the lock service or the store refused the credentials, or no identity that was given opens an encrypted repository", "correct user, password file, certificate, rights or identity file; a restart alone cannot help"},
 		{Config, "CONFIG", "the configuration is bad, or cannot work with what the lock service holds", "correct what the message names; `interlock check-config` shows all errors at once"},
