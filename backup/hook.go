@@ -45,6 +45,9 @@ type extras struct {
 
 // items opens the folder; nil where nothing is in it.
 func (x *extras) items() (iter.Seq2[snapshot.Item, error], error) {
+	if x.dir == "" {
+		return nil, nil // nobody was frozen
+	}
 	found, err := os.ReadDir(x.dir)
 	if err != nil || len(found) == 0 {
 		return nil, err

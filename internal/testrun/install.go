@@ -32,6 +32,7 @@ func needs() []need {
 		{"system", "util-linux", "unshare"},
 		{"system", "e2fsprogs", "mkfs.ext4"},
 		{"system", "xfsprogs", "mkfs.xfs"},
+		{"system", "btrfs-progs", "mkfs.btrfs"},
 		{"system", "procps", "ps"},
 		{"system", "zstd", "zstd"},
 		{"system", "age", "age"},
