@@ -74,7 +74,26 @@ func (f *FaultFS) Set(t testing.TB, command string) {
 	f.answer(t, "done")
 }
 
+// Holds waits until it has taken an operation that hangs in it. Who waits for one that was not taken yet
+// can still be killed.
+func (f *FaultFS) Holds(t testing.TB) {
+	t.Helper()
+	Wait(t, faultLimit, func() (bool, string) {
+		_, err := f.orders.WriteString("holds\n")
+		must(t, err)
+		return f.next(t) != "holds 0", "nothing hangs in faultfs"
+	})
+}
+
 func (f *FaultFS) answer(t testing.TB, want string) {
+	t.Helper()
+	if got := f.next(t); got != want {
+		t.Fatalf("faultfs answered %q, expected %q", got, want)
+	}
+}
+
+// next is its next answer.
+func (f *FaultFS) next(t testing.TB) (answer string) {
 	t.Helper()
 	f.answers++
 	Wait(t, faultLimit, func() (bool, string) {
@@ -82,11 +101,10 @@ func (f *FaultFS) answer(t testing.TB, want string) {
 		if len(lines) <= f.answers {
 			return false, fmt.Sprintf("faultfs has not answered; stderr: %s", f.Stderr(t))
 		}
-		if got := strings.TrimSpace(lines[f.answers-1]); got != want {
-			t.Fatalf("faultfs answered %q, expected %q", got, want)
-		}
+		answer = strings.TrimSpace(lines[f.answers-1])
 		return true, ""
 	})
+	return answer
 }
 
 // Free ends whatever waits in it, by breaking the connection, and unmounts it. It may be called again, and

@@ -14,6 +14,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fs"
@@ -56,7 +57,7 @@ func serve(back, point, relay string) error {
 	return nil
 }
 
-// obey carries out the commands from stdin, one answer each. Its end is that of the filesystem.
+// obey carries out the commands from stdin, one answer each; "holds" asks how many operations hang. Its end is that of the filesystem.
 func obey(f *faults, server *fuse.Server) {
 	if err := server.WaitMount(); err != nil {
 		fmt.Fprintln(os.Stderr, "faultfs:", err)
@@ -64,6 +65,10 @@ func obey(f *faults, server *fuse.Server) {
 	}
 	fmt.Println("mounted")
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		if lines.Text() == "holds" {
+			fmt.Println("holds", f.held.Load())
+			continue
+		}
 		r, err := parse(lines.Text())
 		if err != nil {
 			fmt.Println(err)
@@ -115,7 +120,8 @@ func status(name string) (fuse.Status, error) {
 
 // faults is the rule in force.
 type faults struct {
-	server net.Conn // of the relay, or nil
+	server net.Conn     // of the relay, or nil
+	held   atomic.Int64 // operations that were taken and hang
 
 	mu   sync.Mutex
 	rule rule

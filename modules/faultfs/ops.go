@@ -20,7 +20,9 @@ func (f *faults) at(op string) fuse.Status {
 		case "error":
 			return r.status
 		case "hang": // whatever interrupts the caller: as a network filesystem's request that was sent
+			f.held.Add(1)
 			<-r.over
+			f.held.Add(-1)
 			continue
 		case "slow":
 			select {

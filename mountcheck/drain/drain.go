@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/interlock-run/interlock/mountcheck"
+	"github.com/interlock-run/interlock/mountcheck/fusectl"
 )
 
 // State is how far a volume is.
@@ -56,7 +57,7 @@ type Evidence struct {
 // A Plan is what had to be known while the volumes were mounted. One goroutine uses it.
 type Plan struct {
 	volumes []*volume
-	control *control
+	control *fusectl.List
 }
 
 type volume struct {
@@ -74,7 +75,7 @@ type layer interface {
 
 // Capture looks at volumes that are mounted and right. It may be called again later, for a new Plan.
 func Capture(vs []Volume) (*Plan, error) {
-	p := &Plan{control: openControl()}
+	p := &Plan{control: fusectl.Open()}
 	for _, v := range vs {
 		m, err := mountcheck.Trace(v.Path)
 		if err != nil {
@@ -98,7 +99,7 @@ func (p *Plan) Check(done map[string]Evidence) []Verdict {
 
 // Close lets go of what the plan holds: descriptors, no mounts.
 func (p *Plan) Close() error {
-	errs := []error{p.control.close()}
+	errs := []error{p.control.Close()}
 	for _, v := range p.volumes {
 		for _, l := range v.layers {
 			errs = append(errs, l.close())

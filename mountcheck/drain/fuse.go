@@ -8,13 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/interlock-run/interlock/mountcheck"
+	"github.com/interlock-run/interlock/mountcheck/fusectl"
 )
 
 // fuse is a filesystem that a process serves.
 type fuse struct {
-	minor   int
-	inode   uint64 // of its connection
-	control *control
+	conn    fusectl.Connection
+	control *fusectl.List
 	blind   string // why nothing can be told, ever
 	daemons []daemon
 	peers   peers
@@ -36,18 +36,18 @@ func (p peers) have(c conn) bool {
 // A daemon is one process that holds the connection's device.
 type daemon struct{ pid, pidfd int }
 
-func newFUSE(c *control, m mountcheck.Mount) *fuse {
-	f := &fuse{minor: m.Minor, control: c, peers: peers{map[wire]bool{}, map[netip.AddrPort]bool{}}}
+func newFUSE(c *fusectl.List, m mountcheck.Mount) *fuse {
+	f := &fuse{control: c, peers: peers{map[wire]bool{}, map[netip.AddrPort]bool{}}}
 	f.wires = newWires(f.peers.have)
 	var err error
-	f.inode, err = c.connection(f.minor)
+	f.conn, err = c.Find(m.Minor)
 	switch {
 	case err != nil:
 		f.blind = err.Error()
-	case f.inode == 0:
-		f.blind = fmt.Sprintf("FUSE connection %d is not listed although it is mounted", f.minor)
+	case f.conn.Inode == 0:
+		f.blind = fmt.Sprintf("FUSE connection %d is not listed although it is mounted", f.conn.Minor)
 	}
-	pids, err := servers(f.minor, m.Point)
+	pids, err := servers(f.conn.Minor, m.Point)
 	for _, pid := range pids {
 		pidfd, openErr := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
 		if errors.Is(openErr, unix.ESRCH) {
@@ -60,7 +60,7 @@ func newFUSE(c *control, m mountcheck.Mount) *fuse {
 		f.daemons = append(f.daemons, daemon{pid, pidfd})
 	}
 	if f.blind == "" && (err != nil || len(f.daemons) == 0) {
-		f.blind = fmt.Sprintf("which process serves FUSE connection %d is not seen here (another PID namespace?) %s", f.minor, text(err))
+		f.blind = fmt.Sprintf("which process serves FUSE connection %d is not seen here (another PID namespace?) %s", f.conn.Minor, text(err))
 	}
 	if all, err := connections(); err == nil {
 		f.note(all)
@@ -88,12 +88,12 @@ func (f *fuse) check(Evidence) (State, string) {
 	if f.blind != "" {
 		return Unknown, f.blind
 	}
-	inode, err := f.control.connection(f.minor)
+	now, err := f.control.Find(f.conn.Minor)
 	switch {
 	case err != nil:
 		return Unknown, err.Error()
-	case inode == f.inode:
-		return Pending, fmt.Sprintf("FUSE connection %d is still there: unmount it", f.minor)
+	case now == f.conn:
+		return Pending, fmt.Sprintf("FUSE connection %d is still there: unmount it", f.conn.Minor)
 	}
 	for _, d := range f.daemons {
 		dead, err := d.dead()

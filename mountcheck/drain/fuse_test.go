@@ -21,7 +21,7 @@ func TestLateWriteOfFUSE(t *testing.T) {
 			f := testkit.StartFaultFS(t, "")
 			payload, volume := cut(t, f)
 			payload.Act()
-			payload.Hangs()
+			f.Holds(t)
 			payload.Kill(200 * time.Millisecond)
 			if how != "mounted" {
 				late.Unmount(t, f.Dir, how)
@@ -43,7 +43,7 @@ func TestDeadDaemonOfFUSE(t *testing.T) {
 	f := testkit.StartFaultFS(t, "")
 	payload, volume := cut(t, f)
 	payload.Act()
-	payload.Hangs()
+	f.Holds(t)
 	payload.Kill(200 * time.Millisecond)
 	f.Signal(t, 9)
 	f.Wait(t, late.Limit)

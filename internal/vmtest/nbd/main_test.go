@@ -9,11 +9,15 @@ import (
 	"github.com/interlock-run/interlock/internal/vmtest"
 	"github.com/interlock-run/interlock/internal/vmtest/late"
 	"github.com/interlock-run/interlock/mountcheck/probe"
+	"github.com/interlock-run/interlock/mountcheck/rescue"
 )
 
 func TestMain(m *testing.M) {
 	if os.Args[0] == probe.Name {
 		os.Exit(probe.Main())
+	}
+	if os.Args[0] == rescue.Name {
+		os.Exit(rescue.Main())
 	}
 	late.Play()
 	vmtest.Main(m, vmtest.Family{
