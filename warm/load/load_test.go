@@ -136,6 +136,11 @@ func TestResume(t *testing.T) {
 	if got := survivors(t, kit, n); got[4] != 100 || got[9] != 0 {
 		t.Errorf("survivors %v", got)
 	}
+	// The server of that progress is gone: the one that runs now is loaded from the start.
+	o.Server = warmtest.Server(t, testkit.Memcached(t, testkit.MemcachedOptions{Megabytes: 64}).Addr())
+	if fresh := run(t, o); fresh.Loaded != r.Selected {
+		t.Errorf("another server: %d of %d loaded", fresh.Loaded, r.Selected)
+	}
 	o.From.Cache = "another"
 	if _, err := load.New(o).Run(t.Context()); !errors.Is(err, load.ErrProgress) {
 		t.Errorf("the progress of another dump: %v, want ErrProgress", err)
