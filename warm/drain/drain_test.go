@@ -126,7 +126,7 @@ func TestNoSpace(t *testing.T) {
 	}
 }
 
-// scripted is a server that answers the listing with text; an open one says nothing more, else it closes.
+// scripted is a server that answers the listing with text, in pieces where it has a bar; an open one says nothing more, else it closes.
 func scripted(t *testing.T, text string, open bool) memcached.Server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -144,8 +144,13 @@ func scripted(t *testing.T, text string, open bool) memcached.Server {
 			if _, err := r.ReadString('\n'); err != nil {
 				return
 			}
-			if _, err := c.Write([]byte(answer)); err != nil {
-				return
+			for n, piece := range strings.Split(answer, "|") {
+				if n > 0 {
+					<-time.After(100 * time.Millisecond) // so that it comes as a read of its own
+				}
+				if _, err := c.Write([]byte(piece)); err != nil {
+					return
+				}
 			}
 		}
 		if open {
@@ -166,6 +171,8 @@ func TestEndings(t *testing.T) {
 	}{
 		{line + "END\r\n", true, nil},
 		{"OK\r\n" + line + "END\r\n", true, nil},
+		{"OK\r\n|" + line + "|END\r\n", true, nil},
+		{line[:30] + "|" + line[30:] + "EN|D\r|\n", true, nil},
 		{"END\r\n", true, nil},
 		{line, false, drain.ErrTorn},
 		{line + "END", false, drain.ErrTorn},
