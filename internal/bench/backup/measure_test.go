@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -43,7 +44,7 @@ func (c call) measure(written string) (f figure, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
-	cmd.Dir, cmd.Env = c.dir, append(os.Environ(), c.env...)
+	cmd.Dir, cmd.Env = c.dir, append(neutral(os.Environ()), c.env...)
 	cmd.WaitDelay = time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var said strings.Builder
@@ -68,6 +69,14 @@ func (c call) measure(written string) (f figure, err error) {
 		f.rss = float64(usage.Maxrss) / 1024
 	}
 	return f, nil
+}
+
+// neutral is an environment without settings of the programs, which the machine's owner has for other ends.
+func neutral(environ []string) []string {
+	return slices.DeleteFunc(environ, func(entry string) bool {
+		prefix, _, _ := strings.Cut(entry, "_")
+		return slices.Contains([]string{"AWS", "RESTIC", "BORG", "RCLONE", "TAR", "ZSTD", "INTERLOCK"}, prefix)
+	})
 }
 
 // watch samples the memory of a process and all below it; the function it returns ends that and tells the

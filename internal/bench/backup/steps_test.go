@@ -113,7 +113,7 @@ func bytesIn(dir string) (sum int64, err error) {
 
 // full makes a new repository and takes the first backup into it.
 func (r *run) full(t *testing.T, step string, p *program) error {
-	if err := os.MkdirAll(p.place.repo, 0o755); err != nil {
+	if err := errors.Join(os.MkdirAll(p.place.dir, 0o755), os.MkdirAll(p.place.repo, 0o755)); err != nil {
 		return err
 	}
 	for _, c := range p.init(p.place) {
@@ -221,7 +221,10 @@ func (r *run) show(t *testing.T, aims map[string][]Aim) {
 		for _, p := range r.programs {
 			rows = append(rows, r.row(p, step))
 		}
-		if err := Table(os.Stdout, step, rows, aims[step]); err != nil {
+		wished := slices.DeleteFunc(aims[step], func(a Aim) bool { // of programs that take no part in this table
+			return a.Against != "" && !slices.ContainsFunc(rows, func(r *Row) bool { return r.Name == a.Against })
+		})
+		if err := Table(os.Stdout, step, rows, wished); err != nil {
 			t.Fatal(err)
 		}
 		if err := rows[0].Failed; err != nil {
