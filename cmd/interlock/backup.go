@@ -21,7 +21,7 @@ import (
 
 func backupCommand() *cli.Command {
 	keys := []named{{key: "data", flag: "data"}, {key: "state_dir", flag: "state-dir"}, {key: "holder", flag: "holder"}, {key: "fence.node", flag: "fence-node"},
-		{key: "backup.mode", flag: "mode"}, {key: "backup.preset", flag: "preset"}, {key: "backup.freeze", flag: "freeze"},
+		{key: "backup.mode", flag: "mode", unset: "command with a preset or a command, else cold"}, {key: "backup.preset", flag: "preset"}, {key: "backup.freeze", flag: "freeze"},
 		{key: "backup.timeout", flag: "timeout"}, {key: "backup.exclude", flag: "exclude", each: true},
 		{key: "backup.allow_shrink", flag: "allow-shrink"}, {key: "backup.user", flag: "user"}}
 	return &cli.Command{
@@ -139,15 +139,17 @@ func (d *depot) scratch(given string, src backup.Source) (string, error) {
 		return filepath.Abs(given)
 	}
 	var tried error
-	for _, above := range cacheDirs() {
-		dir := filepath.Join(above, "interlock", snapshot.SumOf([]byte(d.repo.ID+"\n"+src.Data+"\n"+src.Preset)).String())
-		err := os.MkdirAll(dir, 0o711)
+	for _, ours := range cacheDirs() {
+		err := ownDir(ours)
 		if err == nil {
-			return dir, nil
+			dir := filepath.Join(ours, snapshot.SumOf([]byte(d.repo.ID+"\n"+src.Data+"\n"+src.Preset)).String())
+			if err = os.MkdirAll(dir, 0o711); err == nil {
+				return dir, nil
+			}
 		}
 		tried = errors.Join(tried, err)
 	}
-	return "", exit.Withf(exit.Config, "no place for what is kept between backups: %w: name one with --scratch", tried)
+	return "", exit.Withf(exit.Config, "no place for what is kept between backups: %s: name one with --scratch", oneLine(tried))
 }
 
 // cacheDirs are places that outlive a backup, the best first. What is kept there says nothing that the
@@ -155,12 +157,29 @@ func (d *depot) scratch(given string, src backup.Source) (string, error) {
 func cacheDirs() []string {
 	var all []string
 	if os.Geteuid() == 0 {
-		all = append(all, "/var/cache")
+		all = append(all, "/var/cache/interlock")
 	}
 	if dir, err := os.UserCacheDir(); err == nil && filepath.IsAbs(dir) {
-		all = append(all, dir)
+		all = append(all, filepath.Join(dir, "interlock"))
 	}
 	return append(all, filepath.Join(os.TempDir(), fmt.Sprintf("interlock-%d", os.Geteuid())))
+}
+
+// ownDir makes a directory that nobody else may write into: dumps pass through it, and the last one lies where
+// everybody may make directories.
+func ownDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		return err
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	owner, known := info.Sys().(*syscall.Stat_t)
+	if !info.IsDir() || !known || int(owner.Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%s is not a directory of ours alone (%s)", dir, info.Mode())
+	}
+	return nil
 }
 
 func (d *depot) about(w writer, labels map[string]string) snapshot.About {
