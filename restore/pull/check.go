@@ -19,7 +19,7 @@ import (
 var ErrDiffers = errors.New("the tree differs from the snapshot")
 
 // A lost is what could not be restored, so that a comparison passes over it.
-type lost struct{ owner, setID, device, xattr bool }
+type lost struct{ owner, setID, device, xattr, root bool }
 
 func (l *lost) add(n fstree.Note) {
 	switch n.Kind {
@@ -31,6 +31,8 @@ func (l *lost) add(n fstree.Note) {
 		l.device = true
 	case fstree.NoteLost:
 		l.xattr = true
+	case fstree.NoteRoot:
+		l.root = true
 	}
 }
 
@@ -45,7 +47,7 @@ func Check(ctx context.Context, j Job) error {
 // unprivileged is what nobody but root restores.
 func unprivileged() lost {
 	mine := os.Geteuid() != 0
-	return lost{owner: mine, setID: mine, device: mine}
+	return lost{owner: mine, setID: mine, device: mine, root: mine}
 }
 
 // withManifest calls f with a copy of the manifest in a temporary directory.

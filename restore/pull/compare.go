@@ -131,7 +131,7 @@ func (c *comparison) meta(h, e *snapshot.Entry) string {
 		return "is a " + string(h.Kind) + ", expected a " + string(e.Kind)
 	case h.Target != e.Target:
 		return "leads elsewhere"
-	case e.Kind == snapshot.Link:
+	case e.Kind == snapshot.Link, e.Path == snapshot.Root && c.lost.root:
 		return ""
 	case e.Kind == snapshot.File && h.File.Size != e.File.Size:
 		return "has another size"

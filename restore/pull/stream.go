@@ -84,13 +84,13 @@ func (r *runner) pipe(ctx context.Context, c Command) (err error) {
 	wrote := r.src.repo.StreamTo(ctx, to, 0, r.runs(ctx), r.Progress)
 	broken := errors.Is(wrote, unix.EPIPE)
 	if wrote != nil && !broken {
-		cancel(wrote) // kills the command before it takes the end of the pipe for that of the stream
+		cancel(wrote) // kills the command
 	}
-	if broken { // the command has ended
+	if wrote != nil { // its end comes first: it must not take the end of the pipe for that of the stream
 		err = <-waited
 	}
 	closed := to.Close()
-	if !broken {
+	if wrote == nil {
 		err = <-waited
 	}
 	switch {
