@@ -64,7 +64,8 @@ func TestStreamCommandsThatFail(t *testing.T) {
 		{"fails at the end", "cat >half; exit 4", "status 4", false},
 		{"reads nothing", "exit 0", "status 0", false},
 		{"reads a little", "head -c 1000 >half", "status 0", false},
-		{"reads nothing of a little", "exit 0", "unread", true},
+		{"reads nothing of a little", "exit 0", "status 0", true},
+		{"reads nothing of a little, later", "sleep 1", "unread", true},
 		{"closes its input", "exec <&-; : >half", "status 0", false},
 		{"killed", "cat >half; kill -9 $$", "killed", false},
 	} {
