@@ -170,6 +170,9 @@ func (t *taking) write(ctx context.Context, d *snapshot.Draft) (kept string, r R
 	if parent != nil {
 		err = errors.Join(err, parent.Close())
 	}
+	if errors.Is(err, snapshot.ErrChanged) {
+		err = fmt.Errorf("%w: expected the data at rest: stop or freeze whatever writes there", err)
+	}
 	if err != nil {
 		return "", r, errors.Join(err, t.work.drop(kept))
 	}

@@ -1,7 +1,6 @@
 package backup
 
 import (
-	"errors"
 	"fmt"
 	"hash/maphash"
 	"iter"
@@ -82,10 +81,10 @@ func (c *copied) strict() iter.Seq2[snapshot.Item, error] {
 	}
 }
 
-// moved adds to an error of a tree that is not at rest what is expected of it.
+// moved adds snapshot.ErrChanged to an error of a tree that is not at rest.
 func moved(err error) error {
-	if fstree.Moving(err) || errors.Is(err, snapshot.ErrChanged) {
-		return fmt.Errorf("%w: %w: expected the data at rest: stop or freeze whatever writes there", snapshot.ErrChanged, err)
+	if fstree.Moving(err) {
+		return fmt.Errorf("%w: %w", snapshot.ErrChanged, err)
 	}
 	return err
 }
@@ -101,7 +100,7 @@ func (c *copied) still() error {
 		look.add(&e)
 	}
 	if look.sum() != c.before {
-		return fmt.Errorf("directory %q: %w: %q was the last to change: expected the data at rest: stop or freeze whatever writes there",
+		return fmt.Errorf("directory %q: %w: %q was the last to change",
 			c.tree.Path(), snapshot.ErrChanged, look.newest)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package presets
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/interlock-run/interlock/backup"
+	"github.com/interlock-run/interlock/internal/snapshot"
 	"github.com/interlock-run/interlock/internal/testkit"
 )
 
@@ -112,9 +114,7 @@ func TestHooks(t *testing.T) {
 				src.Run.Credential = nil
 				t.Cleanup(func() { _ = exec.Command("fsfreeze", "--unfreeze", at).Run() }) // should the test have failed
 			}
-			before := w.acked.Load()
-			s := r.takes(src).Snapshot
-			after := w.acked.Load()
+			s, before, after := r.takesUnder(w, src)
 			testkit.Wait(t, limit, func() (bool, string) { return w.acked.Load() > after, "the service is still held" })
 			w.end(t)
 			restored := filepath.Join(testPublic(t), "restored")
@@ -136,6 +136,24 @@ func between(text string, low, high int64) bool {
 	var n int64
 	_, err := fmt.Sscan(text, &n)
 	return err == nil && n >= low && n <= high
+}
+
+// takesUnder takes a backup under load, with how many rows were acknowledged before and after. InnoDB's own
+// threads may write while nobody commits; that such a copy is refused is what keeps it safe.
+func (r *rig) takesUnder(w *writer, src backup.Source) (s snapshot.Snapshot, before, after int64) {
+	r.Helper()
+	for n := 0; ; n++ {
+		before = w.acked.Load()
+		res, err := backup.Take(r.Context(), src, r.o)
+		after = w.acked.Load()
+		if err == nil {
+			return res.Snapshot, before, after
+		}
+		if !errors.Is(err, snapshot.ErrChanged) || n == 5 {
+			r.Fatal(err)
+		}
+		r.Logf("refused: %v", err)
+	}
 }
 
 // loop is a filesystem in a file.
@@ -161,4 +179,16 @@ func loop(r *rig, mkfs ...string) string {
 	})
 	must(r, os.Chmod(at, 0o777))
 	return at
+}
+
+// TestNotHeld: a freeze command that says ready and holds nothing publishes nothing of a busy server.
+func TestNotHeld(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, mariadb())
+	r.serve(filepath.Join(testPublic(t), "data"))
+	r.db.Query(t, r.kind.fill+r.kind.table)
+	w := r.writes(r.kind.insert)
+	src := backup.Source{Mode: backup.Hook, Data: r.db.Data, Freeze: []string{"sh", "-c", "echo ready; cat >/dev/null"}, Run: r.process()}
+	r.refuses("not held", src, snapshot.ErrChanged, "at rest")
+	w.end(t)
 }
