@@ -21,6 +21,7 @@ const (
 	NoteSetID   NoteKind = "set-id bits not restored"
 	NoteDevice  NoteKind = "device not restored"
 	NoteLost    NoteKind = "extended attribute not restored"
+	NoteRoot    NoteKind = "owner, mode and times of the directory itself not restored"
 )
 
 // A Note is one thing that a copy lacks.

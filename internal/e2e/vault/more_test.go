@@ -135,3 +135,31 @@ func TestEncryptedRepository(t *testing.T) {
 	j.Stop(t)
 	b.start(t, scene.Flags("--store-identity-file", filepath.Join(s.Dir, "absent"))).Expect(t, limit, 77)
 }
+
+// Without any right, and as a container's process 1: the same.
+func TestWaysToRun(t *testing.T) {
+	t.Parallel()
+	for name, wrap := range map[string]func(testing.TB, ...string) []string{"unprivileged": testkit.Unprivileged, "pid1": testkit.AsPID1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			v := inS3(t)
+			var before int
+			for _, node := range []string{"a", "b"} {
+				n := v.node(t, node)
+				must(t, os.Chmod(n.Data, 0o777))
+				must(t, os.Chmod(filepath.Dir(n.Data), 0o777))
+				must(t, os.Chmod(n.Dir, 0o777))
+				j := n.serves(t, scene.Wrapped(wrap), scene.Flags("--restore-on-empty", "start"), saving())
+				if got := len(n.tokens(t)); got != before+1 {
+					t.Errorf("%s has %d tokens, expected %d", node, got, before+1)
+				}
+				before = len(n.tokens(t))
+				scene.Kill(t, j.Guard(t), syscall.SIGTERM)
+				j.Wait(t, limit)
+				if log := j.Stderr(t); !strings.Contains(log, "backup published") || strings.Contains(log, "level=ERROR msg=\"backup") {
+					t.Errorf("%s: %s", node, log)
+				}
+			}
+		})
+	}
+}
