@@ -212,35 +212,34 @@ func TestKilledAtRandom(t *testing.T) {
 	t.Logf("BACKUP_KILL_SEED=%d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	v := newVictim(t)
-	began := time.Now()
 	v.ends(v.source())
-	whole, killed := time.Since(began), 0
-	for range rounds {
+	whole, killed, tries := v.lasts(v.source()), 0, 0
+	for ; killed < rounds && tries < 4*rounds; tries++ {
 		src := v.source()
-		p := v.start(src)
-		if pauseOr(p.Exited(), time.Duration(rnd.Int64N(int64(whole)))) {
-			p.Signal(t, syscall.SIGKILL)
+		p := v.start(src, "KILL_AFTER="+time.Duration(rnd.Int64N(int64(whole))).String())
+		switch code := p.Wait(t, killLimit); code {
+		case 128 + int(syscall.SIGKILL):
 			killed++
+		case 0:
+		default:
+			t.Errorf("exit %d: %s", code, p.Stderr(t))
 		}
-		p.Wait(t, killLimit)
 		v.sound(src, false)
-		v.ends(src)
+		whole = (whole + v.lasts(src)) / 2
 		v.holds(src)
 	}
 	v.collected()
-	t.Logf("%d of %d were killed in time", killed, rounds)
+	if t.Logf("%d of %d were killed in time", killed, tries); killed < rounds/2 {
+		t.Errorf("only %d were killed in time, want %d", killed, rounds)
+	}
 }
 
-// pauseOr waits, and tells whether it was to the end.
-func pauseOr(ended <-chan struct{}, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ended:
-		return false
-	case <-timer.C:
-		return true
-	}
+// lasts is how long a backup takes.
+func (v *victim) lasts(src Source) time.Duration {
+	v.Helper()
+	began := time.Now()
+	v.ends(src)
+	return time.Since(began)
 }
 
 // A later holder clears away what a killed one has left, wherever that had its scratch directory.
