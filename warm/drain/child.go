@@ -23,6 +23,7 @@ const (
 	beat     = 100 * time.Millisecond // between reports
 	spoolFD  = 3
 	exitUse  = 64
+	exitLone = 75
 	window   = 256 << 10 // of zstd: keys repeat nearby
 	readSize = 256 << 10
 )
@@ -58,14 +59,12 @@ func Main() int {
 		fmt.Fprintln(os.Stderr, "interlock: the reader of a cache's keys is started by a dump, not by hand:", err)
 		return exitUse
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	go func() { // joined by the end of the process
 		_, _ = io.Copy(io.Discard, in)
-		cancel()
+		os.Exit(exitLone) // nobody would kill us if we stalled
 	}()
 	c := child{request: r}
-	c.report(message{Done: true}, c.run(ctx))
+	c.report(message{Done: true}, c.run())
 	return 0
 }
 
@@ -77,8 +76,8 @@ type child struct {
 }
 
 // run connects and drains.
-func (c *child) run(ctx context.Context) (err error) {
-	conn, err := memcached.Dial(ctx, c.Server, memcached.Options{})
+func (c *child) run() (err error) {
+	conn, err := memcached.Dial(context.Background(), c.Server, memcached.Options{})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrLost, err)
 	}

@@ -3,10 +3,12 @@ package drain_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -20,10 +22,48 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Args[0] == drain.Role {
+	switch os.Args[0] {
+	case drain.Role:
 		os.Exit(drain.Main())
+	case listerRole:
+		s, err := memcached.ParseServer(os.Args[1])
+		if err == nil {
+			_, err = drain.List(context.Background(), s, drain.Options{Mode: "hash", Folder: os.Args[2]})
+		}
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 	testkit.Main(m)
+}
+
+// listerRole is a process that has a list read and nothing else.
+const listerRole = "test-lister"
+
+// Who asked for the list is killed while the server says nothing: the reader ends at once, not at its deadline.
+func TestReaderEndsWithItsParent(t *testing.T) {
+	s := scripted(t, line, true)
+	p := testkit.StartCmd(t, &exec.Cmd{Path: "/proc/self/exe", Args: []string{listerRole, s.Address, t.TempDir()}})
+	var reader int
+	testkit.Wait(t, 20*time.Second, func() (bool, string) {
+		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", p.Pid(), p.Pid()))
+		if err != nil {
+			return false, err.Error()
+		}
+		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", p.Pid()))
+		must(t, err)
+		for _, task := range tasks {
+			if more, err := os.ReadFile(task); err == nil {
+				raw = append(raw, more...)
+			}
+		}
+		_, err = fmt.Sscan(string(raw), &reader)
+		return err == nil, "no reader yet"
+	})
+	p.Signal(t, syscall.SIGKILL)
+	testkit.Wait(t, 10*time.Second, func() (bool, string) {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", reader))
+		return err != nil || strings.Contains(string(stat), ") Z "), "the reader has outlived who asked for it"
+	})
 }
 
 func must(t testing.TB, err error) {

@@ -33,6 +33,12 @@ func must(t testing.TB, err error) {
 // content makes a cache of bands of so many items each, from their numbers; all bands count as fetched.
 func content(t testing.TB, bands, each int, of func(i int) item.Item) *item.Cache {
 	t.Helper()
+	c, _ := contentIn(t, bands, each, of)
+	return c
+}
+
+func contentIn(t testing.TB, bands, each int, of func(i int) item.Item) (*item.Cache, string) {
+	t.Helper()
 	dir := t.TempDir()
 	w, err := item.Create(dir, bands)
 	must(t, err)
@@ -59,7 +65,7 @@ func content(t testing.TB, bands, each int, of func(i int) item.Item) *item.Cach
 	}
 	_, err = w.Finish(c)
 	must(t, err)
-	return open(t, dir)
+	return open(t, dir), dir
 }
 
 func open(t testing.TB, dir string) *item.Cache {

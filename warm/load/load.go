@@ -24,6 +24,7 @@ type Load struct {
 	settings memcached.Settings
 	clock    memcached.Clock
 	server   memcached.State // as it was when the pass began
+	storing  time.Duration
 
 	selected atomic.Int64
 	settled  atomic.Int64 // of the selected ones: loaded, or known not to be
@@ -57,11 +58,11 @@ var errStop = errors.New("stopped")
 // errRestarted ends a pass because the server lost what was loaded.
 var errRestarted = errors.New("the server restarted")
 
-// Run loads. It may be called once.
+// Run loads. It may be called once. With an error there is a report, too, of what was done before.
 func (l *Load) Run(ctx context.Context) (*Report, error) {
 	l.begun = time.Now()
 	if l.Order != HottestFirst && l.Order != ColdestFirst {
-		return nil, fmt.Errorf("order %q: expected %s or %s", l.Order, HottestFirst, ColdestFirst)
+		return &Report{}, fmt.Errorf("order %q: expected %s or %s", l.Order, HottestFirst, ColdestFirst)
 	}
 	if l.late = l.Cache.Ended - l.begun.Unix(); l.late > 2 {
 		l.Note(fmt.Sprintf("this host's clock is %d s before the end of the dump: lifetimes are taken from there", l.late))
@@ -80,10 +81,7 @@ func (l *Load) Run(ctx context.Context) (*Report, error) {
 		l.Note("the server restarted: it is loaded from the start")
 		l.reset()
 	}
-	if err != nil {
-		return nil, err
-	}
-	return l.report(restarts), nil
+	return l.report(restarts), err
 }
 
 // reset forgets what a server that is gone was given.
@@ -97,7 +95,7 @@ func (l *Load) report(restarts int) *Report {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return &Report{Counts: l.counts, Held: l.Cache.Counts.Items, Selected: l.selected.Load(), Stopped: l.stopped,
-		Restarts: restarts, Took: time.Since(l.begun)}
+		Restarts: restarts, Storing: l.storing, Took: time.Since(l.begun)}
 }
 
 // Fraction is how much of what was selected has been dealt with, 0 to 1.
@@ -132,7 +130,9 @@ func (l *Load) pass(ctx context.Context) error {
 	if l.Order == ColdestFirst {
 		slices.Reverse(pieces)
 	}
+	begun := time.Now()
 	err = l.store(ctx, probe, pieces)
+	l.storing = time.Since(begun)
 	if err == nil || errors.Is(err, errStop) {
 		err = nil // the reason is kept
 		if l.Order == HottestFirst {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +33,32 @@ func TestDumpAndLoad(t *testing.T) {
 	}
 	if have := warmtest.Same(t, warmtest.Server(t, from.Addr()), warmtest.Server(t, to.Addr()), n, warmtest.Mixed); have != n {
 		t.Errorf("%d of %d items are in the loaded server", have, n)
+	}
+}
+
+// A server that holds nothing gives a content of nothing, which loads.
+func TestNothing(t *testing.T) {
+	t.Parallel()
+	kit := testkit.Memcached(t, testkit.MemcachedOptions{})
+	c := dumped(t, kit)
+	if r := run(t, options(t, kit, c)); r.Loaded != 0 || r.Held != 0 || r.Stopped != "" || c.Cut != "" {
+		t.Errorf("report %+v", r)
+	}
+}
+
+// A part that is damaged fails the load, after what was loaded before.
+func TestDamagedPart(t *testing.T) {
+	t.Parallel()
+	kit := testkit.Memcached(t, testkit.MemcachedOptions{})
+	c, dir := contentIn(t, 2, 2000, thousand)
+	name := filepath.Join(dir, "band-01", "0000.items")
+	raw, err := os.ReadFile(name)
+	must(t, err)
+	raw[len(raw)/2] ^= 1
+	must(t, os.WriteFile(name, raw, 0o600))
+	r, err := load.New(options(t, kit, c)).Run(t.Context())
+	if !errors.Is(err, item.ErrDamaged) || r.Loaded < 2000 || r.Loaded >= 3001 {
+		t.Errorf("%+v %v, want ErrDamaged after the first band", r, err)
 	}
 }
 

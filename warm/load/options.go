@@ -74,6 +74,7 @@ type Report struct {
 	Selected int64         `json:"selected"` // of them, because they fit
 	Stopped  string        `json:"stopped,omitempty"`
 	Restarts int           `json:"restarts,omitempty"`
+	Storing  time.Duration `json:"storing"` // of Took: the rest is looking and protecting
 	Took     time.Duration `json:"took"`
 }
 
