@@ -42,7 +42,13 @@ func (n *node) fill(t testing.TB) {
 // careful is a payload that notes in a file beside the data what it finds: its token, and whether all of
 // the data is whole.
 func (n *node) careful() scene.Option {
-	return scene.Command("sh", "-c", `cd "$0" && if sha256sum --status -c sums; then echo $INTERLOCK_TOKEN whole; else echo $INTERLOCK_TOKEN BROKEN; fi >> ../found; exec sleep 1000`, n.Data)
+	return scene.Command("sh", "-c", `cd "$0" || exit 9
+		sha256sum --status -c sums
+		case $? in
+		0) echo $INTERLOCK_TOKEN whole ;;
+		1) echo $INTERLOCK_TOKEN BROKEN ;; # another status: it was killed itself
+		esac >> ../found
+		exec sleep 1000`, n.Data)
 }
 
 func (n *node) found(t testing.TB) []string {
