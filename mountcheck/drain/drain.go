@@ -49,7 +49,7 @@ type Volume struct {
 type Evidence struct {
 	Synced   bool // Sync returned no error
 	Detached bool // no mount of it is left, nor the device's connection
-	// Settled: between the unmount and the disconnection the device answered a flush and a read, so that
+	// Settled: between the unmount and the disconnection the device answered a flush and a read (device.Rest), so that
 	// every request before them was answered, too.
 	Settled bool
 }

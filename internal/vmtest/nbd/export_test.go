@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	device = "/dev/nbd0"
-	port   = 10809
+	node = "/dev/nbd0"
+	port = 10809
 )
 
 func address() netip.AddrPort {
@@ -57,12 +57,12 @@ func (e *export) start() {
 func (e *export) attach(options ...string) (dir string) {
 	t := e.t
 	t.Helper()
-	vmtest.Run(t, append(append([]string{"nbd-client"}, options...), vmtest.ServerAddr, fmt.Sprint(port), device)...)
+	vmtest.Run(t, append(append([]string{"nbd-client"}, options...), vmtest.ServerAddr, fmt.Sprint(port), node)...)
 	t.Cleanup(e.free)
-	vmtest.Run(t, "mkfs.ext4", "-q", "-E", "lazy_itable_init=0,nodiscard", device)
+	vmtest.Run(t, "mkfs.ext4", "-q", "-E", "lazy_itable_init=0,nodiscard", node)
 	dir = filepath.Join(t.TempDir(), "mnt")
 	must(t, os.Mkdir(dir, 0o755))
-	must(t, unix.Mount(device, dir, "ext4", 0, "errors=remount-ro"))
+	must(t, unix.Mount(node, dir, "ext4", 0, "errors=remount-ro"))
 	t.Cleanup(func() { e.detach(dir) })
 	return dir
 }
@@ -79,17 +79,17 @@ func (e *export) detach(dir string) {
 func (e *export) disconnect() {
 	e.t.Helper()
 	if attached() {
-		vmtest.Run(e.t, "nbd-client", "-d", device)
+		vmtest.Run(e.t, "nbd-client", "-d", node)
 	}
 }
 
 // free waits for the device to be free for the next test.
 func (e *export) free() {
-	testkit.Wait(e.t, vmtest.Limit, func() (bool, string) { return !attached(), device + " is still attached" })
+	testkit.Wait(e.t, vmtest.Limit, func() (bool, string) { return !attached(), node + " is still attached" })
 }
 
 func attached() bool {
-	_, err := os.Stat("/sys/block/" + filepath.Base(device) + "/pid")
+	_, err := os.Stat("/sys/block/" + filepath.Base(node) + "/pid")
 	return err == nil
 }
 

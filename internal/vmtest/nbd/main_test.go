@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	late.Play()
 	vmtest.Main(m, vmtest.Family{
 		Modules: []string{"nbd", "veth"},
-		Tools:   []string{"nbd-client", "nbdkit", "mkfs.ext4"},
+		Tools:   []string{"nbd-client", "nbdkit", "mkfs.ext4", "blkid", "e2fsck"},
 		Files:   []string{"/usr/lib/*/nbdkit/plugins/nbdkit-file-plugin.so", "/usr/lib/*/nbdkit/filters/nbdkit-limit-filter.so"},
 	})
 }

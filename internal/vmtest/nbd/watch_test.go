@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/interlock-run/interlock/device"
 	"github.com/interlock-run/interlock/internal/testkit"
 	"github.com/interlock-run/interlock/internal/vmtest"
 	"github.com/interlock-run/interlock/internal/vmtest/late"
@@ -35,8 +36,8 @@ func TestWatch(t *testing.T) {
 			e := newExport(t)
 			dir := e.attach(c.options...)
 			w, err := mountcheck.Watch(context.Background(), mountcheck.Config{
-				Expect: []mountcheck.Expect{{Path: dir, FSType: "ext4", Source: device}},
-				Period: 100 * time.Millisecond, Timeout: 10 * time.Second, Log: t.Logf,
+				Expect: []mountcheck.Expect{{Path: dir, FSType: "ext4", Source: node}},
+				Period: 100 * time.Millisecond, Timeout: 5 * time.Second, Log: t.Logf,
 			})
 			must(t, err)
 			t.Cleanup(func() { e.disconnect(); must(t, w.Close()) }) // its helper hangs on the device
@@ -73,7 +74,7 @@ func TestSettled(t *testing.T) {
 		t.Errorf("a mounted ext4 writes by itself, and is %+v", v)
 	}
 	must(t, unix.Unmount(dir, 0))
-	must(t, drain.SettleDevice(device))
+	must(t, device.Settle(node))
 	e.disconnect()
 	e.free()
 	volume.Done = drain.Evidence{Detached: true, Settled: true}

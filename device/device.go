@@ -1,0 +1,117 @@
+// Package device brings a block device with a filesystem up and takes it down again: attach, look whether
+// it is the right one and nobody else's, repair, mount; settle, unmount, detach.
+//
+// Promise: a step that an earlier try has done is recognised, by looking at the device itself, and not
+// done again; a failure undoes what this try has done, in order, and says what could not be undone; nothing
+// is repaired, mounted or detached that is not what was attached here. Every step has a limit; one that
+// hangs is said to, and stays the caller's to deal with. Non-promise: that nobody uses the device on
+// another node: that is the lock's, and the server's limit of one client. It is no claim on this node
+// either: two that run it for the same device at once are kept apart by the state's lock alone. To be
+// called by a worker of internal/lifecycle: Up before the mount check, Down after the payload's death.
+package device
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+)
+
+// A Spec is one device with its filesystem.
+type Spec struct {
+	Name    string // of the state file; as a file name
+	Path    string // the device, /dev/…
+	NBD     NBD    // or, where its Host is empty:
+	Attach  []string
+	Detach  []string
+	FSType  string // ext4 or xfs
+	UUID    string // of the filesystem; empty: any
+	Point   string // where it is mounted; must be there
+	Options string // of mount(8), e.g. "noatime,errors=remount-ro"
+	State   string // directory of the state file: on this node, not on the device
+	Verify  bool   // read the whole filesystem before it is used, and refuse it with any error left
+	Limits  Limits
+}
+
+// NBD is an export that is attached by nbd-client, with one connection.
+type NBD struct {
+	Host    string
+	Port    int           // default 10809
+	Export  string        // its name, empty: the server's default
+	Timeout time.Duration // after which the kernel gives a request up; default 30s
+}
+
+// Limits bound the steps. A repair with multiple-mount protection takes most of a minute at its best.
+type Limits struct {
+	Attach time.Duration // default 1m
+	Repair time.Duration // default 30m
+	Mount  time.Duration // default 5m: a journal is replayed
+	Detach time.Duration // default 1m; of each of settle, unmount and detach
+}
+
+func (s Spec) withDefaults() Spec {
+	for _, d := range []struct {
+		value *time.Duration
+		other time.Duration
+	}{
+		{&s.Limits.Attach, time.Minute}, {&s.Limits.Repair, 30 * time.Minute}, {&s.Limits.Mount, 5 * time.Minute},
+		{&s.Limits.Detach, time.Minute}, {&s.NBD.Timeout, 30 * time.Second},
+	} {
+		if *d.value <= 0 {
+			*d.value = d.other
+		}
+	}
+	if s.NBD.Port == 0 {
+		s.NBD.Port = 10809
+	}
+	return s
+}
+
+// Check refuses what makes no sense, all of it at once.
+func (s Spec) Check() error {
+	var errs []error
+	for _, p := range []struct{ what, path string }{{"device", s.Path}, {"mountpoint", s.Point}, {"state directory", s.State}} {
+		if !filepath.IsAbs(p.path) || filepath.Clean(p.path) != p.path {
+			errs = append(errs, fmt.Errorf("%s %q: expected an absolute, clean path", p.what, p.path))
+		}
+	}
+	if s.Name == "" || filepath.Base(s.Name) != s.Name {
+		errs = append(errs, fmt.Errorf("name %q: expected that of a file", s.Name))
+	}
+	if s.FSType != "ext4" && s.FSType != "xfs" {
+		errs = append(errs, fmt.Errorf("filesystem %q: expected ext4 or xfs", s.FSType))
+	}
+	switch byCommand := len(s.Attach) > 0 && len(s.Detach) > 0; {
+	case s.NBD.Host == "" && !byCommand:
+		errs = append(errs, errors.New("nothing says how to attach: expected an nbd server, or a command to attach and one to detach"))
+	case s.NBD.Host != "" && len(s.Attach)+len(s.Detach) > 0:
+		errs = append(errs, errors.New("two ways to attach: expected an nbd server or commands, not both"))
+	}
+	return errors.Join(errs...)
+}
+
+// Up brings the device up as far as mounted. On an error all that it did is undone, as far as that goes.
+func Up(ctx context.Context, s Spec) error {
+	w, err := begin(s)
+	if err != nil {
+		return err
+	}
+	return errors.Join(w.up(ctx), w.close())
+}
+
+// A Rest is what Down has found out for whoever asks whether the device is drained.
+type Rest struct {
+	// Settled: after the unmount the device answered a flush and a read.
+	Settled bool
+}
+
+// Down takes it down. It may be called for a device that is half up, or down.
+func Down(ctx context.Context, s Spec) (Rest, error) {
+	w, err := begin(s)
+	if err != nil {
+		return Rest{}, err
+	}
+	err = w.down(ctx)
+	return w.rest, errors.Join(err, w.close())
+}

@@ -1,0 +1,88 @@
+package device
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/interlock-run/interlock/internal/durable"
+)
+
+// state is what is on record about an attachment: whether a device that is attached is so by us.
+type state struct {
+	dir  *durable.Dir
+	name string
+	rec  record
+}
+
+// A record is void after a reboot: then nothing is attached.
+type record struct {
+	V      int    `json:"v"`
+	Boot   string `json:"boot"`
+	Device string `json:"device"`
+	Begun  bool   `json:"begun"`          // an attachment of ours was begun, and may have succeeded
+	Mark   string `json:"mark,omitempty"` // of the attachment, as the kernel shows it; empty: it has not ended
+}
+
+const recordVersion = 1
+
+// begin opens the state for one Up or Down; another one is refused meanwhile.
+func begin(s Spec) (*work, error) {
+	s = s.withDefaults()
+	if err := s.Check(); err != nil {
+		return nil, err
+	}
+	dir, err := durable.Open(s.State)
+	if err != nil {
+		return nil, err
+	}
+	w := &work{Spec: s, state: &state{dir: dir, name: "device-" + s.Name + ".json"}}
+	err = dir.Lock()
+	if err == nil {
+		err = w.state.load(s.Path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
+	return w, nil
+}
+
+func (w *work) close() error { return w.state.dir.Close() }
+
+func (st *state) load(device string) error {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return err
+	}
+	fresh := record{V: recordVersion, Boot: strings.TrimSpace(string(boot)), Device: device}
+	raw, err := st.dir.Read(st.name)
+	if errors.Is(err, durable.ErrAbsent) {
+		st.rec = fresh
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, &st.rec); err != nil || st.rec.V != recordVersion {
+		return fmt.Errorf("state %s/%s is of no version known here (%d, %v): see whether %s is attached, then remove it", st.dir.Path(), st.name, st.rec.V, err, device)
+	}
+	if st.rec.Boot != fresh.Boot {
+		st.rec = fresh
+	}
+	if st.rec.Device != device && st.rec.Begun {
+		return fmt.Errorf("state %s/%s is of %s, which is still attached: expected %s: take that one down first", st.dir.Path(), st.name, st.rec.Device, device)
+	}
+	st.rec.Device = device
+	return nil
+}
+
+func (st *state) store(begun bool, mark string) error {
+	st.rec.Begun, st.rec.Mark = begun, mark
+	raw, err := json.Marshal(st.rec)
+	if err != nil {
+		return err
+	}
+	return st.dir.Replace(st.name, append(raw, '\n'))
+}

@@ -1,0 +1,82 @@
+//go:build vm
+
+package nbd
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/device"
+	"github.com/interlock-run/interlock/internal/testkit"
+	"github.com/interlock-run/interlock/internal/vmtest"
+)
+
+func (e *export) spec() device.Spec {
+	t := e.t
+	t.Helper()
+	base := t.TempDir()
+	s := device.Spec{Name: "data", Path: node, FSType: "ext4", Point: filepath.Join(base, "mnt"), State: filepath.Join(base, "state"),
+		Options: "errors=remount-ro", NBD: device.NBD{Host: vmtest.ServerAddr, Port: port, Timeout: 2 * time.Second}}
+	must(t, os.Mkdir(s.Point, 0o755))
+	must(t, os.Mkdir(s.State, 0o755))
+	vmtest.Run(t, "mkfs.ext4", "-q", "-E", "lazy_itable_init=0,nodiscard", e.image)
+	t.Cleanup(func() { e.detach(s.Point) })
+	return s
+}
+
+func TestDevice(t *testing.T) {
+	e := newExport(t)
+	s := e.spec()
+	must(t, device.Up(context.Background(), s))
+	must(t, os.WriteFile(filepath.Join(s.Point, "file"), []byte("x"), 0o644))
+	must(t, device.Up(context.Background(), s))
+	// Another node finds the server's one place taken.
+	second := s
+	second.Path, second.State = "/dev/nbd1", t.TempDir()
+	if err := device.Up(context.Background(), second); err == nil {
+		t.Error("two clients of one export")
+	} else {
+		t.Log(err)
+	}
+	rest, err := device.Down(context.Background(), s)
+	must(t, err)
+	if !rest.Settled || attached() {
+		t.Errorf("settled %v, attached %v", rest.Settled, attached())
+	}
+	second.Point = s.Point
+	testkit.Wait(t, vmtest.Limit, func() (bool, string) { // until the server has seen the first one go
+		err := device.Up(context.Background(), second)
+		return err == nil, errText(err)
+	})
+	_, err = device.Down(context.Background(), second)
+	must(t, err)
+}
+
+func errText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// A server that stands still: Down ends all the same, and does not say settled.
+func TestDeviceOfAStoppedServer(t *testing.T) {
+	e := newExport(t)
+	s := e.spec()
+	must(t, device.Up(context.Background(), s))
+	must(t, os.WriteFile(filepath.Join(s.Point, "file"), []byte("x"), 0o644))
+	e.server.Signal(t, unix.SIGSTOP)
+	s.Limits.Detach = 20 * time.Second
+	start := time.Now()
+	rest, err := device.Down(context.Background(), s)
+	t.Logf("down after %v: settled %v, %v", time.Since(start).Round(time.Millisecond), rest.Settled, err)
+	if rest.Settled {
+		t.Error("settled, by a server that answers nothing")
+	}
+	e.server.Signal(t, unix.SIGCONT)
+}
