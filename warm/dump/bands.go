@@ -38,10 +38,10 @@ type survey struct {
 }
 
 // takeSurvey counts. Lines that are none make the list incomplete: nobody knows how much went with them.
-func takeSurvey(spool *drain.Spool, now int64) (*survey, error) {
+func takeSurvey(list source, now int64) (*survey, error) {
 	s := &survey{now: now}
 	torn := 0
-	for e, err := range spool.Entries() {
+	for e, err := range list.Entries() {
 		if errors.Is(err, drain.ErrTorn) {
 			torn++
 			continue

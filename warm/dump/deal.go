@@ -11,15 +11,15 @@ import (
 	"github.com/interlock-run/interlock/warm/drain"
 )
 
-// A deck is the items of one band that shall be read: a file without a name.
+// A deck is a list of items in a file without a name: those of one band, or of one part of a merge.
 type deck struct {
 	file  *os.File
 	buf   *bufio.Writer
 	count int64
 }
 
-// deal writes each item of the list to the deck of its band. The spool is of no use afterwards.
-func deal(spool *drain.Spool, s *survey, folder string) (decks []*deck, bands []bandInfo, err error) {
+// deal writes each item of a list to the deck of its band.
+func deal(list source, s *survey, folder string) (decks []*deck, bands []bandInfo, err error) {
 	bandOf, bands := s.cut(bandCount)
 	for range bands {
 		d, err := newDeck(folder)
@@ -29,7 +29,7 @@ func deal(spool *drain.Spool, s *survey, folder string) (decks []*deck, bands []
 		decks = append(decks, d)
 	}
 	again := survey{now: s.now} // for what wanted counts: it was counted before
-	for e, err := range spool.Entries() {
+	for e, err := range list.Entries() {
 		if err != nil {
 			return nil, nil, errors.Join(err, closeDecks(decks))
 		}
@@ -51,10 +51,10 @@ func deal(spool *drain.Spool, s *survey, folder string) (decks []*deck, bands []
 func newDeck(folder string) (*deck, error) {
 	f, err := os.CreateTemp(folder, ".band-*")
 	if err != nil {
-		return nil, fmt.Errorf("cannot write the list of a band: %w", err)
+		return nil, fmt.Errorf("cannot write a list of items: %w", err)
 	}
 	if err := os.Remove(f.Name()); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot write the list of a band: %w", err), f.Close())
+		return nil, errors.Join(fmt.Errorf("cannot write a list of items: %w", err), f.Close())
 	}
 	return &deck{file: f, buf: bufio.NewWriterSize(f, 64<<10)}, nil
 }
@@ -82,7 +82,7 @@ func (d *deck) add(e *drain.Entry) error {
 		_, err = d.buf.Write(e.Key)
 	}
 	if err != nil {
-		return fmt.Errorf("cannot write the list of a band: %w", err)
+		return fmt.Errorf("cannot write a list of items: %w", err)
 	}
 	d.count++
 	return nil
@@ -90,11 +90,11 @@ func (d *deck) add(e *drain.Entry) error {
 
 func (d *deck) rewind() error {
 	if err := d.buf.Flush(); err != nil {
-		return fmt.Errorf("cannot write the list of a band: %w", err)
+		return fmt.Errorf("cannot write a list of items: %w", err)
 	}
 	d.buf = nil
 	if _, err := d.file.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("cannot read the list of a band again: %w", err)
+		return fmt.Errorf("cannot read a list of items again: %w", err)
 	}
 	return nil
 }
@@ -117,7 +117,7 @@ func next(r *bufio.Reader, e *drain.Entry) error {
 		_, err = io.ReadFull(r, e.Key)
 	}
 	if err != nil {
-		return fmt.Errorf("cannot read the list of a band again: %v", err)
+		return fmt.Errorf("cannot read a list of items again: %v", err)
 	}
 	return nil
 }

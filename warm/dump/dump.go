@@ -101,12 +101,12 @@ func (d *dump) now() int64 { return d.clock.Now(time.Now()) }
 
 // listed gives what shall be read, by band.
 func (d *dump) listed(ctx context.Context) ([]*deck, []bandInfo, error) {
-	spool, sv, err := d.list(ctx)
+	list, sv, err := d.list(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	decks, bands, err := deal(spool, sv, d.Scratch)
-	if err = errors.Join(err, spool.Close()); err != nil {
+	decks, bands, err := deal(list, sv, d.Scratch)
+	if err = errors.Join(err, list.Close()); err != nil {
 		return nil, nil, err
 	}
 	d.counts = item.Counts{Listed: sv.listed, Expired: sv.expired, Unreachable: sv.unreachable}
@@ -184,7 +184,7 @@ func (d *dump) feed(ctx context.Context, deck *deck, to chan<- []drain.Entry) er
 		batch := make([]drain.Entry, size)
 		for n := range batch {
 			if err := next(r, &batch[n]); err == io.EOF {
-				return errors.New("cannot read the list of a band again: it is shorter than written")
+				return errors.New("cannot read a list of items again: it is shorter than written")
 			} else if err != nil {
 				return err
 			}

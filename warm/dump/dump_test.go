@@ -253,6 +253,29 @@ func TestLostConnections(t *testing.T) {
 	}
 }
 
+// Two listings of mode all miss different items, as they do when items move: together they have all, each once.
+func TestTwoListingsAreMerged(t *testing.T) {
+	t.Parallel()
+	kit := testkit.Memcached(t, testkit.MemcachedOptions{})
+	const n = 3000
+	warmtest.Fill(t, warmtest.Server(t, kit.Addr()), n, warmtest.Mixed)
+	o := options(t, warmtest.Middle(t, kit, func(listing int, text string) string {
+		var kept []string
+		for i, line := range strings.SplitAfter(text, "\n") {
+			if i%4 != listing || strings.HasPrefix(line, "END") {
+				kept = append(kept, line)
+			}
+		}
+		return strings.Join(kept, "")
+	}))
+	o.Listing = dump.All
+	r, err := dump.Dump(t.Context(), o)
+	must(t, err)
+	if all := items(t, o.Dir); len(all) != n || r.Cache.Counts.Listed != n {
+		t.Errorf("%d items, counts %+v", len(all), r.Cache.Counts)
+	}
+}
+
 // Named defects of versions that cannot be had here, on the list of a real server.
 func TestDefectiveLists(t *testing.T) {
 	const n = 2000

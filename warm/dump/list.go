@@ -11,24 +11,15 @@ import (
 )
 
 // list gets a whole list and what stands in it. Each try comes after the one before has left the server.
-func (d *dump) list(ctx context.Context) (*drain.Spool, *survey, error) {
-	o := d.Drain
-	o.Mode, o.Folder = string(d.listing), d.Scratch
+func (d *dump) list(ctx context.Context) (source, *survey, error) {
 	var last error
 	for try := range listTries {
-		if err := d.settle(ctx); err != nil {
-			return nil, nil, errors.Join(err, last)
-		}
-		spool, err := drain.List(ctx, d.Server, o)
+		list, sv, err := d.try(ctx)
 		if err == nil {
-			var sv *survey
-			if sv, err = takeSurvey(spool, d.now()); err == nil {
-				return spool, sv, nil
-			}
-			err = errors.Join(err, spool.Close())
+			return list, sv, nil
 		}
 		if !again(err) {
-			return nil, nil, err
+			return nil, nil, errors.Join(err, last)
 		}
 		last = err
 		d.Note(fmt.Sprintf("listing failed, try %d of %d: %v", try+1, listTries, err))
@@ -37,6 +28,43 @@ func (d *dump) list(ctx context.Context) (*drain.Spool, *survey, error) {
 		}
 	}
 	return nil, nil, fmt.Errorf("given up after %d tries: %w", listTries, last)
+}
+
+// try lists once, or twice where a listing may miss what moves.
+func (d *dump) try(ctx context.Context) (source, *survey, error) {
+	list, err := d.once(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if d.listing == All {
+		second, err := d.once(ctx)
+		if err != nil {
+			return nil, nil, errors.Join(err, list.Close())
+		}
+		both, err := merge(d.Scratch, list, second)
+		if err = errors.Join(err, list.Close(), second.Close()); err != nil {
+			return nil, nil, err
+		}
+		list = both
+	}
+	sv, err := takeSurvey(list, d.now())
+	if err != nil {
+		return nil, nil, errors.Join(err, list.Close())
+	}
+	return list, sv, nil
+}
+
+func (d *dump) once(ctx context.Context) (source, error) {
+	if err := d.settle(ctx); err != nil {
+		return nil, err
+	}
+	o := d.Drain
+	o.Mode, o.Folder = string(d.listing), d.Scratch
+	spool, err := drain.List(ctx, d.Server, o)
+	if err != nil {
+		return nil, err // a nil *Spool would be no nil source
+	}
+	return spool, nil
 }
 
 func again(err error) bool {

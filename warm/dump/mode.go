@@ -21,7 +21,7 @@ var (
 type Listing string
 
 // Listings. Hash misses nothing, and holds a lock of the server while its reader stalls; All may miss some
-// of the hottest, which move while the list is made.
+// of the hottest, which move while the list is made: it is made twice, and the lists are merged.
 const (
 	Auto Listing = "auto"
 	Hash Listing = "hash"
