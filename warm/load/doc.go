@@ -5,7 +5,8 @@
 // the hottest that fits, with room to spare, and loading stops at the first eviction: memcached evicts what
 // was stored first, which is the hottest, without a word. A lost connection costs nothing, and a server that
 // restarted is loaded from the start. Non-promise: an item that a client deletes while we load can come back
-// with its old value, so nobody should be using the server yet; a server that others fill at the same time
+// with its old value, so nobody should be using the server yet; where clients do (InUse), the first delete
+// stops the load, and what is stored until it is seen, at most 8000 items, may undo it. A server that others fill at the same time
 // may evict what was loaded in spite of all. Called by cmd/interlock.
 //
 // Read load.go (the order of a load), plan.go and slabs.go (what fits), worker.go (the storing), watch.go

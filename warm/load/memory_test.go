@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/interlock-run/interlock/internal/testkit"
 	"github.com/interlock-run/interlock/warm/item"
@@ -70,6 +71,40 @@ func TestOutOfMemoryStops(t *testing.T) {
 	r := run(t, o)
 	if got := survivors(t, kit, more); r.Stopped == "" || r.OutOfMemory == 0 || got[0] != 100 || got[3] != 100 || got[9] != 0 {
 		t.Errorf("report %+v, survivors %v", r, got)
+	}
+}
+
+// Clients use the server while it is loaded: the first delete of any kind ends it, before it comes to what was
+// deleted.
+func TestDeletesStop(t *testing.T) {
+	for name, command := range map[string]string{"delete": "delete %s\r\n", "meta": "md %s\r\n", "invalidate": "md %s I\r\n", "all": "flush_all\r\n"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			kit := testkit.Memcached(t, testkit.MemcachedOptions{})
+			o := options(t, kit, content(t, 10, 3000, thousand))
+			o.InUse, o.Rate = true, 20_000
+			l := load.New(o)
+			ended := make(chan error, 1)
+			var r *load.Report
+			go func() {
+				var err error
+				r, err = l.Run(t.Context())
+				ended <- err
+			}()
+			testkit.Wait(t, 30*time.Second, func() (bool, string) { f := l.Fraction(); return f > 0.1, fmt.Sprint(f) })
+			last := thousand(29_999)
+			if name != "all" {
+				command = fmt.Sprintf(command, last.Key)
+			}
+			kit.Ask(t, command+"mn\r\n", "MN")
+			must(t, testkit.Recv(t, time.Minute, "the end of the load", ended))
+			if !strings.Contains(r.Stopped, "delete") || r.Loaded > 25_000 {
+				t.Errorf("report %+v", r)
+			}
+			if lines := kit.Ask(t, fmt.Sprintf("mg %s\r\nmn\r\n", last.Key), "MN"); lines[0] != "EN" {
+				t.Errorf("the deleted item is there: %q", lines)
+			}
+		})
 	}
 }
 

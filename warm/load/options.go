@@ -36,6 +36,7 @@ type Options struct {
 	All    bool                  // select everything, whether it fits or not: only the first eviction stops it
 	Keys   func(key []byte) bool // nil: all; else only these, as of a ring; called by several goroutines
 	Share  float64               // with Keys: about which part of the items that is; 0: all, so that too little is selected
+	InUse  bool                  // clients use the server already: stop at the first delete, which a later store would undo
 	From   *Progress             // of an earlier load that did not end; nil: from the start
 	Note   func(string)          // of what an operator should know; may be nil; never called twice at once
 }

@@ -96,6 +96,7 @@ type State struct {
 	Limit     int64 // of bytes
 	Evictions int64
 	Stores    int64 // commands that stored, of all clients
+	Deletes   int64 // commands of all clients that delete one item, or all
 	Crawling  bool  // a crawler command, or one of its own, runs
 }
 
@@ -106,15 +107,15 @@ func (c *Conn) State() (State, error) {
 		return State{}, err
 	}
 	var s State
-	var crawling int64
+	var crawling, hits, misses, flushes int64
 	for name, to := range map[string]*int64{"pid": &s.PID, "time": &s.Time, "uptime": &s.Uptime, "curr_items": &s.Items,
 		"bytes": &s.Bytes, "limit_maxbytes": &s.Limit, "evictions": &s.Evictions, "cmd_set": &s.Stores,
-		"lru_crawler_running": &crawling} {
+		"lru_crawler_running": &crawling, "delete_hits": &hits, "delete_misses": &misses, "cmd_flush": &flushes} {
 		if *to, err = all.Number(name); err != nil {
 			return State{}, c.fail(err)
 		}
 	}
-	s.Crawling = crawling != 0
+	s.Crawling, s.Deletes = crawling != 0, hits+misses+flushes
 	return s, nil
 }
 
