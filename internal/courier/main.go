@@ -38,7 +38,7 @@ func Main(open Opener) int {
 	if err != nil {
 		a = Answer{Code: exit.Internal, Error: err.Error()}
 	} else {
-		if r.Lowly {
+		if r.Op == OpBackup && !r.OnStop {
 			lower(w.log)
 		}
 		a = w.guarded(r)

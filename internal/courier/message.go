@@ -50,8 +50,7 @@ type Request struct {
 	Restore config.Restore `json:"restore,omitzero"`
 	Backup  config.Backup  `json:"backup,omitzero"`
 	User    *User          `json:"user,omitempty"`    // of the commands of presets and backups; nil: ours
-	OnStop  bool           `json:"on_stop,omitempty"` // the payload is dead: a cold copy
-	Lowly   bool           `json:"lowly,omitempty"`   // at the lowest priority of processor and disk
+	OnStop  bool           `json:"on_stop,omitempty"` // backup: the payload is dead, a cold copy; else at low priority beside it
 }
 
 // Who asks: the holder, and what a snapshot says of its maker.

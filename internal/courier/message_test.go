@@ -15,7 +15,7 @@ import (
 
 func TestRequestGoesThere(t *testing.T) {
 	want := Request{
-		V: Version, Op: OpBackup, Timeout: time.Minute, Reach: time.Second, Lowly: true,
+		V: Version, Op: OpBackup, Timeout: time.Minute, Reach: time.Second, OnStop: true,
 		Who:   Who{Token: 1 << 62, Scope: snapshot.Scope{Lock: "/l", Kind: "etcd"}, Holder: "h\n", Node: "n", Release: "r"},
 		Store: config.Store{URL: "s3://b/p", PathStyle: true}, Secrets: []string{"A"}, User: &User{UID: 1, GID: 2, Groups: []uint32{3}},
 		Place: Place{Data: "/d", StateDir: "/s", Mount: "/m"}, Restore: config.Restore{Exec: []string{"a b", ""}},

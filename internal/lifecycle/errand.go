@@ -44,7 +44,7 @@ func (r *Runner) send(op string, limit time.Duration, hear func(courier.Line)) e
 	q.Op, q.Timeout, q.Who.Token = op, limit-ahead(limit), r.hold.tenure.Token()
 	q.Reach = min(q.Timeout, r.plan.Budgets.Claim)
 	q.Place = courier.Place{Data: r.plan.Data, StateDir: r.plan.State, Mount: r.stateMount()}
-	q.OnStop, q.Lowly = r.phase == Saving, r.phase == Serving
+	q.OnStop = r.phase == Saving
 	if op == courier.OpRestore {
 		q.User = r.plan.Store.Loader
 	}

@@ -195,7 +195,7 @@ func (r *Runner) hearMount(f mountcheck.Finding, open bool) {
 		return
 	}
 	r.log.Info("mount finding", "mount", f.Path, "finding", string(f.Kind), "detail", f.Detail)
-	if !f.Kind.Fatal() {
+	if !f.Fatal() {
 		return
 	}
 	code := exit.MountLost

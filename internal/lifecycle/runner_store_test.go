@@ -163,7 +163,7 @@ func TestSaving(t *testing.T) {
 			x.signal(syscall.SIGTERM)
 			x.ends(143)
 			x.releasedAs(lock.Drained)
-			if q := c.asked[len(c.asked)-1]; q.Op != courier.OpBackup || !q.OnStop || q.Lowly {
+			if q := c.asked[len(c.asked)-1]; q.Op != courier.OpBackup || !q.OnStop {
 				t.Errorf("asked last: %+v", q)
 			}
 			calls := x.guard.calls[slices.Index(x.guard.calls, "kill"):]
@@ -249,7 +249,7 @@ func TestScheduledBackups(t *testing.T) {
 	if st.Counts[resultPublished] != 2 || st.Counts[resultFailed] != 1 || st.Failure != "" || st.Total != 10 || st.Taken == nil {
 		t.Errorf("%+v", st)
 	}
-	if q := c.asked[4]; q.OnStop || !q.Lowly {
+	if q := c.asked[4]; q.OnStop {
 		t.Errorf("%+v", q)
 	}
 	x.signal(syscall.SIGTERM)

@@ -155,7 +155,7 @@ func (s *seen) badMount() string {
 		return ""
 	}
 	for _, f := range s.mounts.State() {
-		if f.Kind.Fatal() {
+		if f.Fatal() {
 			return f.Path
 		}
 	}
