@@ -122,6 +122,16 @@ func TestBinaryOnlyIsSaid(t *testing.T) {
 	}
 }
 
+// A connection that is lost while it is greeted says nothing of what the server speaks.
+func TestLostGreetingIsNoBinaryServer(t *testing.T) {
+	kit := testkit.Memcached(t, testkit.MemcachedOptions{})
+	proxy := testkit.NewProxy(t, kit.Addr())
+	proxy.CutNextReply()
+	if _, err := memcached.Dial(t.Context(), server(t, proxy.Addr()), memcached.Options{}); !errors.Is(err, memcached.ErrLost) || errors.Is(err, memcached.ErrBinaryOnly) {
+		t.Errorf("got %v, want ErrLost", err)
+	}
+}
+
 func TestLostIsSaid(t *testing.T) {
 	kit := testkit.Memcached(t, testkit.MemcachedOptions{})
 	c := dial(t, server(t, kit.Addr()))

@@ -99,28 +99,43 @@ func (c *Conn) authenticate() error {
 	return err
 }
 
-// explain finds out why a server does not answer: one that takes only the binary form waits for more bytes,
-// or closes.
+// explain finds out why a server does not answer: one that takes only the binary form waits for more bytes, or
+// closes. Any other one answers the binary form too, so silence to a second question in text belongs to it.
 func explain(ctx context.Context, s Server, o Options, err error) error {
 	err = fmt.Errorf("memcached %s: %w", s, err)
-	if !errors.Is(err, ErrLost) || ctx.Err() != nil {
+	if !errors.Is(err, ErrLost) || ctx.Err() != nil || !speaksBinary(ctx, s, o) {
 		return err
 	}
-	raw, dialErr := open(ctx, s, o.Timeout)
-	if dialErr != nil {
+	raw, openErr := open(ctx, s, o.Timeout)
+	if openErr != nil {
 		return err
 	}
 	defer raw.Close()
-	head := make([]byte, 24)
 	timed := &timedConn{raw, o.Timeout}
-	if _, err := timed.Write(append([]byte{0x80, 0x0a}, make([]byte, 22)...)); err != nil {
-		return errors.Join(err, fmt.Errorf("memcached %s: %w", s, err))
-	}
-	if _, readErr := io.ReadFull(timed, head); readErr != nil || head[0] != 0x81 {
+	if _, sent := timed.Write([]byte("version\r\n")); sent != nil {
 		return err
+	}
+	if n, _ := timed.Read(make([]byte, 1)); n > 0 || ctx.Err() != nil {
+		return err // it speaks text: only that connection was lost
 	}
 	return fmt.Errorf("memcached %s: %w (SASL, -S, or -B binary): its items cannot be listed; expected a server with the text protocol",
 		s, ErrBinaryOnly)
+}
+
+// speaksBinary asks for nothing in the binary form.
+func speaksBinary(ctx context.Context, s Server, o Options) bool {
+	raw, err := open(ctx, s, o.Timeout)
+	if err != nil {
+		return false
+	}
+	defer raw.Close()
+	timed := &timedConn{raw, o.Timeout}
+	head := make([]byte, 24)
+	if _, err := timed.Write(append([]byte{0x80, 0x0a}, make([]byte, 22)...)); err != nil {
+		return false
+	}
+	_, err = io.ReadFull(timed, head)
+	return err == nil && head[0] == 0x81
 }
 
 // timedConn gives each read and write that reaches the kernel a deadline of its own.
