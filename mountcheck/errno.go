@@ -17,9 +17,9 @@ func kindOf(e unix.Errno) Kind {
 	case unix.ESTALE:
 		return Stale
 	case unix.ENOTCONN, unix.ECONNABORTED, unix.ECONNRESET, unix.ECONNREFUSED, unix.ESHUTDOWN,
-		unix.EHOSTDOWN, unix.EHOSTUNREACH, unix.ENETDOWN, unix.ENETUNREACH, errnoERESTARTSYS:
+		unix.EHOSTDOWN, unix.EHOSTUNREACH, unix.ENETDOWN, unix.ENETUNREACH, unix.EPIPE, errnoERESTARTSYS:
 		return Disconnected
-	case unix.EACCES, unix.EPERM:
+	case unix.EACCES, unix.EPERM, unix.ENOKEY, unix.EKEYEXPIRED, unix.EKEYREVOKED, unix.EKEYREJECTED:
 		return Denied
 	case unix.EROFS:
 		return ReadOnly

@@ -15,6 +15,7 @@ import (
 type exam struct {
 	want   Expect
 	ident  probe.Ident
+	data   string // directory below the mount whose free space counts, too
 	dir    string // directory below the mount for the write probe; writes tells whether there is one
 	writes bool
 	sweep  bool
@@ -24,25 +25,18 @@ type exam struct {
 	moved bool        // the helper saw another mount than the table
 }
 
-// examine asks statfs, sentinel, write, in this order, and stops at the first bad answer. A full
-// filesystem is bad only if nothing worse is.
+// examine asks statfs, sentinel, write, in this order, and stops at the first bad answer. What ends no run
+// (a full filesystem) does not hide what is worse.
 func (p *prober) examine(ctx context.Context, x *exam) Finding {
-	full, f := p.statfs(ctx, x)
-	if f.Kind != OK {
-		return f
-	}
-	if f = p.sentinel(ctx, x); f.Kind != OK {
-		return f
-	}
-	if x.writes {
-		if f = p.write(ctx, x); f.Kind != OK {
-			return f
+	worst := finding(x.want.Path, OK, "")
+	for _, ask := range []func(context.Context, *exam) Finding{p.statfs, p.sentinel, p.write} {
+		f := x.want.rule(ask(ctx, x))
+		worst = worse(worst, f)
+		if x.moved || f.Fatal() || p.stuck != "" || f.Kind == Unknown {
+			break
 		}
 	}
-	if full != "" {
-		return finding(x.want.Path, Full, full)
-	}
-	return f
+	return worst
 }
 
 // request asks one question and sorts the answers that all questions share: ok is false when the finding
@@ -73,26 +67,25 @@ func openFailed(path string, e unix.Errno) Finding {
 	return finding(path, k, "open the mountpoint: "+errnoText(e))
 }
 
-func (p *prober) statfs(ctx context.Context, x *exam) (full string, f Finding) {
-	r, f, ok := p.request(ctx, x, probe.Request{Op: probe.OpStatfs})
+func (p *prober) statfs(ctx context.Context, x *exam) Finding {
+	r, f, ok := p.request(ctx, x, probe.Request{Op: probe.OpStatfs, Rel: x.data})
 	if !ok {
-		return "", f
+		return f
 	}
 	if r.Status != probe.StatusOK {
-		return "", finding(x.want.Path, answerKind(r), answerText(r))
+		return finding(x.want.Path, answerKind(r), answerText(r))
 	}
 	s, err := probe.DecodeSpace(r.Data)
-	switch {
-	case err != nil:
-		return "", finding(x.want.Path, Unknown, err.Error())
-	case s.ReadOnly && !x.want.ReadOnly():
-		return "", finding(x.want.Path, ReadOnly, "statfs: the filesystem is read-only, expected rw")
-	case s.Blocks > 0 && s.Avail == 0:
-		full = "statfs: no free space"
-	case s.Files > 0 && s.Free == 0:
-		full = "statfs: no free inodes"
+	if err != nil {
+		return finding(x.want.Path, Unknown, err.Error())
 	}
-	return full, f
+	if s.ReadOnly && !x.want.ReadOnly() {
+		return finding(x.want.Path, ReadOnly, "statfs: the filesystem is read-only, expected rw")
+	}
+	if text := x.want.lack(s); text != "" {
+		return finding(x.want.Path, Full, "statfs: "+text)
+	}
+	return f
 }
 
 // sentinel reads the volume id. Without an expected one the question only proves that names are answered.
@@ -121,6 +114,9 @@ func (p *prober) sentinel(ctx context.Context, x *exam) Finding {
 }
 
 func (p *prober) write(ctx context.Context, x *exam) Finding {
+	if !x.writes {
+		return finding(x.want.Path, OK, "")
+	}
 	r, f, ok := p.request(ctx, x, probe.Request{Op: probe.OpWrite, Rel: x.dir, Option: x.sweep, Limit: x.number,
 		Text: probe.Prefix + p.env.nonce})
 	if !ok {

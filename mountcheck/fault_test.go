@@ -211,7 +211,7 @@ func TestPatienceWithErrors(t *testing.T) {
 	want(t, w, f.dir, OK)
 	began := time.Now()
 	f.set(int64(unix.EIO))
-	if got := want(t, w, f.dir, Unknown); got.Kind.Fatal() || !strings.Contains(got.Detail, "EIO") {
+	if got := want(t, w, f.dir, Unknown); got.Fatal() || !strings.Contains(got.Detail, "EIO") {
 		t.Errorf("got %+v", got)
 	}
 	f.set(int64(unix.ENOTCONN))

@@ -3,12 +3,14 @@ package mountcheck
 import (
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
 
 // flagForm is what a message shows.
-const flagForm = "PATH[,fstype=NAME][,source=GLOB][,opts=a+b+!c][,volume=ID][,fail_after=DURATION]"
+const flagForm = "PATH[,fstype=NAME][,source=GLOB][,opts=a+b+!c][,volume=ID][,fail_after=DURATION][,recover_after=DURATION]" +
+	"[,policy=FINDING:kill|alert|ignore+...][,latency=DURATION][,min_free=SIZE][,min_inodes=NUMBER]"
 
 // ParseFlag reads the value of --mount. A comma inside a value is written as "\,".
 func ParseFlag(s string) (Expect, error) {
@@ -47,6 +49,24 @@ func (e *Expect) set(key, value string) (err error) {
 		e.Require, e.Forbid, err = ParseOpts(strings.Split(value, "+"))
 	case "fail_after":
 		e.FailAfter, err = time.ParseDuration(value)
+	case "recover_after":
+		e.RecoverAfter, err = time.ParseDuration(value)
+	case "policy":
+		e.Policy, err = ParsePolicy(strings.Split(value, "+"))
+	default:
+		return e.Bounds.set(key, value)
+	}
+	return err
+}
+
+func (b *Bounds) set(key, value string) (err error) {
+	switch key {
+	case "latency":
+		b.Latency, err = time.ParseDuration(value)
+	case "min_free":
+		b.MinFree, err = ParseSize(value)
+	case "min_inodes":
+		b.MinInodes, err = strconv.ParseUint(value, 10, 31)
 	default:
 		return fmt.Errorf("unknown key %q, expected %s", key, flagForm)
 	}
@@ -81,8 +101,8 @@ func (e Expect) Check() (Expect, error) {
 	if err := e.contradiction(); err != nil {
 		return e, err
 	}
-	if e.FailAfter < 0 {
-		return e, fmt.Errorf("fail_after %s is negative", e.FailAfter)
+	if e.FailAfter < 0 || e.RecoverAfter < 0 || e.Latency < 0 {
+		return e, fmt.Errorf("fail_after %s, recover_after %s, latency %s: one is negative", e.FailAfter, e.RecoverAfter, e.Latency)
 	}
 	if e.Volume != "" && !validID(e.Volume) {
 		return e, fmt.Errorf("volume %q: expected 1 to 128 letters, digits, dots, underscores, colons or hyphens", e.Volume)

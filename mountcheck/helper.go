@@ -78,14 +78,14 @@ func (h *helper) limit(timeout time.Duration) time.Duration {
 	return timeout
 }
 
-// slices is into how many parts a timeout is cut.
-const slices = 8
+// portions is into how many parts a timeout is cut.
+const portions = 8
 
 // receive waits for one packet. The timeout is counted in slices, each as one however long it took: when
 // this process itself was stopped or starved for a while (a paused container), that is no hang of the
 // mount.
 func (h *helper) receive(ctx context.Context, timeout time.Duration) ([]byte, error) {
-	slice := max(timeout/slices, time.Millisecond)
+	slice := max(timeout/portions, time.Millisecond)
 	for left := timeout; left > 0; left -= slice {
 		if err := h.sock.SetReadDeadline(time.Now().Add(slice)); err != nil {
 			return nil, err

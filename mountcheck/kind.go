@@ -3,7 +3,7 @@ package mountcheck
 // Kind is what a finding means.
 type Kind string
 
-// The kinds. OK, Full and Unknown do not end a run.
+// The kinds. What each does to a run is its policy.
 const (
 	OK           Kind = "ok"
 	Absent       Kind = "absent"       // nothing is mounted there
@@ -15,15 +15,13 @@ const (
 	Denied       Kind = "denied"       // access refused
 	Erroring     Kind = "erroring"     // the filesystem or its device answers with errors
 	Hung         Kind = "hung"         // no answer within the stage's timeout
-	Full         Kind = "full"         // no space, no inodes, or quota exceeded
+	Full         Kind = "full"         // no space, no inodes, quota exceeded, or less free than expected
+	Slow         Kind = "slow"         // the probes take longer than the latency bound
 	Unknown      Kind = "unknown"      // could not be looked at, for a reason that is not the mount's
 	NoData       Kind = "nodata"       // the data directory is missing or is not a directory
 )
 
-// Fatal tells whether a service must not run on such a mount.
-func (k Kind) Fatal() bool { return k != OK && k != Full && k != Unknown }
-
-// patient tells whether FailAfter applies: an answer that may get better by itself.
+// patient tells whether FailAfter applies whatever the policy: an answer that may get better by itself.
 func (k Kind) patient() bool {
 	switch k {
 	case Stale, Disconnected, Denied, Erroring, Hung:
@@ -57,6 +55,8 @@ func wayOut(k Kind) string {
 		return "see whether the storage server can be reached; processes that wait in it end only when it answers or the connection is aborted"
 	case Full:
 		return "free space or inodes, or raise the quota"
+	case Slow:
+		return "see the load of the storage and of the way to it, or raise the latency bound"
 	case NoData:
 		return "create the data directory on the right filesystem, or correct --data; it is never created here"
 	}
@@ -64,5 +64,5 @@ func wayOut(k Kind) string {
 }
 
 func finding(path string, k Kind, detail string) Finding {
-	return Finding{Path: path, Kind: k, Detail: detail, Do: wayOut(k)}
+	return Finding{Path: path, Kind: k, Detail: detail, Do: wayOut(k), Policy: defaultPolicy(k)}
 }

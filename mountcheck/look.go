@@ -21,7 +21,11 @@ func Look(ctx context.Context, c Config) []Finding {
 	}
 	var wait sync.WaitGroup
 	for _, t := range p.targets {
-		wait.Go(func() { t.examine(ctx) })
+		wait.Go(func() {
+			for range t.want.looks() {
+				t.examine(ctx)
+			}
+		})
 	}
 	wait.Wait()
 	for _, err := range p.end() {
@@ -30,7 +34,7 @@ func Look(ctx context.Context, c Config) []Finding {
 	out := make([]Finding, 0, len(p.targets)+len(p.fixed))
 	for _, t := range p.targets {
 		// Patience is for a mount in use: at the start a bad answer counts at once.
-		t.want.FailAfter = 0
+		t.want.FailAfter, t.want.RecoverAfter = 0, 0
 		out = append(out, t.verdict(time.Now()))
 	}
 	return append(out, p.fixed...)
@@ -40,7 +44,7 @@ func Look(ctx context.Context, c Config) []Finding {
 // is known. (While a service runs, what is unknown is only a warning.)
 func Refusal(all []Finding) (Finding, bool) {
 	for _, f := range all {
-		if f.Kind.Fatal() {
+		if f.Fatal() {
 			return f, true
 		}
 	}

@@ -22,6 +22,17 @@ type Expect struct {
 	// FailAfter is how long errors and hangs must last before they count. The mount table's own verdicts
 	// (absent, wrong, replaced, read-only) count at once.
 	FailAfter time.Duration
+	// RecoverAfter is how long answers must have been good again before a finding that counted is over.
+	RecoverAfter time.Duration
+	Policy       map[Kind]Policy // what differs from the defaults
+	Bounds
+}
+
+// Bounds are what a mount that is right and alive must keep. Zero fields are not checked.
+type Bounds struct {
+	Latency   time.Duration // the median of the last probes must not take longer
+	MinFree   uint64        // bytes that must be free, for those who are not root
+	MinInodes uint64
 }
 
 // ReadOnly tells that the mount is meant to be read-only: no probe writes to it.
@@ -31,9 +42,14 @@ func (e Expect) ReadOnly() bool { return has(e.Require, "ro") }
 type Finding struct {
 	Path   string
 	Kind   Kind
-	Detail string // one line: what was seen, what was expected
-	Do     string // the way out, empty if nothing is wrong
+	Detail string        // one line: what was seen, what was expected
+	Do     string        // the way out, empty if nothing is wrong
+	Policy Policy        // empty if nothing is wrong
+	Took   time.Duration // of the last probe that came to its end
 }
+
+// Fatal tells whether a service must not run on such a mount.
+func (f Finding) Fatal() bool { return f.Policy == Kill }
 
 // Config says what is watched.
 type Config struct {

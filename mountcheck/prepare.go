@@ -112,6 +112,7 @@ func (p *plan) data(ctx context.Context, tb *table) {
 		p.fixed = append(p.fixed, f)
 	} else if now, err := readTable(); err == nil {
 		asked.want.Path = now.holder(found.Real).Point
+		asked.data = relative(asked.want.Path, found.Real)
 	}
 	p.adopt(asked)
 	p.unmoved(path, asked.want.Path)
@@ -121,10 +122,12 @@ func (p *plan) data(ctx context.Context, tb *table) {
 func (p *plan) adopt(t *target) {
 	t.prober.mount = t.want.Path
 	t.state.life.Path = t.want.Path
-	if p.at(t.want.Path) == nil {
+	named := p.at(t.want.Path)
+	if named == nil {
 		p.targets = append(p.targets, t)
 		return
 	}
+	named.data = t.data
 	if err := t.prober.end(); err != nil {
 		p.env.cfg.Log("%v", err)
 	}

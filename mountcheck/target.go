@@ -2,7 +2,6 @@ package mountcheck
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 // examined by the goroutine that owns the prober.
 type target struct {
 	want   Expect // Path is the mountpoint without symbolic links
+	data   string // the data directory below it, if it is on this mount and not its root
 	prober prober
 	reads  chan readRequest
 	kick   chan struct{}      // examine now
@@ -31,8 +31,12 @@ type state struct {
 	table    Finding // by the mount table
 	life     Finding // by the helper
 	badSince time.Time
-	told     Finding // the last one published
-	looks    int     // how often the helper has been asked
+	past     Finding   // what counted, until answers have been good for long enough
+	goodFrom time.Time // since when they are
+	pace     pace
+	took     time.Duration // of the last probe
+	told     Finding       // the last one published
+	looks    int           // how often the helper has been asked
 }
 
 // writes is the write probe of a target, if it has one.
@@ -59,10 +63,16 @@ func (t *target) see(tb *table) Finding {
 	}
 	s := &t.state
 	s.table, s.current = judge(t.want, s.base, now), now
-	if s.table.Kind == OK && s.base.ID == 0 {
+	if s.base.ID == 0 && !t.blockedLocked() {
 		s.base = now
 	}
 	return s.table
+}
+
+// blockedLocked tells whether the mount must not be touched: it is not there, is another one, or is of no use.
+func (t *target) blockedLocked() bool {
+	f := t.want.rule(t.state.table)
+	return f.Fatal() || t.state.table.Kind == Absent || t.state.table.Kind == Replaced
 }
 
 // seeSurely reads the table anew until two readings agree, when the first says bad: on older kernels a
@@ -91,10 +101,10 @@ func (t *target) seeSurely(tb *table) error {
 func (t *target) exam() (x *exam, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.state.table.Kind != OK {
+	if t.blockedLocked() {
 		return nil, false
 	}
-	x = &exam{want: t.want, ident: t.state.current.ident()}
+	x = &exam{want: t.want, ident: t.state.current.ident(), data: t.data}
 	if t.state.pinned.ID == x.ident.ID && t.state.pinned != (probe.Ident{}) {
 		subvol := x.ident.Subvol
 		x.ident = t.state.pinned
@@ -124,7 +134,9 @@ func (t *target) examine(ctx context.Context) {
 		if !ok {
 			return
 		}
+		began := time.Now()
 		f := t.prober.examine(ctx, x)
+		took := time.Since(began)
 		if ctx.Err() != nil {
 			return
 		}
@@ -134,7 +146,7 @@ func (t *target) examine(ctx context.Context) {
 		if !x.moved {
 			t.pin(x)
 		}
-		t.setLife(f, time.Now())
+		t.setLife(t.paced(f, took), time.Now())
 		return
 	}
 }
@@ -148,62 +160,4 @@ func (t *target) pin(x *exam) {
 		s.pinned = x.got
 		s.base.Unique = x.got.Unique
 	}
-}
-
-func (t *target) setLife(f Finding, now time.Time) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.state.life = f
-	t.state.looks++
-	if !f.Kind.patient() {
-		t.state.badSince = time.Time{}
-	} else if t.state.badSince.IsZero() {
-		t.state.badSince = now
-	}
-}
-
-// verdict is the finding that counts now.
-func (t *target) verdict(now time.Time) Finding {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.verdictLocked(now)
-}
-
-// plain is the latest finding without patience: for a start, a bad answer counts at once.
-func (t *target) plain() Finding {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.state.table.Kind != OK {
-		return t.state.table
-	}
-	f := t.state.life
-	if f.Kind == OK {
-		f.Detail = t.state.table.Detail
-	}
-	return f
-}
-
-func (t *target) verdictLocked(now time.Time) Finding {
-	s := &t.state
-	if s.table.Kind != OK {
-		return s.table
-	}
-	if left := t.patienceLocked(now); left > 0 {
-		f := s.life
-		f.Kind, f.Detail = Unknown, fmt.Sprintf("%s: %s; counts if it lasts %s more", f.Kind, f.Detail, left.Round(time.Millisecond))
-		return f
-	}
-	f := s.life
-	if f.Kind == OK {
-		f.Detail = s.table.Detail
-	}
-	return f
-}
-
-// patienceLocked is how long a bad answer may still last before it counts.
-func (t *target) patienceLocked(now time.Time) time.Duration {
-	if t.state.badSince.IsZero() || !t.state.life.Kind.patient() {
-		return 0
-	}
-	return t.want.FailAfter - now.Sub(t.state.badSince)
 }

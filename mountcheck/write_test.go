@@ -67,7 +67,7 @@ func TestAFullFilesystemIsOnlyAWarning(t *testing.T) {
 	if err := os.WriteFile(fill, make([]byte, 2<<20), 0o644); !errors.Is(err, unix.ENOSPC) {
 		t.Fatalf("got %v, want ENOSPC", err)
 	}
-	if f := want(t, w, dir, Full); f.Kind.Fatal() {
+	if f := want(t, w, dir, Full); f.Fatal() {
 		t.Errorf("got %+v", f)
 	}
 	if err := os.Remove(fill); err != nil {

@@ -163,7 +163,7 @@ func mountsNow(ctx context.Context, cfg config.Config, environ []string) []check
 		switch {
 		case f.Kind == mountcheck.NoData:
 			l.Level, l.code = "fail", exit.Restore
-		case f.Kind.Fatal():
+		case f.Fatal():
 			l.Level = "fail"
 		case f.Kind != mountcheck.OK:
 			l.Level = "warn"

@@ -18,6 +18,9 @@ func TestMountsAgree(t *testing.T) {
 		"/srv,volume=a:b_c.D-9", "/srv,fail_after=9s", "/srv,opts=ro", "/srv,fstype=fuse.*",
 		"", "srv", "/srv,", "/srv,fstype", "/srv,fstype=", "/srv,x=y", "/srv,fstype=a,fstype=b", "/srv,opts=a+!a",
 		"/srv,opts=ro+rw", "/srv,opts=a++b", "/srv,volume=a/b", "/srv,fail_after=5", "/srv,fail_after=-1s",
+		"/srv,recover_after=3s,latency=200ms,min_free=10GiB,min_inodes=1000,policy=full:kill+hung:alert+slow:ignore",
+		"/srv,recover_after=-1s", "/srv,latency=-1s", "/srv,min_free=1GB", "/srv,min_free=-1", "/srv,min_free=9999999PiB", "/srv,min_free=4096",
+		"/srv,min_inodes=-1", "/srv,min_inodes=many", "/srv,policy=absent:alert", "/srv,policy=full:warn", "/srv,policy=full", "/srv,policy=full:kill+full:alert",
 	} {
 		want, wantErr := mountcheck.ParseFlag(text)
 		c, _, err := config.Load(config.Inputs{Hostname: "h", Flags: map[string][]string{"mount": {text}}})
@@ -29,10 +32,12 @@ func TestMountsAgree(t *testing.T) {
 			continue
 		}
 		m := c.Mounts[0]
-		require, forbid, err := mountcheck.ParseOpts(m.Opts)
-		got := mountcheck.Expect{Path: m.Path, FSType: m.FSType, Source: m.Source, Require: require, Forbid: forbid, Volume: m.Volume, FailAfter: m.FailAfter}
+		got, err := expectation(m)
 		if want.FailAfter == 0 {
 			want.FailAfter = config.DefaultFailAfter
+		}
+		if want.RecoverAfter == 0 {
+			want.RecoverAfter = config.DefaultRecoverAfter
 		}
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: config %+v, mountcheck %+v, %v", text, got, want, err)

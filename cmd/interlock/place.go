@@ -30,20 +30,32 @@ func storagePlan(cfg config.Config, environ []string, log *slog.Logger) (storage
 		Log: func(msg string, args ...any) { log.Debug(msg, args...) },
 	}
 	for _, c := range cfg.Storage.Mounts {
-		require, forbid, err := mountcheck.ParseOpts(c.Opts)
+		e, err := expectation(c)
 		if err != nil {
 			return storage{}, exit.With(exit.Config, err)
 		}
-		m.Expect = append(m.Expect, mountcheck.Expect{
-			Path: c.Path, FSType: c.FSType, Source: c.Source, Require: require, Forbid: forbid,
-			Volume: c.Volume, FailAfter: c.FailAfter,
-		})
+		m.Expect = append(m.Expect, e)
 	}
 	at := storage{mounts: m}
 	var err error
 	at.state, at.fleeting, err = stateDir(cfg, lookup(environ, "MESOS_SANDBOX"), log)
 	at.mounts.StateDir = at.state
 	return at, err
+}
+
+// expectation is what the configuration says of one mount, as package mountcheck wants it.
+func expectation(c config.Mount) (mountcheck.Expect, error) {
+	e := mountcheck.Expect{Path: c.Path, FSType: c.FSType, Source: c.Source, Volume: c.Volume, FailAfter: c.FailAfter, RecoverAfter: c.RecoverAfter}
+	e.Latency, e.MinInodes = c.Latency, uint64(max(c.MinInodes, 0))
+	var errOpts, errPolicy, errFree error
+	e.Require, e.Forbid, errOpts = mountcheck.ParseOpts(c.Opts)
+	if len(c.Policy) > 0 {
+		e.Policy, errPolicy = mountcheck.ParsePolicy(c.Policy)
+	}
+	if c.MinFree != "" {
+		e.MinFree, errFree = mountcheck.ParseSize(c.MinFree)
+	}
+	return e, errors.Join(errOpts, errPolicy, errFree)
 }
 
 // stateDir is where claim and state file lie; none where there is no data directory and none was named.

@@ -34,7 +34,9 @@ func positive(v any) string {
 }
 
 func notNegative(v any) string {
-	if d, is := v.(time.Duration); is && d < 0 {
+	d, isTime := v.(time.Duration)
+	n, isInt := v.(int)
+	if isTime && d < 0 || isInt && n < 0 {
 		return "0 or more"
 	}
 	return ""
@@ -174,6 +176,39 @@ func mountOpts(v any) string {
 		if slices.Contains(opts, no+"ro") && slices.Contains(opts, no+"rw") {
 			return "not both ro and rw, which exclude each other"
 		}
+	}
+	return ""
+}
+
+// mountPolicy: absent cannot be chosen, because what is written below a missing mount is lost to everybody.
+func mountPolicy(v any) string {
+	list, _ := v.([]string)
+	findings := []string{"wrong", "replaced", "readonly", "stale", "disconnected", "denied", "erroring", "hung", "full", "slow"}
+	seen := map[string]bool{}
+	for _, text := range list {
+		finding, policy, _ := strings.Cut(text, ":")
+		if seen[finding] || !slices.Contains(findings, finding) || !slices.Contains([]string{"kill", "alert", "ignore"}, policy) {
+			return "FINDING:POLICY, each finding once, of " + strings.Join(findings, ", ") + " and kill, alert or ignore"
+		}
+		seen[finding] = true
+	}
+	return ""
+}
+
+// size takes bytes: a whole number, alone or with a power of 1024.
+func size(v any) string {
+	s, _ := v.(string)
+	if s == "" {
+		return ""
+	}
+	digits, unit := s, int64(1)
+	for i, name := range []string{"KiB", "MiB", "GiB", "TiB", "PiB"} {
+		if rest, is := strings.CutSuffix(s, name); is {
+			digits, unit = rest, 1<<(10*(i+1))
+		}
+	}
+	if n, err := strconv.ParseUint(digits, 10, 64); err != nil || n > uint64(math.MaxInt64/unit) {
+		return "bytes as a whole number, alone or with KiB, MiB, GiB, TiB or PiB"
 	}
 	return ""
 }

@@ -95,6 +95,12 @@ type Mount struct {
 	Opts      []string // required, or forbidden with a leading !
 	Volume    string
 	FailAfter time.Duration // DefaultFailAfter unless told otherwise
+
+	RecoverAfter time.Duration // DefaultRecoverAfter unless told otherwise
+	Policy       []string      // FINDING:POLICY, what differs from the defaults
+	Latency      time.Duration // 0: no bound
+	MinFree      string        // bytes with a unit, as 10GiB
+	MinInodes    int
 }
 
 // Probe is how mounts are asked whether they live.

@@ -10,6 +10,9 @@ const DefaultReasonFile = "/dev/termination-log"
 // say nothing else.
 const DefaultFailAfter = 6 * time.Second
 
+// DefaultRecoverAfter is how long a named mount must answer well before a finding is over.
+const DefaultRecoverAfter = 6 * time.Second
+
 // Limits that keep arithmetic on accepted values far from overflow.
 const (
 	maxDuration = 365 * 24 * time.Hour

@@ -103,14 +103,14 @@ func TestListsReplace(t *testing.T) {
 	in := inputs("--mount", "/srv/c,fstype=nfs4", "--mount", "/srv/d")
 	in.Env = []string{"INTERLOCK_MOUNT=/srv/e;/srv/f,opts=a+!b\n/srv/g\n"}
 	in.File = []byte("mounts: [{path: /srv/a, opts: [hard, \"!soft\"], fail_after: 9s}]\n")
-	wantMounts(t, in, config.Mount{Path: "/srv/c", FSType: "nfs4", FailAfter: config.DefaultFailAfter},
-		config.Mount{Path: "/srv/d", FailAfter: config.DefaultFailAfter})
+	wantMounts(t, in, config.Mount{Path: "/srv/c", FSType: "nfs4", FailAfter: config.DefaultFailAfter, RecoverAfter: config.DefaultRecoverAfter},
+		config.Mount{Path: "/srv/d", FailAfter: config.DefaultFailAfter, RecoverAfter: config.DefaultRecoverAfter})
 	in.Flags = nil
-	wantMounts(t, in, config.Mount{Path: "/srv/e", FailAfter: config.DefaultFailAfter},
-		config.Mount{Path: "/srv/f", Opts: []string{"a", "!b"}, FailAfter: config.DefaultFailAfter},
-		config.Mount{Path: "/srv/g", FailAfter: config.DefaultFailAfter})
+	wantMounts(t, in, config.Mount{Path: "/srv/e", FailAfter: config.DefaultFailAfter, RecoverAfter: config.DefaultRecoverAfter},
+		config.Mount{Path: "/srv/f", Opts: []string{"a", "!b"}, FailAfter: config.DefaultFailAfter, RecoverAfter: config.DefaultRecoverAfter},
+		config.Mount{Path: "/srv/g", FailAfter: config.DefaultFailAfter, RecoverAfter: config.DefaultRecoverAfter})
 	in.Env = nil
-	wantMounts(t, in, config.Mount{Path: "/srv/a", Opts: []string{"hard", "!soft"}, FailAfter: 9 * time.Second})
+	wantMounts(t, in, config.Mount{Path: "/srv/a", Opts: []string{"hard", "!soft"}, FailAfter: 9 * time.Second, RecoverAfter: config.DefaultRecoverAfter})
 }
 
 func wantMounts(t *testing.T, in config.Inputs, want ...config.Mount) {

@@ -20,8 +20,17 @@ func mountParts() []mountPart {
 		{"opts", func(m *Mount) any { return &m.Opts }, mountOpts},
 		{"volume", func(m *Mount) any { return &m.Volume }, volumeID},
 		{"fail_after", func(m *Mount) any { return &m.FailAfter }, positive},
+		{"recover_after", func(m *Mount) any { return &m.RecoverAfter }, notNegative},
+		{"policy", func(m *Mount) any { return &m.Policy }, mountPolicy},
+		{"latency", func(m *Mount) any { return &m.Latency }, notNegative},
+		{"min_free", func(m *Mount) any { return &m.MinFree }, size},
+		{"min_inodes", func(m *Mount) any { return &m.MinInodes }, notNegative},
 	}
 }
+
+// mountForm is what a flag takes.
+const mountForm = "PATH[,fstype=TYPE][,source=GLOB][,opts=a+b+!c][,volume=ID][,fail_after=DURATION][,recover_after=DURATION]" +
+	"[,policy=FINDING:kill|alert|ignore+...][,latency=DURATION][,min_free=SIZE][,min_inodes=NUMBER]"
 
 func mountPartNames() []string {
 	var names []string
@@ -40,7 +49,7 @@ func findMountPart(key string) (mountPart, bool) {
 	return mountPart{}, false
 }
 
-func newMount() Mount { return Mount{FailAfter: DefaultFailAfter} }
+func newMount() Mount { return Mount{FailAfter: DefaultFailAfter, RecoverAfter: DefaultRecoverAfter} }
 
 // parseMounts reads the mounts of a flag or a variable. A variable separates mounts by newline or
 // semicolon; a flag is given once a mount.
@@ -91,7 +100,7 @@ func (l *loader) parseMount(where, text string) (Mount, bool) {
 	for _, piece := range pieces[1:] {
 		key, value, found := strings.Cut(piece, "=")
 		if !found || value == "" || seen[key] {
-			l.problem(where, mismatch(text, "PATH[,fstype=TYPE][,source=GLOB][,opts=a+b+!c][,volume=ID][,fail_after=DURATION], each with a value and at most once"))
+			l.problem(where, mismatch(text, mountForm+", each with a value and at most once"))
 			return m, false
 		}
 		seen[key] = true

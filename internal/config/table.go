@@ -75,7 +75,7 @@ func storageFields() []Field {
 			at: func(c *Config) any { return &c.Data }, check: dataDir},
 		{Key: "state_dir", Flag: "state-dir", Help: "directory of the claim file and the state file", Unset: ".interlock in the root of the mount that holds data, or beside data on a plain disk; in a Mesos task the sandbox if that place cannot be made (docs/mesos.md)", Example: "/srv/db/.interlock",
 			at: func(c *Config) any { return &c.StateDir }, check: dataDir},
-		{Key: "mounts", Flag: "mount", Help: "a mount that must be there, right and alive: PATH[,fstype=TYPE][,source=GLOB][,opts=a+b+!c][,volume=ID][,fail_after=DURATION]; may be repeated", Unset: "the mount that holds data", Example: `[{path: /srv/db, fstype: nfs4, source: "filer*:/orders", opts: [hard, "!soft"], volume: orders-01, fail_after: 6s}]`,
+		{Key: "mounts", Flag: "mount", Help: "a mount that must be there, right and alive: " + mountForm + "; may be repeated", Unset: "the mount that holds data", Example: `[{path: /srv/db, fstype: nfs4, source: "filer*:/orders", opts: [hard, "!soft"], volume: orders-01, fail_after: 6s, recover_after: 6s, policy: ["full:alert", "slow:alert"], latency: 2s, min_free: 1GiB, min_inodes: 1000}]`,
 			at: func(c *Config) any { return &c.Mounts }},
 		{Key: "probe.period", Flag: "probe-period", Help: "time between two probes of a mount",
 			at: func(c *Config) any { return &c.Probe.Period }, check: positive},

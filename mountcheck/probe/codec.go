@@ -62,13 +62,14 @@ func flag(on bool) byte {
 
 // Space is the answer of OpStatfs.
 type Space struct {
+	Unit                       uint64 // bytes of a block
 	Blocks, Avail, Files, Free uint64
 	ReadOnly                   bool
 }
 
 func (s Space) encode() []byte {
 	var b []byte
-	for _, v := range []uint64{s.Blocks, s.Avail, s.Files, s.Free} {
+	for _, v := range []uint64{s.Unit, s.Blocks, s.Avail, s.Files, s.Free} {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
 	return append(b, flag(s.ReadOnly))
@@ -77,7 +78,7 @@ func (s Space) encode() []byte {
 // DecodeSpace reads the Data of OpStatfs.
 func DecodeSpace(b []byte) (Space, error) {
 	d := decoder{b: b}
-	s := Space{Blocks: d.u64(), Avail: d.u64(), Files: d.u64(), Free: d.u64(), ReadOnly: d.byte() == 1}
+	s := Space{Unit: d.u64(), Blocks: d.u64(), Avail: d.u64(), Files: d.u64(), Free: d.u64(), ReadOnly: d.byte() == 1}
 	if d.bad {
 		return Space{}, ErrPacket
 	}

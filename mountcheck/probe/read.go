@@ -15,15 +15,40 @@ const MaxSentinel = 4096
 const block = 4096
 
 func (c *call) statfs(root int) Reply {
-	c.enter(StageStatfs)
-	var st unix.Statfs_t
-	err := retry(func() error { return unix.Fstatfs(root, &st) })
+	s, err := c.space(root)
+	if err == nil && c.req.Rel != "" {
+		s, err = c.spaceBelow(root, s)
+	}
 	if err != nil {
 		return c.fail(err)
 	}
-	s := Space{Blocks: st.Blocks, Avail: st.Bavail, Files: st.Files, Free: st.Ffree}
-	s.ReadOnly = st.Flags&unix.ST_RDONLY != 0
 	return c.done(s.encode())
+}
+
+func (c *call) space(fd int) (Space, error) {
+	c.enter(StageStatfs)
+	var st unix.Statfs_t
+	err := retry(func() error { return unix.Fstatfs(fd, &st) })
+	unit := st.Frsize
+	if unit == 0 {
+		unit = st.Bsize
+	}
+	return Space{Unit: uint64(unit), Blocks: st.Blocks, Avail: st.Bavail, Files: st.Files, Free: st.Ffree, ReadOnly: st.Flags&unix.ST_RDONLY != 0}, err
+}
+
+// spaceBelow asks a directory below, where a quota of its project can leave less. One that cannot be
+// opened, or is on another mount, has nothing to say: that is for others to find.
+func (c *call) spaceBelow(root int, whole Space) (Space, error) {
+	c.enter(StageDir)
+	dir, err := unix.Openat(root, c.req.Rel, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return whole, nil
+	}
+	defer unix.Close(dir)
+	if r := c.inside(dir); r.Status != StatusOK {
+		return whole, nil
+	}
+	return c.space(dir)
 }
 
 // content reads a whole small file of this mount, past the page cache where the filesystem lets it: a
