@@ -39,6 +39,7 @@ func needs() []need {
 		{"system", "python3", "python3"},
 		{"system", "iproute2", "ip"},
 		{"system", "strace", "strace"},
+		{"system", "fence-agents", "fence_dummy"},
 		{"container", "runc", "runc"},
 		{"docker", "docker.io", "dockerd"},
 		{"databases", "mariadb-server", "mariadbd"},
