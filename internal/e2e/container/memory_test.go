@@ -136,9 +136,10 @@ func wantChildKilled(t *testing.T, j *scene.Job) {
 	if _, body, err := j.Get("/metrics"); err != nil || !strings.Contains(body, "\ninterlock_oom_kills_total 1\n") {
 		t.Errorf("metrics, %v: expected interlock_oom_kills_total 1 in %s", err, body)
 	}
-	if log := j.Stderr(t); !strings.Contains(log, "level=WARN msg=\"out of memory: the kernel killed processes of this memory cgroup\" processes=1") {
-		t.Errorf("the log does not warn: %s", log)
-	}
+	testkit.Wait(t, 20*time.Second, func() (bool, string) { // the count is published first
+		log := j.Stderr(t)
+		return strings.Contains(log, "level=WARN msg=\"out of memory: the kernel killed processes of this memory cgroup\" processes=1"), "the log does not warn: " + log
+	})
 	if st := j.Serving(t); st.Payload.PID == 0 {
 		t.Error("the run did not go on")
 	}
