@@ -41,7 +41,7 @@ func TestCommandFails(t *testing.T) {
 		"exit":   {"seq 1 100000; echo the server is gone >&2; exit 3", ErrCommand, "the server is gone"},
 		"signal": {"seq 1 100000; kill -9 $$", ErrCommand, "killed"},
 		"empty":  {"echo nothing to say >&2", ErrEmpty, "nothing to say"},
-		"shrunk": {"printf 1", ErrShrunk, "allow_shrink"},
+		"shrunk": {"printf 1", ErrShrunk, "--allow-shrink"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r.TB = t

@@ -17,7 +17,7 @@ func (t *taking) guard(ctx context.Context, d *snapshot.Draft) error {
 		return nil
 	}
 	if t.src.Mode.tree() && s.Entries <= 1 {
-		return fmt.Errorf("%w: directory %q is empty: check that it is the right one and mounted, or allow it by allow_shrink", ErrEmpty, t.src.Data)
+		return fmt.Errorf("%w: directory %q is empty: check that it is the right one and mounted, or allow it (--allow-shrink, in a configuration backup.allow_shrink)", ErrEmpty, t.src.Data)
 	}
 	before, err := t.before(ctx, d)
 	if err != nil {
@@ -25,7 +25,7 @@ func (t *taking) guard(ctx context.Context, d *snapshot.Draft) error {
 	}
 	// A stream is one entry, always.
 	if 2*s.Entries < before.Entries || 2*s.Bytes < before.Bytes {
-		return fmt.Errorf("%w: %d entries with %d bytes, snapshot %s has %d with %d: check the service, or allow it by allow_shrink",
+		return fmt.Errorf("%w: %d entries with %d bytes, snapshot %s has %d with %d: check the service, or allow it (--allow-shrink, in a configuration backup.allow_shrink)",
 			ErrShrunk, s.Entries, s.Bytes, before.ID, before.Entries, before.Bytes)
 	}
 	return nil

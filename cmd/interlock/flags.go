@@ -35,6 +35,7 @@ type setting struct {
 	field config.Field
 	group string
 	each  bool // of a list: each text is an element
+	typed bool // by a person in a shell: paths may be relative
 	texts []string
 }
 
@@ -106,7 +107,8 @@ func inputs(c *cli.Context) (config.Inputs, error) {
 	inv := invocationOf(c)
 	in := config.Inputs{
 		Env: inv.environ, Command: inv.command, PID: os.Getpid(),
-		Flags: givenFlags(c), CheckTiming: checkTiming, CheckSchedule: checkSchedule, Rename: renamed(c),
+		Flags: givenFlags(c), CheckTiming: checkTiming, CheckSchedule: checkSchedule, CheckRing: checkRing, Rename: renamed(c),
+		CommandIsBackup: c.Command.Name == "backup",
 	}
 	var err error
 	if in.Hostname, err = os.Hostname(); err != nil {
@@ -136,7 +138,7 @@ func givenFlags(c *cli.Context) map[string][]string {
 // given is what config reads: a list is one JSON array.
 func (s *setting) given() []string {
 	if !s.each {
-		return s.texts
+		return s.absolute()
 	}
 	array, err := json.Marshal(s.texts)
 	if err != nil { // of strings there is none

@@ -17,14 +17,14 @@ func (d *depot) unlock() error {
 	}
 	data, err := readLimited(name, maxIdentityFile)
 	if err != nil {
-		return exit.Withf(exit.Credentials, "cannot read store.identity_file: %w", err)
+		return exit.Withf(exit.Credentials, "cannot read --store-identity-file: %w", err)
 	}
 	ids, err := snapshot.ParseIdentities(bytes.NewReader(data))
 	if err == nil {
 		err = d.repo.UseIdentities(ids...)
 	}
 	if err != nil {
-		return exit.Withf(exit.Credentials, "store.identity_file %s: %w", name, err)
+		return exit.Withf(exit.Credentials, "--store-identity-file %s: %w", name, err)
 	}
 	return nil
 }

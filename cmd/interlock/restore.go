@@ -16,6 +16,7 @@ import (
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/internal/progress"
 	"github.com/interlock-run/interlock/internal/snapshot"
+	"github.com/interlock-run/interlock/internal/store"
 	"github.com/interlock-run/interlock/restore"
 	"github.com/interlock-run/interlock/restore/pull"
 )
@@ -81,7 +82,9 @@ func (d *depot) restore(ctx context.Context, c *cli.Context) error {
 		return printWhole(c, target.Data, snap)
 	}
 	choice := pull.ChooseAlone(look, pull.Found{Repository: d.repo.ID, Catalog: cat}, at, c.Bool("replace"))
-	if err := choice.Err(); err != nil {
+	if err := choice.Err(); err != nil && look.Found {
+		return fmt.Errorf("%w (the state directory is %s)", err, target.StateDir)
+	} else if err != nil {
 		return err
 	}
 	job, err := d.job(c, target, choice)
@@ -104,6 +107,9 @@ func expand(cat *snapshot.Catalog, at string) (string, error) {
 		return at, nil
 	}
 	s, err := pick(cat, at)
+	if err != nil && len(at) > 4 && at[4] == '-' { // no ID has that there
+		err = exit.Withf(exit.Config, "--at: found %q: expected latest, the ID of a snapshot or its beginning, or a time such as 2026-01-31T12:00:00Z", at)
+	}
 	return string(s.ID), err
 }
 
@@ -183,13 +189,24 @@ func (d *depot) fill(ctx context.Context, c *cli.Context, job pull.Job, view *re
 	r, err := pull.Run(ctx, job)
 	end()
 	if err != nil {
-		return restoreError(err)
+		return d.whyGone(ctx, job.Choice.Snapshot.ID, restoreError(err))
 	}
 	view.Result, view.Took = &r, time.Since(began).Seconds()
 	if d.ownAccount(c) {
 		d.forgetAccount(job.Target.StateDir)
 	}
 	return nil
+}
+
+// whyGone tells a snapshot that retention took from under the restore from a damaged one.
+func (d *depot) whyGone(ctx context.Context, id snapshot.ID, err error) error {
+	if !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if gone, _ := d.removed(ctx, id); !gone {
+		return fmt.Errorf("%w: the store has lost it: `interlock verify --all` tells which snapshots are whole, and --at names one", err)
+	}
+	return exit.Withf(exit.NoSnapshot, "snapshot %s was removed while it was restored (by retention), and the directory is not whole: the same command goes on with the newest one; `interlock pin` keeps one: %w", id, err)
 }
 
 func restoreError(err error) error {

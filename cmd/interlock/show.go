@@ -54,7 +54,7 @@ func arguments(c *cli.Context, count int, what string) error {
 		return err
 	}
 	if c.Args().Len() != count {
-		return exit.Withf(exit.Usage, "%d arguments: expected %s; `%s --help` says more", c.Args().Len(), what, helpName(c))
+		return exit.Withf(exit.Usage, "found %q: expected %s; `%s --help` says more", c.Args().Slice(), what, helpName(c))
 	}
 	return nil
 }

@@ -114,13 +114,13 @@ func (d *depot) checkSeen(ctx context.Context, key string) checkup {
 func wayOut(err error) string {
 	switch {
 	case errors.Is(err, store.ErrCredentials):
-		return "check the keys (store.credentials_file, AWS_…) and what they allow: list, get, put and delete below the prefix"
+		return "check the keys (--store-credentials-file, AWS_…) and what they allow: list, get, put and delete below the prefix; of a directory, its owner and mode"
 	case errors.Is(err, store.ErrNoPlace):
 		return "create the bucket or mount the directory: it is never made here"
 	case errors.Is(err, store.ErrFull):
 		return "make room in the store"
 	}
-	return "check store.url, store.endpoint and the way there"
+	return "check --store, --store-endpoint and the way there"
 }
 
 func (d *depot) checkFence(ctx context.Context, unfenced bool) ([]checkup, bool) {
@@ -152,7 +152,7 @@ func (d *depot) checkRepository(ctx context.Context) ([]checkup, bool) {
 	if err := d.unlock(); err != nil {
 		line = failed("recipients", err, "give the identity of one of "+fmt.Sprint(d.repo.Recipients))
 	} else if !d.repo.Readable() {
-		line.Level, line.Do = "warn", "backups need no more; restore and verify need store.identity_file"
+		line.Level, line.Do = "warn", "backups need no more; restore and verify need --store-identity-file"
 	}
 	return append(all, line), true
 }

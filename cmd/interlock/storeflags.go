@@ -15,7 +15,7 @@ func storeFlags(more ...named) []cli.Flag {
 	for _, group := range config.Groups() {
 		for _, f := range group.Fields {
 			if strings.HasPrefix(f.Key, "store.") || strings.HasPrefix(f.Key, "log.") {
-				flags = append(flags, &setting{field: f, group: group.Title})
+				flags = append(flags, &setting{field: f, group: group.Title, typed: true})
 			}
 			for _, n := range more {
 				if n.key == f.Key {
@@ -39,7 +39,7 @@ func (n named) setting(f config.Field, group string) *setting {
 	if n.unset != "" {
 		f.Unset = n.unset
 	}
-	return &setting{field: f, group: group, each: n.each}
+	return &setting{field: f, group: group, each: n.each, typed: true}
 }
 
 // lockFlags are those by which a lock is reached, without the lock itself.

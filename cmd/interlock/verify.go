@@ -30,6 +30,7 @@ type verifyView struct {
 	Snapshots []verdictView `json:"snapshots"`
 	Damaged   int           `json:"damaged"`
 	Unchecked int           `json:"check_failed"` // whole, but the check command was not content
+	Removed   int           `json:"removed"`      // by retention, while they were verified
 }
 
 // verdictView is what one verification found.
@@ -40,7 +41,8 @@ type verdictView struct {
 	Check    string      `json:"check,omitempty"` // what the check command said by its end
 	Noted    string      `json:"noted"`           // in the catalog: marked, cleared, no (nothing to note), or why it could not be
 	Restored bool        `json:"restored"`
-	Unread   bool        `json:"content_unread"` // encrypted, and no identity here: only what is stored was compared
+	Removed  bool        `json:"removed,omitempty"` // by retention, meanwhile: nothing is said of it
+	Unread   bool        `json:"content_unread"`    // encrypted, and no identity here: only what is stored was compared
 	Took     float64     `json:"took_seconds"`
 }
 
@@ -84,15 +86,22 @@ func (d *depot) verify(ctx context.Context, c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		if one.Damage != "" {
-			view.Damaged++
-		} else if !one.OK {
-			view.Unchecked++
-		}
+		view.count(&one)
 		view.Snapshots = append(view.Snapshots, one)
 	}
 	end()
 	return v.tell(view)
+}
+
+func (v *verifyView) count(one *verdictView) {
+	switch {
+	case one.Removed:
+		v.Removed++
+	case one.Damage != "":
+		v.Damaged++
+	case !one.OK:
+		v.Unchecked++
+	}
 }
 
 // A verifier is one `verify`.
@@ -120,6 +129,11 @@ func (v *verifier) one(ctx context.Context, s snapshot.Snapshot) (verdictView, e
 	if err != nil && !damage(err) && !errors.Is(err, errCheck) {
 		return r, err
 	}
+	if err != nil && !errors.Is(err, errCheck) {
+		if r.Removed, _ = v.d.removed(ctx, s.ID); r.Removed {
+			return r, nil
+		}
+	}
 	r.OK = err == nil
 	switch {
 	case errors.Is(err, errCheck): // what a command says is no damage of the store's
@@ -141,6 +155,16 @@ func damage(err error) bool {
 		}
 	}
 	return false
+}
+
+// removed tells whether a snapshot that was live is so no more: then what of it is missing is no damage.
+func (d *depot) removed(ctx context.Context, id snapshot.ID) (bool, error) {
+	cat, err := d.repo.Catalog(ctx)
+	if err != nil {
+		return false, err
+	}
+	_, live := cat.Find(id)
+	return !live, nil
 }
 
 // noteLimit keeps the catalog small.
@@ -174,9 +198,11 @@ func (v *verifier) tell(view verifyView) error {
 		for _, r := range view.Snapshots {
 			text := "ok"
 			if r.Unread {
-				text = "as stored, its content was not checked: that needs store.identity_file"
+				text = "as stored, its content was not checked: that needs --store-identity-file"
 			}
-			if r.Damage != "" {
+			if r.Removed {
+				text = "removed while it was verified"
+			} else if r.Damage != "" {
 				text = "DAMAGED: " + r.Damage
 			} else if !r.OK {
 				text = "whole, but " + r.Check
@@ -187,6 +213,9 @@ func (v *verifier) tell(view verifyView) error {
 			_, werr := fmt.Fprintf(out, "%s %s\n", r.ID, text)
 			err = errors.Join(err, werr)
 		}
+	}
+	if n := len(view.Snapshots); n > 0 && view.Removed == n {
+		return errors.Join(exit.Withf(exit.NoSnapshot, "nothing was verified: all %d snapshots were removed meanwhile (by retention): verify again", n), err)
 	}
 	if view.Unchecked > 0 && view.Damaged == 0 {
 		return errors.Join(exit.Withf(exit.Damaged, "the check of %d of %d snapshots failed: what it looks for is not in them", view.Unchecked, len(view.Snapshots)), err)

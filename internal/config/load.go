@@ -9,12 +9,14 @@ type Inputs struct {
 	Env                  []string            // NAME=VALUE
 	Flags                map[string][]string // flags that were given, by name, each with its values
 	Command              []string            // argv after --
+	CommandIsBackup      bool                // that stands for backup.exec
 	Hostname             string              // for the defaults of holder and fence.node
 	PID                  int                 // for the default of holder
 	TerminationLogExists bool                // whether DefaultReasonFile is there
 	Require              []string            // keys that must have a value; "command" is the argv
 	CheckTiming          func(Timing) []error
 	CheckSchedule        func(string) error // of backup.schedule; nil: any text
+	CheckRing            func(string) error // of warm.ring.kind; nil: any text
 	Rename               map[string]string  // by key: what a verb calls the flag of that key
 }
 

@@ -119,8 +119,13 @@ func (l *loader) verifyMode() {
 	} else if len(b.Exec) > 0 && mode != ModeCommand {
 		l.problem(l.place("backup.exec"), "backup.mode is "+mode+", which runs no such command: remove one of the two")
 	}
-	if mode == ModeCommand && b.Preset == "" && len(b.Exec) == 0 && !l.bad["backup.exec"] {
-		l.problem(l.place("backup.mode"), "backup.exec is missing: expected the command whose output is the snapshot, or a preset")
+	named := len(b.Exec) > 0 || l.in.CommandIsBackup && len(l.in.Command) > 0
+	if mode == ModeCommand && b.Preset == "" && !named {
+		missing := "backup.exec is missing"
+		if l.in.CommandIsBackup {
+			missing = "no command stands after --"
+		}
+		l.problem(l.place("backup.mode"), missing+": expected the command whose output is the snapshot, or a preset")
 	}
 	frozen := mode == "hook" || mode == "reflink"
 	// A reflink of a stopped service needs no freeze.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/interlock-run/interlock/internal/fstree"
 	"github.com/interlock-run/interlock/internal/snapshot"
 )
 
@@ -29,8 +30,7 @@ func Look(ctx context.Context, j Job) (Preview, error) {
 			return err
 		}
 		if c.Stream = v.stream != nil; c.Stream {
-			c.Create, c.Fetch = 1, v.stored
-			return nil
+			return c.stream(&runner{Job: j, src: src}, v)
 		}
 		if _, err := os.Lstat(j.Target.Data); errors.Is(err, os.ErrNotExist) {
 			c.Create, c.Fetch = v.entries, v.stored
@@ -39,6 +39,30 @@ func Look(ctx context.Context, j Job) (Preview, error) {
 		return src.against(ctx, j.Target.Data, j.Exclude, unprivileged(), c)
 	})
 	return c.Preview, coded(err)
+}
+
+// stream: a command loads it, into a directory that is emptied for it.
+func (c *counter) stream(r *runner, v survey) error {
+	c.Create, c.Fetch = 1, v.stored
+	if _, err := r.commands(); err != nil {
+		return err
+	}
+	there, err := fstree.Open(r.Target.Data, fstree.Options{})
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for e, err := range there.Walk() {
+		if err != nil && !fstree.Moving(err) {
+			return errors.Join(err, there.Close())
+		}
+		if e.Path != fstree.Root {
+			c.Remove++
+		}
+	}
+	return there.Close()
 }
 
 // A counter is the judge of a preview.

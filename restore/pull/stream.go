@@ -23,7 +23,7 @@ func (r *runner) commands() ([]Command, error) {
 	about := r.Choice.Snapshot.About
 	list := Loaders(about.Preset, r.Target.Data)
 	if len(list) == 0 {
-		return nil, fmt.Errorf("snapshot %s is the output of a command (preset %q), which only a command can load: set restore.exec to one that reads it from stdin", r.src.snap.ID, about.Preset)
+		return nil, fmt.Errorf("snapshot %s is the output of a command (preset %q), which only a command can load: name one that reads it from its standard input (after -- of `interlock restore`, in a configuration restore.exec)", r.src.snap.ID, about.Preset)
 	}
 	var out []Command
 	for _, argv := range list {

@@ -33,6 +33,8 @@ type place struct {
 	env   []string
 	home  string // of the test
 	to    string // the recipient of an encrypted repository
+
+	dirAsCwd bool // verbs run in home
 }
 
 // inDirectory is an empty directory for a repository.
@@ -83,6 +85,9 @@ func (p *place) start(t testing.TB, words ...string) *testkit.Process {
 	}
 	cmd := exec.Command(testkit.Binary(t), append(args, rest...)...)
 	cmd.Env = append(os.Environ(), p.env...)
+	if p.dirAsCwd {
+		cmd.Dir = p.home
+	}
 	return testkit.StartCmd(t, cmd)
 }
 

@@ -145,11 +145,13 @@ type verifyDoc struct {
 			Check    string  `json:"check"`
 			Noted    string  `json:"noted"`
 			Restored bool    `json:"restored"`
+			Removed  bool    `json:"removed"`
 			Unread   bool    `json:"content_unread"`
 			Took     float64 `json:"took_seconds"`
 		} `json:"snapshots"`
 		Damaged   int `json:"damaged"`
 		Unchecked int `json:"check_failed"`
+		Removed   int `json:"removed"`
 	} `json:"result"`
 }
 
