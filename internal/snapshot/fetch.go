@@ -144,6 +144,7 @@ func (f *fetcher) read(ctx context.Context, q *request, b *frameBuffers, deliver
 			return err
 		}
 		q.off, q.frames = want.frame.Off+want.frame.Stored, q.frames[1:]
+		clear(want.wants) // the caller's things need not wait for the rest of the window
 	}
 	return nil
 }

@@ -12,9 +12,10 @@ type Want struct {
 }
 
 const (
-	planWindow  = 16 << 10  // wants that are sorted together
-	requestMost = 16 << 20  // bytes of one request
-	requestGap  = 256 << 10 // unwanted bytes between two frames that are read rather than asked for apart
+	planWindow   = 4 << 10   // wants that are sorted together: GiB of large files, and little memory of small ones
+	requestMost  = 16 << 20  // bytes of one request
+	requestWants = 1 << 10   // wants of one request that hold up another one: very small files
+	requestGap   = 256 << 10 // unwanted bytes between two frames that are read rather than asked for apart
 )
 
 // A frameWant is a frame with the runs that are wanted of it.
@@ -28,6 +29,7 @@ type request struct {
 	pack     Pack
 	off, end int64
 	frames   []frameWant
+	wants    int // of all frames
 }
 
 // plan makes requests of wants: sorted by pack and offset, each frame once, neighbours joined.
@@ -57,12 +59,12 @@ func joinRequest(list []request, f frameWant) []request {
 	if len(list) > 0 {
 		last := &list[len(list)-1]
 		gap := f.frame.Off - last.end
-		if last.pack == f.frame.Pack && gap >= 0 && gap <= requestGap && end-last.off <= requestMost {
-			last.end, last.frames = end, append(last.frames, f)
+		if last.pack == f.frame.Pack && gap >= 0 && gap <= requestGap && end-last.off <= requestMost && last.wants < requestWants {
+			last.end, last.frames, last.wants = end, append(last.frames, f), last.wants+len(f.wants)
 			return list
 		}
 	}
-	return append(list, request{f.frame.Pack, f.frame.Off, end, []frameWant{f}})
+	return append(list, request{f.frame.Pack, f.frame.Off, end, []frameWant{f}, len(f.wants)})
 }
 
 func compareFrames(a, b Frame) int {
