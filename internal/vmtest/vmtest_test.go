@@ -37,9 +37,9 @@ func TestRead(t *testing.T) {
 		found      bool
 		reset      string
 	}{
-		{"verdict", "PASS\n@@vmtest-M exit 3\n", 3, true, ""},
-		{"none", "PASS\n", 1, false, ""},
-		{"cut off", "PASS\n@@vmtest-M ex", 1, false, ""},
+		{"verdict", "a line\n@@vmtest-M exit 3\n", 3, true, ""},
+		{"none", "a line\n", 1, false, ""},
+		{"cut off", "a line\n@@vmtest-M ex", 1, false, ""},
 		{"of another", "@@vmtest-N exit 0\n", 1, false, ""},
 		{"reset", "@@vmtest-M reset TestX\n", 1, false, "TestX"},
 		{"reset that did not come", "@@vmtest-M reset TestX\n@@vmtest-M exit 1\n", 1, true, "TestX"},
