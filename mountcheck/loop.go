@@ -17,11 +17,24 @@ func (w *Watcher) follow() {
 	}
 }
 
+// judgeAll reads the table once for all targets, and not at all if none has changed: on a host with many
+// containers most changes are not ours.
 func (w *Watcher) judgeAll() {
+	marks := make([]mark, len(w.plan.targets))
+	var changed []int
+	for i, t := range w.plan.targets {
+		if marks[i] = takeMark(t.want.Path); !t.unchanged(marks[i]) {
+			changed = append(changed, i)
+		}
+	}
+	if len(changed) == 0 {
+		return
+	}
 	tb, err := readTable()
-	for _, t := range w.plan.targets {
+	for _, i := range changed {
+		t := w.plan.targets[i]
 		if err == nil {
-			err = t.seeSurely(tb)
+			err = t.judgeBy(tb, marks[i])
 		}
 		if err != nil {
 			// The probes go on, and read the table again.

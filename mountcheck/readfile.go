@@ -92,11 +92,7 @@ func (p *plan) covering(path string) (best *target) {
 
 // read runs on the target's own goroutine.
 func (t *target) read(ctx context.Context, r readRequest) readReply {
-	tb, err := readTable()
-	if err == nil {
-		err = t.seeSurely(tb)
-	}
-	if err != nil {
+	if err := t.judgeNow(); err != nil {
 		return readReply{err: fmt.Errorf("cannot read %s: %w", r.path, err)}
 	}
 	x, ok := t.exam()

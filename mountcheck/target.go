@@ -20,6 +20,7 @@ type target struct {
 
 	mu     sync.Mutex // held for no call that can hang
 	state  state
+	mark   mark // of the mount as it was found right; empty where that cannot be told
 	writes writes
 }
 
@@ -51,6 +52,26 @@ func newTarget(v *env, e Expect) *target {
 	t := &target{want: e, prober: prober{env: v, mount: e.Path}, reads: make(chan readRequest), kick: make(chan struct{}, 1), looks: make(chan chan struct{})}
 	t.state.life = finding(e.Path, Unknown, "not looked at yet")
 	return t
+}
+
+// judgeNow judges by the mount table, unless the kernel says that nothing has changed since that last found
+// the mount right. What is true at the mark and is not any more at the table shows at the next mark.
+func (t *target) judgeNow() error {
+	now := takeMark(t.want.Path)
+	if t.unchanged(now) {
+		return nil
+	}
+	tb, err := readTable()
+	if err != nil {
+		return err
+	}
+	return t.judgeBy(tb, now)
+}
+
+func (t *target) judgeBy(tb *table, m mark) error {
+	err := t.seeSurely(tb)
+	t.note(m)
+	return err
 }
 
 // see judges a table. The first mount found right becomes the base.
@@ -122,11 +143,7 @@ func (t *target) exam() (x *exam, ok bool) {
 // table, the table is read again, once.
 func (t *target) examine(ctx context.Context) {
 	for try := range 2 {
-		tb, err := readTable()
-		if err == nil {
-			err = t.seeSurely(tb)
-		}
-		if err != nil {
+		if err := t.judgeNow(); err != nil {
 			t.setLife(finding(t.want.Path, Unknown, err.Error()), time.Now())
 			return
 		}
