@@ -214,10 +214,13 @@ func TestReach(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 
-	for code, refuse := range map[int]error{77: store.ErrCredentials, 78: snapshot.ErrForeign, 65: snapshot.ErrDamaged} {
-		tries = 0
+	for _, c := range []struct {
+		refuse      error
+		code, tries int
+	}{{store.ErrCredentials, 77, 1}, {snapshot.ErrForeign, 69, maxStrange}, {snapshot.ErrScope, 78, 1}, {snapshot.ErrDamaged, 65, 1}} {
+		tries, refuse := 0, c.refuse
 		p.open = func(config.Store) (Store, error) { tries++; return nil, fmt.Errorf("here: %w", refuse) }
-		if a := p.do(p.request(OpClaim, 1)); a.Code != code || tries != 1 {
+		if a := p.do(p.request(OpClaim, 1)); a.Code != c.code || tries != c.tries {
 			t.Errorf("%v: %+v after %d tries", refuse, a, tries)
 		}
 	}
@@ -226,7 +229,7 @@ func TestReach(t *testing.T) {
 // A place without a repository is asked a few times, and never made one.
 func TestNoRepository(t *testing.T) {
 	p := newPlace(t)
-	if a := p.do(p.request(OpClaim, 1)); a.Code != 78 || !strings.Contains(a.Error, "store init") {
+	if a := p.do(p.request(OpClaim, 1)); a.Code != 69 || !strings.Contains(a.Error, "store init") {
 		t.Errorf("%+v", a)
 	}
 	if left, err := os.ReadDir(filepath.Join(p.dir, "store")); err != nil || len(left) > 0 {

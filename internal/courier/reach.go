@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/internal/snapshot"
 	"github.com/interlock-run/interlock/internal/store"
 )
@@ -74,7 +75,11 @@ func (w *courier) reached(ctx context.Context, r Request, first func(context.Con
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("store %s: %w", r.Store.URL, err)
+		err = fmt.Errorf("store %s: %w", r.Store.URL, err)
+		if strange(err) { // what ours is cannot be reached: to the verbs, where a person types the place, it is a wrong one
+			err = exit.With(exit.Unreachable, err)
+		}
+		return nil, err
 	}
 	return s, nil
 }
@@ -83,9 +88,9 @@ func (w *courier) reached(ctx context.Context, r Request, first func(context.Con
 const (
 	firstPause = 250 * time.Millisecond
 	maxPause   = 5 * time.Second
-	// strange bounds how often a place that answers and holds no repository is asked again: a directory's
-	// mount or a proxy may be late, but a mistyped name is wrong for ever.
-	strange = 4
+	// maxStrange bounds how often a place that answers and holds no repository of ours is asked again: a
+	// directory's mount or a proxy may be late, but a mistyped name is wrong for ever.
+	maxStrange = 4
 )
 
 func (w *courier) persist(ctx context.Context, try func() error) error {
@@ -95,8 +100,8 @@ func (w *courier) persist(ctx context.Context, try func() error) error {
 		if err == nil {
 			return nil
 		}
-		if errors.Is(err, snapshot.ErrMissing) {
-			if odd++; odd == strange {
+		if strange(err) {
+			if odd++; odd == maxStrange {
 				return err
 			}
 		} else if !passing(err) {
@@ -112,6 +117,11 @@ func (w *courier) persist(ctx context.Context, try func() error) error {
 		}
 		pause = min(2*pause, maxPause)
 	}
+}
+
+// strange tells of a place that answers, and is no repository that we can read.
+func strange(err error) bool {
+	return errors.Is(err, snapshot.ErrMissing) || errors.Is(err, snapshot.ErrForeign)
 }
 
 // passing tells whether an error may be gone at the next try.

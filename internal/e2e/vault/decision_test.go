@@ -145,7 +145,7 @@ func TestStoreThatIsNotThere(t *testing.T) {
 		says  string
 	}{
 		"no directory":  {"file://" + filepath.Join(v.Dir, "absent"), 69, "no such bucket or directory"},
-		"no repository": {"file://" + empty, 78, "store init"},
+		"no repository": {"file://" + empty, 69, "store init"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := v.node(t, strings.ReplaceAll(name, " ", "-"))
