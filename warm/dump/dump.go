@@ -73,62 +73,8 @@ func (d *dump) run(ctx context.Context) (*Report, error) {
 	return r, errors.Join(err, d.writer.Close())
 }
 
-// prepare finds out whom it talks to, and how to list.
-func (d *dump) prepare(ctx context.Context, probe *memcached.Conn) error {
-	isLocal, err := local(d.Scratch)
-	if err != nil {
-		return err
-	}
-	var warning string
-	if d.listing, warning, err = Choose(probe.Version(), d.Listing, isLocal); err != nil {
-		return fmt.Errorf("memcached %s: %w", d.Server, err)
-	}
-	if warning != "" {
-		d.Note(warning)
-	}
-	if d.first, err = probe.State(); err != nil {
-		return err
-	}
-	if d.clock, err = probe.Clock(ctx); err != nil {
-		return err
-	}
-	d.rate = newGovernor(d.Rate)
-	return d.rate.calm(ctx, probe)
-}
-
 // now is the server's clock.
 func (d *dump) now() int64 { return d.clock.Now(time.Now()) }
-
-// listed gives what shall be read, by band.
-func (d *dump) listed(ctx context.Context) ([]*deck, []bandInfo, error) {
-	list, sv, err := d.list(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	decks, bands, err := deal(list, sv, d.Scratch)
-	if err = errors.Join(err, list.Close()); err != nil {
-		return nil, nil, err
-	}
-	d.counts = item.Counts{Listed: sv.listed, Expired: sv.expired, Unreachable: sv.unreachable}
-	return decks, bands, nil
-}
-
-// dial connects to the same run of the server as at the start.
-func (d *dump) dial(ctx context.Context) (*memcached.Conn, error) {
-	c, err := memcached.Dial(ctx, d.Server, memcached.Options{MaxValue: d.Values})
-	if err != nil {
-		return nil, err
-	}
-	st, err := c.State()
-	if err == nil && (st.PID != d.first.PID || st.Uptime < d.first.Uptime) {
-		err = fmt.Errorf("memcached %s: %w", d.Server, ErrRestarted)
-	}
-	if err != nil {
-		c.Close()
-		return nil, err
-	}
-	return c, nil
-}
 
 // readBands reads one band after the other, the hottest first, while the probe watches the latency.
 func (d *dump) readBands(ctx context.Context, decks []*deck, probe *memcached.Conn) (err error) {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/interlock-run/interlock/internal/testkit"
 	"github.com/interlock-run/interlock/warm/item"
 )
 
@@ -135,7 +136,7 @@ func TestRoundTrip(t *testing.T) {
 func TestReadWithoutUs(t *testing.T) {
 	python, err := exec.LookPath("python3")
 	if err != nil {
-		t.Skip("SKIP python3: not there")
+		testkit.Skip(t, "python3", "not there (Debian: python3)")
 	}
 	dir := write(t)
 	out, err := exec.Command(python, "testdata/read_cache.py", dir).CombinedOutput()

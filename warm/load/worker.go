@@ -3,7 +3,6 @@ package load
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
@@ -38,69 +37,6 @@ type worker struct {
 	open   []window
 	item   item.Item
 	reply  memcached.Reply
-}
-
-// store fills the server with pieces, on several connections, until all is done or there is a reason to stop.
-func (l *Load) store(outer context.Context, probe *memcached.Conn, pieces []piece) error {
-	ctx, cancel := context.WithCancelCause(outer)
-	defer cancel(nil)
-	work, done := make(chan piece), make(chan struct{}, len(pieces))
-	g := newGate()
-	ended := make(chan struct{}, l.Conns)
-	for range l.Conns {
-		w := &worker{l: l, gate: g}
-		go func() {
-			if err := w.run(ctx, outer, work, done); err != nil {
-				cancel(err) // the others too
-			}
-			ended <- struct{}{}
-		}()
-	}
-	watching, quiet := context.WithCancel(ctx)
-	watched := make(chan struct{})
-	go func() {
-		if err := l.watch(watching, g); err != nil {
-			cancel(err)
-		}
-		close(watched)
-	}()
-	deal(ctx, pieces, work, done)
-	close(work)
-	for range l.Conns {
-		<-ended
-	}
-	quiet()
-	<-watched
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	// What was stored since the last look.
-	st, err := probe.State()
-	if err != nil {
-		return nil // all is stored and answered: what becomes of the server now is no longer ours
-	}
-	return l.judge(st)
-}
-
-// deal hands the pieces out, those of a band together and one band after the other: the server's own order of
-// eviction is that in which they are stored.
-func deal(ctx context.Context, pieces []piece, work chan<- piece, done <-chan struct{}) {
-	under := 0
-	for n, p := range pieces {
-		for ; under > 0 && p.band != pieces[n-1].band; under-- {
-			select {
-			case <-done:
-			case <-ctx.Done():
-				return
-			}
-		}
-		select {
-		case work <- p:
-			under++
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // run takes pieces until there are none. Connections last until outer ends: what was sent when ctx does is
@@ -247,80 +183,4 @@ func (l *Load) expiry(i *item.Item) (memcached.Expiry, error) {
 		return memcached.Expiry{}, memcached.ErrExpired
 	}
 	return memcached.ExpireAt(now, at)
-}
-
-// settle reads the answers of the oldest window, and marks it as stored.
-func (w *worker) settle() error {
-	win := w.open[0]
-	kept, c := win.sent, win.counts
-	for {
-		if err := w.conn.Read(&w.reply); err != nil {
-			return err
-		}
-		switch w.reply.Status {
-		case memcached.End:
-			c.Loaded = kept
-			w.open = w.open[1:]
-			w.l.settleWindow(w.name, win, c)
-			if c.OutOfMemory > 0 {
-				return w.l.stop("the server is out of memory")
-			}
-			return nil
-		case memcached.Done:
-			continue // a large one, stored
-		case memcached.Exists:
-			if win.repeat {
-				c.Repeated++
-			} else {
-				c.Exists++
-			}
-		case memcached.Refused:
-			refused(&c, w.reply.Err)
-		default:
-			return fmt.Errorf("memcached %s: %w: status %d to a store", w.l.Server, memcached.ErrProtocol, w.reply.Status)
-		}
-		kept--
-	}
-}
-
-func refused(c *Counts, err error) {
-	switch {
-	case errors.Is(err, memcached.ErrOutOfMemory):
-		c.OutOfMemory++
-	case errors.Is(err, memcached.ErrTooLarge):
-		c.TooLarge++
-	default:
-		c.Refused++
-	}
-}
-
-func (l *Load) mark(name string) Mark {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.progress.Parts[name]
-}
-
-// settleWindow counts what is answered, and marks how far the part is.
-func (l *Load) settleWindow(name string, win window, c Counts) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.settled.Add(win.after.Items - l.progress.Parts[name].Items)
-	l.progress.Parts[name] = win.after
-	l.add(c)
-}
-
-func (l *Load) addCounts(c Counts) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.add(c)
-}
-
-// add sums up; the lock is held.
-func (l *Load) add(c Counts) {
-	t := &l.counts
-	for _, p := range []struct{ to, from *int64 }{{&t.Loaded, &c.Loaded}, {&t.Exists, &c.Exists}, {&t.Expired, &c.Expired},
-		{&t.NotOurs, &c.NotOurs}, {&t.TooLarge, &c.TooLarge}, {&t.OutOfMemory, &c.OutOfMemory}, {&t.Refused, &c.Refused},
-		{&t.Repeated, &c.Repeated}, {&t.Interrupted, &c.Interrupted}, {&t.Protected, &c.Protected}} {
-		*p.to += *p.from
-	}
 }
