@@ -28,6 +28,7 @@ func verbs() []*cli.Command {
 		pinCommand(),
 		unpinCommand(),
 		storeCommand(),
+		warmCommand(),
 		statusCommand(),
 		readyCommand(),
 		doctorCommand(),

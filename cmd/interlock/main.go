@@ -14,11 +14,15 @@ import (
 
 	"github.com/interlock-run/interlock/internal/courier"
 	"github.com/interlock-run/interlock/supervise"
+	"github.com/interlock-run/interlock/warm/drain"
 )
 
 func main() {
 	if len(os.Args) > 0 && os.Args[0] == supervise.RoleCourier { // the heavy role: it needs all that is initialised by now
 		os.Exit(courier.Main(openStore))
+	}
+	if len(os.Args) > 0 && os.Args[0] == drain.Role {
+		os.Exit(drain.Main())
 	}
 	os.Exit(execute(os.Args, os.Environ(), os.Stdout, os.Stderr))
 }

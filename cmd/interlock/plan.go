@@ -21,6 +21,9 @@ import (
 // makePlan turns the configuration into what the run follows, and tells what was found around it. The lock's
 // driver is filled in later.
 func makePlan(cfg config.Config, inv invocation, log *slog.Logger) (lifecycle.Plan, []finding, error) {
+	if cfg.Warm.Loads() || cfg.Warm.Schedule != "" {
+		return lifecycle.Plan{}, nil, exit.Withf(exit.Config, "warm: a run does not warm caches yet: use `interlock warm load` and `interlock warm dump`")
+	}
 	cred, err := credential(cfg.Process.User)
 	if err != nil {
 		return lifecycle.Plan{}, nil, exit.With(exit.Config, err)

@@ -33,9 +33,10 @@ func underLock(c *cli.Context, do func() error) error {
 		return exit.Withf(exit.Internal, "cannot find our own program: %w", err)
 	}
 	argv := append([]string{"interlock", "run"}, runFlags(r)...)
-	argv = append(argv, "--", self, c.Command.Name)
-	argv = append(argv, variableFlags(c, inv.environ)...)
-	argv = append(argv, os.Args[2:]...)
+	argv = append(argv, "--", self)
+	words := strings.Fields(helpName(c))[1:] // of the verb, such as warm dump
+	argv = append(append(argv, words...), variableFlags(c, inv.environ)...)
+	argv = append(argv, os.Args[1+len(words):]...)
 	err = syscall.Exec(self, argv, withoutSettings(inv.environ))
 	return exit.Withf(exit.Internal, "cannot become `interlock run`: %w", err)
 }

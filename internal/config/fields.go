@@ -41,6 +41,7 @@ func Groups() []Group {
 		{"Snapshot store", storeFields()},
 		{"Restore", restoreFields()},
 		{"Backup", slices.Concat(backupFields(), keepFields())},
+		{"Warming a cache", warmFields()},
 		{"Hooks", hookFields()},
 		{"Seen from outside", outsideFields()},
 	}

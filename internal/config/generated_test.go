@@ -65,6 +65,8 @@ func TestSampleIsDefaults(t *testing.T) {
 func TestSampleExamples(t *testing.T) {
 	full := regexp.MustCompile(`(?m)^( *)#([a-z])`).ReplaceAll(config.Sample(), []byte("$1$2"))
 	full = bytes.Replace(full, []byte("file:///var/lib/orders/lock"), []byte("etcd://etcd-0:2379,etcd-1:2379/orders"), 1)
+	// A store holds either dumps of a cache or snapshots of data.
+	full = bytes.Replace(full, []byte(`schedule: "15 * * * *"`), []byte(`schedule: ""`), 1)
 	in := inputs()
 	in.File = full
 	r, err := config.Resolve(in)

@@ -79,7 +79,7 @@ func (c Config) StartNeed() Need {
 	if c.Restore.Wanted() {
 		parts = append(parts, Part{"restore-timeout", c.Restore.Timeout})
 	}
-	return need(append(parts, c.Hooks.PreStart.part("pre_start hook"))...)
+	return need(append(parts, c.Hooks.PreStart.part("pre_start hook"), c.Warm.part())...)
 }
 
 func (h Hook) part(name string) Part {

@@ -7,6 +7,7 @@ type Snapshots struct {
 	Store   Store
 	Restore Restore
 	Backup  Backup
+	Warm    Warm
 }
 
 // Store says where snapshots lie. Nothing in it is a secret: keys come by AWS's variables and files.

@@ -55,6 +55,7 @@ func (l *loader) verify() {
 	l.verifyStore()
 	l.verifyRestore()
 	l.verifyBackup()
+	l.verifyWarm()
 	l.verifyRequired()
 }
 

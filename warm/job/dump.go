@@ -27,6 +27,7 @@ type Dump struct {
 	Scratch    string                      // folder for the content until it is published, and for lists
 	Options    dump.Options                // Dir, Scratch and Locks are set here
 	Before     func(context.Context) error // a last look before the commit; may be nil
+	Grows      func(dir string)            // is told where the content grows; may be nil
 }
 
 // A Dumped is what became of it.
@@ -48,6 +49,9 @@ func (d Dump) Run(ctx context.Context) (made Dumped, err error) {
 	o.Dir, o.Scratch, o.Locks = place.dir("content"), place.dir("lists"), d.Scratch
 	if err := errors.Join(os.Mkdir(o.Dir, 0o700), os.Mkdir(o.Scratch, 0o700)); err != nil {
 		return made, err
+	}
+	if d.Grows != nil {
+		d.Grows(o.Dir)
 	}
 	if made.Report, err = dump.Dump(ctx, o); err != nil {
 		return made, err

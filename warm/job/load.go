@@ -22,12 +22,14 @@ type Load struct {
 	Sources []Source
 	At      string // see Choose
 	Ring    Ring
+	Own     bool         // nobody but itself can have filled the server: items are of its own warm restart, and left alone
 	Options load.Options // Cache, Keys, Share and From are set here; Limit is for all dumps together
 
 	mu    sync.Mutex // of what follows
 	now   *load.Load
 	done  int
 	count int
+	bytes int64
 }
 
 // A Loaded is what became of it.
@@ -55,6 +57,13 @@ func (l *Load) Fraction() float64 {
 	return (float64(l.done) + part) / float64(l.count)
 }
 
+// Bytes is how much the chosen dumps hold; 0 while it is not known.
+func (l *Load) Bytes() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.bytes
+}
+
 // Run loads. With an error there is an account, too, of what was done before.
 func (l *Load) Run(ctx context.Context) (r Loaded, err error) {
 	began := time.Now()
@@ -76,6 +85,9 @@ func (l *Load) Run(ctx context.Context) (r Loaded, err error) {
 	}
 	l.mu.Lock()
 	l.count = len(held)
+	for _, h := range held {
+		l.bytes += h.Snapshot.Bytes
+	}
 	l.mu.Unlock()
 	for _, h := range held {
 		if err := l.one(ctx, h, ours, state, began, &r); err != nil {
@@ -121,8 +133,8 @@ func (l *Load) one(ctx context.Context, h Held, ours func(Held) func([]byte) boo
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
 	r.Dumps, r.Held = append(r.Dumps, h.Snapshot.ID), r.Held+c.Counts.Items
-	if ours == nil && c.Counts.Items > 0 && state.Items >= c.Counts.Items/2 {
-		r.Kept = state.Items // its own warm restart, or a server that was not restarted at all
+	if l.Own && ours == nil && c.Counts.Items > 0 && state.Items >= c.Counts.Items/2 {
+		r.Kept = state.Items // better than any dump
 		return nil
 	}
 	o := l.Options

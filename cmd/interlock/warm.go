@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/interlock-run/interlock/internal/config"
+	"github.com/interlock-run/interlock/internal/courier"
+	"github.com/interlock-run/interlock/internal/exit"
+	"github.com/interlock-run/interlock/internal/snapshot"
+	"github.com/interlock-run/interlock/warm/drain"
+	"github.com/interlock-run/interlock/warm/dump"
+	"github.com/interlock-run/interlock/warm/item"
+	"github.com/interlock-run/interlock/warm/job"
+	"github.com/interlock-run/interlock/warm/load"
+	"github.com/interlock-run/interlock/warm/memcached"
+	"github.com/interlock-run/interlock/warm/ring"
+)
+
+func warmCommand() *cli.Command {
+	return &cli.Command{
+		Name: "warm", Usage: "dump a cache into a store, and fill a fresh one from there",
+		Subcommands: []*cli.Command{
+			{
+				Name: "dump", Usage: "publish the content of a memcached as a snapshot, without disturbing its clients",
+				Flags: append(writerFlags(warmKeys("schedule", "from", "ready", "if_cold", "exec", "ring.kind", "ring.nodes", "ring.stores")...), jsonFlag(),
+					&cli.StringFlag{Name: "scratch", Usage: "local `DIR` for the dump until it is published (default: a cache directory)"}),
+				Action: warmDump,
+			},
+			{
+				Name: "load", Usage: "fill a memcached with the newest dump, or with its share of the dumps of all nodes",
+				Flags: append(lockedFlags(warmKeys("schedule", "keep", "ready", "if_cold", "exec")...), jsonFlag(),
+					&cli.BoolFlag{Name: "in-use", Usage: "clients use it already: stop at the first delete, which the load could undo", DisableDefaultText: true}),
+				Action: warmLoad,
+			},
+			{
+				Name: "show", Usage: "what a dump holds: items, bytes, how hot they are, when they expire",
+				Flags: append(storeFlags(warmKeys("schedule", "keep", "ready", "if_cold", "exec", "user", "password_file", "tls.ca", "tls.cert", "tls.key", "tls.name",
+					"budget.time", "budget.bytes", "budget.rate", "ring.kind", "ring.nodes", "ring.self", "ring.stores")...), jsonFlag(),
+					&cli.BoolFlag{Name: "expiry", Usage: "read all items, and tell how many are still alive when", DisableDefaultText: true}),
+				Action: warmShow,
+			},
+			{
+				Name: "ring", Usage: "which node the clients put a key on",
+				Subcommands: []*cli.Command{{
+					Name: "verify", Usage: "compare each rule with what the nodes hold, as their dumps say",
+					Flags:  append(storeFlags(warmKeys("schedule", "keep", "ready", "if_cold", "exec", "ring.self", "budget.time", "budget.bytes", "budget.rate")...), jsonFlag()),
+					Action: warmRing,
+				}},
+			},
+		},
+	}
+}
+
+// warmKeys are the keys of a cache by their names below warm, without some.
+func warmKeys(without ...string) (all []named) {
+	for _, f := range config.Fields() {
+		name, is := strings.CutPrefix(f.Key, "warm.")
+		if !is || slices.Contains(without, name) {
+			continue
+		}
+		n := named{key: f.Key, flag: strings.TrimPrefix(f.Flag, "warm-")}
+		switch name {
+		case "from":
+			n.flag = "at"
+		case "ring.kind":
+			n.flag = "ring"
+		case "ring.nodes":
+			n.flag, n.each = "node", true
+		case "ring.self":
+			n.flag = "self"
+		case "ring.stores":
+			n.flag, n.each = "other-store", true
+		}
+		all = append(all, n)
+	}
+	return all
+}
+
+func checkRing(kind string) error {
+	if kind == config.RingAuto || slices.Contains(ring.Rules(), ring.Rule(kind)) {
+		return nil
+	}
+	var names []string
+	for _, r := range ring.Rules() {
+		names = append(names, string(r))
+	}
+	return fmt.Errorf("found %q: expected auto or one of %s", kind, strings.Join(names, ", "))
+}
+
+// withSources opens the store of our own dumps and those of the other nodes.
+func withSources(c *cli.Context, do func(context.Context, *depot, []job.Source) error) error {
+	return withDepot(c, func(ctx context.Context, d *depot) (err error) {
+		sources := []job.Source{{Name: d.cfg.Store.URL, Repository: d.repo}}
+		for _, url := range d.cfg.Warm.Ring.Stores {
+			other := &depot{cfg: d.cfg, log: d.log}
+			other.cfg.Store.URL = url
+			if other.store, err = openStore(other.cfg.Store); err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, other.store.Close()) }()
+			if other.repo, err = snapshot.Open(ctx, other.store, d.now); err == nil {
+				err = other.unlock()
+			}
+			if err != nil {
+				return storeError(url, err)
+			}
+			sources = append(sources, job.Source{Name: url, Repository: other.repo})
+		}
+		return do(ctx, d, sources)
+	})
+}
+
+// at is which dumps to take: the beginning of an ID becomes the whole.
+func (d *depot) at(ctx context.Context, sources []job.Source) (string, error) {
+	at := d.cfg.Warm.From
+	if at == config.FromNone {
+		return "", exit.Withf(exit.Config, "--at none: expected latest, an ID or a time")
+	}
+	var missing error
+	for _, s := range sources {
+		cat, err := s.Repository.Catalog(ctx)
+		if err != nil {
+			return "", storeError(s.Name, err)
+		}
+		id, err := expand(&cat, at)
+		if err == nil {
+			return id, nil
+		}
+		missing = err
+	}
+	return "", missing
+}
+
+// warmScratch is a folder on a local disk, ours alone: what is dumped lies there until it is published.
+func (d *depot) warmScratch(given string) (string, error) {
+	if given != "" {
+		return filepath.Abs(given)
+	}
+	var tried error
+	for _, ours := range cacheDirs() {
+		err := ownDir(ours)
+		if err == nil {
+			dir := filepath.Join(ours, "warm")
+			if err = os.MkdirAll(dir, 0o700); err == nil {
+				return dir, nil
+			}
+		}
+		tried = errors.Join(tried, err)
+	}
+	return "", exit.Withf(exit.Config, "no place for the dump until it is published: %s: name one with --scratch", oneLine(tried))
+}
+
+// warmError gives what the packages below warm say its exit code.
+func warmError(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, row := range []struct {
+		is   error
+		code int
+	}{
+		{job.ErrNone, exit.NoSnapshot}, {memcached.ErrAuth, exit.Credentials}, {memcached.ErrBinaryOnly, exit.Config},
+		{dump.ErrVersion, exit.Config}, {load.ErrVersion, exit.Config}, {dump.ErrRunning, exit.Held}, {drain.ErrForbidden, exit.Config},
+		{memcached.ErrLost, exit.Unreachable}, {item.ErrDamaged, exit.Damaged}, {item.ErrNoCache, exit.Damaged},
+		{ring.ErrNoRule, exit.Config}, {ring.ErrAmbiguous, exit.Config}, {ring.ErrServers, exit.Config}, {ring.ErrRule, exit.Config},
+	} {
+		if errors.Is(err, row.is) {
+			return exit.With(row.code, err)
+		}
+	}
+	return exit.With(courier.Code(err, exit.Restore), err)
+}

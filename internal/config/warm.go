@@ -1,0 +1,96 @@
+package config
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Warm is how a cache is filled before it is ready, and dumped while it serves.
+type Warm struct {
+	Memcached    string // host:port or the path of a socket; empty: none
+	User         string
+	PasswordFile string
+	TLS          WarmTLS
+	From         string // latest | none | ID | TIME: what is loaded at a start
+	Schedule     string // of dumps, as backup.schedule
+	Keep         int    // how many dumps of a node stay
+	Budget       WarmBudget
+	Ready        string // when_warm | at_once | a fraction; read it with ReadyAt
+	IfCold       string // ready | stop
+	Ring         Ring
+	Exec         []string
+}
+
+// WarmTLS names PEM files and the server's name in its certificate.
+type WarmTLS struct {
+	CA   string
+	Cert string
+	Key  string
+	Name string
+}
+
+// WarmBudget bounds one load, and one dump.
+type WarmBudget struct {
+	Time  time.Duration
+	Bytes string // read it with Limit
+	Rate  int    // items a second; 0: 25,000 for a dump, no limit for a load
+}
+
+// A Ring is how the clients find a node.
+type Ring struct {
+	Kind   string   // a rule of package ring, or auto; empty: no ring
+	Nodes  []string // NAME or NAME=WEIGHT, as in the clients' own list
+	Self   string   // our name in it
+	Stores []string // of the other nodes' dumps
+}
+
+// Words of warm.ready, warm.from and warm.ring.kind.
+const (
+	WhenWarm = "when_warm"
+	AtOnce   = "at_once"
+	FromNone = "none"
+	RingAuto = "auto"
+)
+
+// Limit is the number of bytes; 0: none.
+func (b WarmBudget) Limit() int64 {
+	n, _ := byteCount(b.Bytes)
+	return n
+}
+
+// ReadyAt is the part that must be loaded before the service is ready, 0 to 1.
+func (w Warm) ReadyAt() float64 {
+	switch w.Ready {
+	case WhenWarm:
+		return 1
+	case AtOnce:
+		return 0
+	}
+	f, _ := strconv.ParseFloat(w.Ready, 64)
+	return f
+}
+
+// Loads tells whether a run fills the cache at its start.
+func (w Warm) Loads() bool { return w.Memcached != "" && w.From != FromNone || len(w.Exec) > 0 }
+
+func (w Warm) part() Part {
+	if !w.Loads() || w.ReadyAt() == 0 {
+		return Part{}
+	}
+	return Part{"warm-budget-time", w.Budget.Time}
+}
+
+func byteCount(s string) (int64, bool) {
+	if s == "" {
+		return 0, true
+	}
+	digits, shift := s, 0
+	for i, unit := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if before, is := strings.CutSuffix(s, unit); is {
+			digits, shift = before, 10*(i+1)
+		}
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	return n << shift, err == nil && n > 0 && n <= 1<<50>>shift && strconv.FormatInt(n, 10) == digits
+}

@@ -1,0 +1,69 @@
+package courier
+
+import (
+	"bytes"
+	"io"
+	"os"
+
+	"github.com/interlock-run/interlock/internal/config"
+	"github.com/interlock-run/interlock/internal/exit"
+	"github.com/interlock-run/interlock/warm/dump"
+	"github.com/interlock-run/interlock/warm/job"
+	"github.com/interlock-run/interlock/warm/load"
+	"github.com/interlock-run/interlock/warm/memcached"
+	"github.com/interlock-run/interlock/warm/ring"
+)
+
+const maxPassword = 4096
+
+// CacheServer is the memcached that the configuration names.
+func CacheServer(w config.Warm) (memcached.Server, error) {
+	s, err := memcached.ParseServer(w.Memcached)
+	if err != nil {
+		return s, exit.With(exit.Config, err)
+	}
+	if w.TLS != (config.WarmTLS{}) {
+		t := memcached.TLS(w.TLS)
+		s.TLS = &t
+	}
+	if w.PasswordFile == "" {
+		return s, nil
+	}
+	f, err := os.Open(w.PasswordFile)
+	if err != nil {
+		return s, exit.Withf(exit.Credentials, "warm.password_file: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxPassword))
+	if err != nil {
+		return s, exit.Withf(exit.Credentials, "warm.password_file: %w", err)
+	}
+	data = bytes.TrimSuffix(bytes.TrimSuffix(data, []byte("\n")), []byte("\r"))
+	if len(data) == 0 || bytes.ContainsAny(data, "\x00\r\n") {
+		return s, exit.Withf(exit.Credentials, "warm.password_file %s: expected one line with the password of %s", w.PasswordFile, w.User)
+	}
+	s.User, s.Password = w.User, string(data)
+	return s, nil
+}
+
+// CacheRing is the clients' ring; none where the configuration has none.
+func CacheRing(r config.Ring) (job.Ring, error) {
+	if r.Kind == "" {
+		return job.Ring{}, nil
+	}
+	nodes, err := job.ParseNodes(r.Nodes)
+	if err != nil {
+		return job.Ring{}, exit.With(exit.Config, err)
+	}
+	return job.Ring{Rule: ring.Rule(r.Kind), Nodes: nodes, Self: r.Self}, nil
+}
+
+// DumpOptions and LoadOptions are the budget's.
+func DumpOptions(s memcached.Server, b config.WarmBudget) dump.Options {
+	return dump.Options{Server: s, Rate: b.Rate, Limit: dump.Limit{Bytes: b.Limit(), Time: b.Time}}
+}
+
+// LoadOptions are those of a load.
+func LoadOptions(s memcached.Server, b config.WarmBudget) load.Options {
+	return load.Options{Server: s, Rate: b.Rate, Limit: load.Limit{Bytes: b.Limit(), Time: b.Time}}
+}
