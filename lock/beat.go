@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/interlock-run/interlock/internal/clock"
@@ -55,6 +56,7 @@ const retryPause = 200 * time.Millisecond
 // whether `running` may follow.
 func (t *Tenure) holdOff(ctx context.Context) bool {
 	due := time.Duration(0) // until the next heartbeat
+	defer t.beginFencing(ctx)()
 	for {
 		left := t.stillOwed()
 		if left == 0 {
@@ -105,10 +107,11 @@ func (t *Tenure) stillOwed() time.Duration {
 // emptyLook is how often the hold-off looks whether the old kill domain has emptied.
 const emptyLook = 250 * time.Millisecond
 
-// provenEmpty is the same-boot shortcut of the file driver: the kill domain on record is empty.
+// provenEmpty is the same-boot shortcut of the file driver: the kill domain on record is empty. Whom a running
+// record carries has been waited for; only late writes are possible, which no hold-off without settle covers.
 func (t *Tenure) provenEmpty() bool {
 	r := t.previous
-	if t.o.ProvenEmpty == nil || r == nil || r.Phase != Running || r.Token == t.token || r.Domain == nil || len(r.Owes) > 0 {
+	if t.o.ProvenEmpty == nil || r == nil || r.Phase != Running || r.Token == t.token || r.Domain == nil || slices.ContainsFunc(r.Owes, isUnknown) {
 		return false
 	}
 	empty, how := t.o.ProvenEmpty(r.BootID, *r.Domain)
@@ -120,17 +123,6 @@ func (t *Tenure) provenEmpty() bool {
 	t.in.why = how
 	t.mu.Unlock()
 	return true
-}
-
-// settled clears what was owed: the whole wait has passed (T4). Undrained volumes stay known unless a
-// settle was waited for them (E7).
-func (t *Tenure) settled() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.in.owes = nil
-	if t.in.settle > 0 {
-		t.in.volumes, t.in.unknown = nil, false
-	}
 }
 
 // rest waits for d, or for what asks for a heartbeat at once: the owner, or the driver's hint that the
@@ -350,8 +342,7 @@ func (t *Tenure) record(phase Phase) Record {
 		}
 		r.WaitMS, r.SettleMS = ceilMS(wait), ceilMS(t.in.settle)
 	case Running:
-		// With what was taken over undrained: should we die, its late writes are still to be told (E7).
-		r.Volumes = undrained([]Owed{{Volumes: t.o.Volumes}, {Volumes: t.in.volumes}})
+		r.Volumes = t.o.Volumes
 		r.WaitMS, r.Domain = ceilMS(t.o.Timing.Hold), domain
 	}
 	return r

@@ -14,7 +14,7 @@ import (
 	"github.com/interlock-run/interlock/internal/mutate"
 )
 
-// Options is what a contender brings besides the driver. All fields but ProvenEmpty and Volumes are
+// Options is what a contender brings besides the driver. All fields but ProvenEmpty, Fence and Volumes are
 // required.
 type Options struct {
 	Timing         Timing
@@ -31,9 +31,12 @@ type Options struct {
 	NeverRan func(ctx context.Context) bool
 	// ProvenEmpty tells whether the kill domain on record is proven empty on this same boot (file driver).
 	ProvenEmpty func(bootID string, d Domain) (bool, string)
-	Clock       clock.Source
-	Log         func(msg string, args ...any) // for debugging
-	Warn        func(msg string, args ...any) // for the operator
+	// Fence switches the whole node of an earlier holder off; nil only if that is confirmed (T6). It is called
+	// in the hold-off alone, beside its heartbeats, and must return soon after ctx ended.
+	Fence func(ctx context.Context, own fence.Token, o Owed) error
+	Clock clock.Source
+	Log   func(msg string, args ...any) // for debugging
+	Warn  func(msg string, args ...any) // for the operator
 }
 
 // joinPause lies between tries to reach a service that does not answer.

@@ -33,23 +33,35 @@ func (t *Tenure) Release(ctx context.Context, phase Phase, started bool) (Phase,
 	if !running && !mutate.Broken("drained-in-hold-off") { // E2: only once the own hold-off has ended
 		return "", t.leave(ctx)
 	}
-	r := t.record(phase)
-	if phase == Dead { // whose late writes are possible: ours, and those taken over (E7)
-		r.Volumes = undrained([]Owed{{Volumes: t.o.Volumes}, {Volumes: t.in.volumes}})
-	}
-	if !started {
-		// Nothing of ours to drain: what was taken over undrained stays so (E2).
-		r.Phase, r.Volumes = Drained, t.in.volumes
-		if len(t.in.volumes) > 0 || t.in.unknown {
-			r.Phase = Dead
-		}
-	}
+	r := t.parting(phase, started)
 	r.Mark = t.mark(ctx)
 	data, err := r.Encode()
 	if err != nil {
 		return "", err
 	}
 	return r.Phase, t.release(ctx, data)
+}
+
+// parting is the last record. Whoever was taken over undrained stays so, whatever became of our own: only
+// one without such says drained (E2, E7).
+func (t *Tenure) parting(phase Phase, started bool) Record {
+	switch {
+	case !started: // nothing of ours to drain
+		r := t.record(Drained)
+		if len(r.Owes) > 0 || t.in.unknown {
+			r.Phase = Dead
+		}
+		return r
+	case phase == Drained:
+		r := t.record(Drained)
+		if r.Owes = t.afterDrain(); len(r.Owes) > 0 {
+			r.Phase = Dead
+		}
+		return r
+	}
+	r := t.record(Dead)
+	r.Volumes = t.o.Volumes
+	return r
 }
 
 func (t *Tenure) release(ctx context.Context, data []byte) error {

@@ -30,6 +30,7 @@ type Tenure struct {
 	cause    error       // of the loop's last failed try
 	flight   sync.WaitGroup
 	renewing atomic.Bool
+	fenced   atomic.Bool // everybody whom we waited for is confirmed to be off (T6)
 
 	notify  Notify
 	stop    context.CancelFunc
@@ -193,6 +194,9 @@ func (t *Tenure) left() time.Duration {
 	now := t.o.Clock()
 	if mutate.Broken("no-hold-off") { // T3: start not before t_obs + owed
 		return 0
+	}
+	if t.fenced.Load() {
+		return max(0, t.foreign.left(now))
 	}
 	return max(0, t.in.owed-now.SuccessorSince(t.observed), t.foreign.left(now))
 }

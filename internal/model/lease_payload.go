@@ -29,7 +29,7 @@ func (m *leases) die(c *contender, x int) {
 	c.run = payload{state: ended, effects: m.effects[x]}
 }
 
-// mayRelease is E2 for `dead` and `drained`.
+// mayRelease is E2 for `dead` and `drained`: only who took over nobody undrained says the latter.
 func (m *leases) mayRelease(s *lease, x int, p phase) bool {
 	c := &s.who[x]
 	if c.try.state != idle || m.barren && x == 1 {
@@ -41,7 +41,7 @@ func (m *leases) mayRelease(s *lease, x int, p phase) bool {
 	if c.stage != leased || c.run.state == alive && m.dropped != deathBeforeRelease {
 		return false
 	}
-	return p == dead || c.run.effects == 0
+	return p == dead || c.run.effects == 0 && c.owes == 0
 }
 
 // broken is the promise: what must not be the case in any state.

@@ -38,6 +38,7 @@ const (
 	unknownUnsafe  // T6: no fence ends a wait while `unknown` stands in owes
 	absentOwes     // T3: no record owes hold_max
 	owesCarried    // T4: `waiting` carries on whom it took over from
+	undrainedStays // E2: who was taken over undrained stays on record, whatever the own drain
 	rules
 )
 
@@ -56,6 +57,7 @@ var ruleNames = [rules]string{
 	successorMin: "successor by its faster clock", settleCounts: "settle of the record not owed",
 	unknownUnsafe: "fence ends the wait although `unknown` is owed",
 	absentOwes:    "no record owes nothing", owesCarried: "`waiting` forgets whom it owes",
+	undrainedStays: "own drain clears the earlier holders'",
 }
 
 func (r rule) String() string { return ruleNames[r] }

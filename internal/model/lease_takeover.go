@@ -110,7 +110,7 @@ func (m *leases) fenced(c *contender) {
 		need &^= unknown
 	}
 	if need == 0 {
-		c.left = 0
+		c.left, c.owes = 0, 0
 		m.endOfWait(c)
 	}
 }
@@ -130,9 +130,14 @@ func (m *leases) mayFence(s *lease, x, y int) bool {
 	return c.need&bit(token(y)) != 0
 }
 
-// endOfWait is T5: the hold-off has passed, or T6 has ended it. Nobody is owed any more (T4).
+// endOfWait is T5: the hold-off has passed, or T6 has ended it. Nobody is owed any more (T4), but for those
+// whose late writes nobody waited for (E7).
 func (m *leases) endOfWait(c *contender) {
-	if c.stage == holding && c.left == 0 {
-		c.stage, c.owes, c.need, c.settle = ready, 0, 0, 0
+	if c.stage != holding || c.left > 0 {
+		return
 	}
+	if c.owes &^= unknown; c.settle > 0 || m.dropped == undrainedStays {
+		c.owes = 0
+	}
+	c.stage, c.need, c.settle = ready, 0, 0
 }

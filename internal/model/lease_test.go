@@ -32,7 +32,13 @@ func scopes() []scope {
 		{name: "lock init, anything goes", large: true, m: leases{contenders: 3, removals: always, late: 2, fences: true, init: true}},
 		{name: "holds that grow", large: true, m: leases{contenders: 3, removals: 1, late: 1, fences: true, timing: growing()}},
 		{name: "settles that differ", large: true, m: leases{contenders: 3, removals: 1, late: 1, barren: true, timing: settling()}},
+		{name: "one who does not settle between", m: leases{contenders: 3, late: 1, timing: between()}},
 	}
+}
+
+// between: A's writes arrive late, B neither waits for them nor has any, and C would.
+func between() timing {
+	return timing{hold: [contenders]uint8{right, right, right}, settle: [contenders]uint8{0, 0, 4 * right}, holdMax: right, effects: [contenders]uint8{3, 0, 0}}
 }
 
 // settling: only C knows that the storage takes long to settle, and B dies before it begins.
@@ -96,11 +102,11 @@ func droppable() map[rule]scope {
 		settleScaled:  {contenders: 3, barren: true, timing: settling()},
 		ownReplyOnly:  two, clockFactors: two, holderMax: two, successorMin: two, settleCounts: two,
 		unknownUnsafe: {contenders: 3, late: 1, removals: 1, fences: true},
-		absentOwes:    removed, owesCarried: fenced,
+		absentOwes:    removed, owesCarried: fenced, undrainedStays: {contenders: 3, timing: between()},
 	}
 	scopes := map[rule]scope{}
 	for r, m := range list {
-		if r != settleCounts && r != settleScaled {
+		if r != settleCounts && r != settleScaled && r != undrainedStays {
 			m.timing = plain() // two living payloads are what is looked for
 		}
 		scopes[r] = scope{name: r.String(), m: m, large: r == sessionOrder || r == settleScaled}

@@ -28,9 +28,9 @@ func (m *leases) send(s *lease, x int, p phase) {
 			r.owes = 0
 		}
 	case running:
-		r.wait, r.settle = m.hold[x], m.settle[x]
+		r.wait, r.settle, r.owes = m.hold[x], m.settle[x], c.owes
 	default:
-		r.settle = m.settle[x]
+		r.settle, r.owes = m.settle[x], c.owes
 		c.stage, c.parted = parting, p // E3: it is its last word
 	}
 	c.try = try{request: r, state: sent}
