@@ -151,11 +151,11 @@ func TestStoreThatIsNotThere(t *testing.T) {
 			n := v.node(t, strings.ReplaceAll(name, " ", "-"))
 			other := &vault{Scene: v.Scene, url: c.store, flags: []string{"--store", c.store}}
 			n.v = other
-			reason := n.start(t, scene.Flags("--budgets-claim", "1s", "--restore-on-empty", "start")).Expect(t, limit, c.code)
+			reason := n.start(t, scene.Flags("--budgets-claim", "4s", "--restore-on-empty", "start")).Expect(t, limit, c.code)
 			if !strings.Contains(reason, c.says) || n.tokens(t) != nil {
 				t.Errorf("%q, tokens %v", reason, n.tokens(t))
 			}
-			if code, out := n.dryRun(t, "--budgets-claim", "1s"); code != c.code {
+			if code, out := n.dryRun(t, "--budgets-claim", "4s"); code != c.code {
 				t.Errorf("dry run: %d: %s", code, out)
 			}
 		})
@@ -189,7 +189,7 @@ func TestBucketThatIsNotThere(t *testing.T) {
 	v := inS3(t)
 	v.node(t, "a").firstStart(t)
 	b := v.node(t, "b")
-	quick := scene.Flags("--budgets-claim", "1s", "--restore-on-empty", "start")
+	quick := scene.Flags("--budgets-claim", "4s", "--restore-on-empty", "start")
 	b.start(t, quick, scene.Env("AWS_SECRET_ACCESS_KEY=wrong")).Expect(t, limit, 77)
 
 	other := *v

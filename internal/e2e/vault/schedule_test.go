@@ -133,7 +133,7 @@ func TestOnStopWithoutAStore(t *testing.T) {
 	v := inS3(t)
 	a := v.node(t, "a")
 	a.firstStart(t)
-	j := a.serves(t, saving(), scene.Flags("--budgets-claim", "1s"))
+	j := a.serves(t, saving(), scene.Flags("--budgets-claim", "4s"))
 	v.s3.Kill(t)
 	if code := j.Stop(t); code != 143 {
 		t.Errorf("ended with %d: %s", code, j.ReasonText())
