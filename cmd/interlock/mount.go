@@ -21,6 +21,11 @@ func mountCommand() *cli.Command {
 				Flags: append(configFlags(), jsonFlag()), Action: mountCheck,
 			},
 			{
+				Name: "watch", Usage: "print what changes with the configured mounts until told to stop; nothing is written",
+				Flags:  append(configFlags(), jsonFlag(), &cli.BoolFlag{Name: "until-bad", Usage: "end with 74 at the first finding that would end a run"}),
+				Action: mountWatch,
+			},
+			{
 				Name: "init", Usage: "write a volume id into the root of the mount at PATH, for --mount PATH,volume=ID",
 				ArgsUsage: "PATH",
 				Flags:     []cli.Flag{&cli.StringFlag{Name: "volume", Usage: "the id; a random one if not given"}},
@@ -44,7 +49,11 @@ func mountCheck(c *cli.Context) error {
 	}
 	found := mountcheck.Look(c.Context, at.mounts)
 	if c.Bool("json") {
-		if err := json.NewEncoder(c.App.Writer).Encode(found); err != nil {
+		views := make([]mountView, len(found))
+		for i, f := range found {
+			views[i] = mountViewOf(f)
+		}
+		if err := json.NewEncoder(c.App.Writer).Encode(views); err != nil {
 			return err
 		}
 	} else {

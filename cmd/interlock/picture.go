@@ -41,6 +41,7 @@ func metrics(st lifecycle.Status, beats health.HistogramCounts) []health.Metric 
 		tries.Samples = append(tries.Samples, health.Sample{Labels: []string{"result", name}, Value: float64(st.Beats[name])})
 	}
 	mounts := health.Metric{Name: "interlock_mount_state", Help: "1 for the latest finding about a mount.", Type: "gauge"}
+	probes := health.Metric{Name: "interlock_mount_probe_duration_seconds", Help: "How long the last probe of a mount took; absent before the first one.", Type: "gauge"}
 	oom := health.Metric{Name: "interlock_oom_kills_total", Help: "Processes of the payload's memory cgroup that the kernel killed for lack of memory; absent where that is not known.", Type: "counter"}
 	if st.Payload.OOMKills != nil {
 		oom.Samples = []health.Sample{{Value: float64(*st.Payload.OOMKills)}}

@@ -73,6 +73,8 @@ type MountStatus struct {
 	Finding string `json:"finding"`
 	Detail  string `json:"detail,omitempty"`
 }
+	// Seconds is how long the last probe took that came to its end.
+	Seconds float64 `json:"probe_seconds,omitempty"`
 
 // seen is what others look at while the loop decides.
 type seen struct {
@@ -175,7 +177,7 @@ func (r *Runner) show() {
 	}
 	if r.seen.mounts != nil {
 		for _, f := range r.seen.mounts.State() {
-			st.Mounts = append(st.Mounts, MountStatus{Path: f.Path, Finding: string(f.Kind), Detail: f.Detail})
+			st.Mounts = append(st.Mounts, MountStatus{Path: f.Path, Finding: string(f.Kind), Policy: string(f.Policy), Detail: f.Detail, Seconds: f.Took.Seconds()})
 		}
 	}
 	if r.verdict != nil {

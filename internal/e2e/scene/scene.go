@@ -160,7 +160,7 @@ type Status struct {
 	Stuck    []int
 	Drain    string `json:"drain_overdue"`
 	Restore  *struct{ Action, Reason string }
-	Mounts   []struct{ Path, Finding string }
+	Mounts   []struct{ Path, Finding, Policy string }
 	// Snapshots is nil for a run without a store.
 	Snapshots *struct {
 		Newest   string
