@@ -43,6 +43,8 @@ func families() []family {
 			servers: []testkit.ModuleTool{testkit.VersityGW()}},
 		{name: "run", below: []string{"cmd", "internal/e2e/life", "internal/testkit"}, tools: []string{"zookeeper", "etcd", "system"}},
 		{name: "storage", below: []string{"internal/e2e/storage"}, tools: []string{"etcd", "system"}},
+		{name: "mounts", below: []string{"mountcheck", "device"}, tools: []string{"nbd", "system"}, servers: []testkit.ModuleTool{testkit.FaultFSTool()}},
+		{name: "warm", below: []string{"warm", "internal/e2e/warm"}, tools: []string{"cache", "system"}, servers: []testkit.ModuleTool{testkit.VersityGW()}},
 		{name: "guard", below: []string{"internal/e2e/guard"}, tools: []string{"etcd", "system"}},
 		{name: "zk", below: []string{"lock/zk"}, tools: []string{"zookeeper"}},
 		{name: "etcd", below: []string{"lock/etcd"}, tools: []string{"etcd"}},
