@@ -1,9 +1,11 @@
 package backup
 
 import (
+	"context"
 	"errors"
 	"io"
 	"iter"
+	"log/slog"
 
 	"github.com/interlock-run/interlock/internal/fstree"
 	"github.com/interlock-run/interlock/internal/snapshot"
@@ -32,9 +34,16 @@ func (c *copied) moving() iter.Seq2[snapshot.Item, error] {
 	}
 }
 
+// movedTold is how many are named in the log: a busy tree may have millions, and the result counts them.
+const movedTold = 5
+
 // missing notes what is left out. A directory that only changed was given all the same.
 func (c *copied) missing(path string, err error) {
-	c.taking.o.Log.Info("moved while it was read", "path", path, "cause", err)
+	level := slog.LevelInfo
+	if c.leftOut.Load()+c.torn.Load() >= movedTold {
+		level = slog.LevelDebug
+	}
+	c.taking.o.Log.Log(context.Background(), level, "moved while it was read", "path", path, "cause", err)
 	if errors.Is(err, fstree.ErrVanished) {
 		c.leftOut.Add(1)
 		return

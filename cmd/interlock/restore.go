@@ -189,7 +189,7 @@ func (d *depot) fill(ctx context.Context, c *cli.Context, job pull.Job, view *re
 	r, err := pull.Run(ctx, job)
 	end()
 	if err != nil {
-		return d.whyGone(ctx, job.Choice.Snapshot.ID, restoreError(err))
+		return d.whyGone(ctx, job.Choice.Snapshot.ID, d.unfinished(c, job.Target, err))
 	}
 	view.Result, view.Took = &r, time.Since(began).Seconds()
 	if d.ownAccount(c) {
@@ -206,14 +206,27 @@ func (d *depot) whyGone(ctx context.Context, id snapshot.ID, err error) error {
 	if gone, _ := d.removed(ctx, id); !gone {
 		return fmt.Errorf("%w: the store has lost it: `interlock verify --all` tells which snapshots are whole, and --at names one", err)
 	}
-	return exit.Withf(exit.NoSnapshot, "snapshot %s was removed while it was restored (by retention), and the directory is not whole: the same command goes on with the newest one; `interlock pin` keeps one: %w", id, err)
+	return exit.Withf(exit.NoSnapshot, "snapshot %s was removed while it was restored (by retention): the same command goes on with the newest one; `interlock pin` keeps one: %w", id, err)
+}
+
+// unfinished says what became of the directory.
+func (d *depot) unfinished(c *cli.Context, t restore.Target, err error) error {
+	switch l := restore.Inspect(t.Data, t.StateDir, 0); {
+	case l.Found && l.State.Phase != restore.PhaseClean:
+		err = fmt.Errorf("the restore into %s did not end, and it is not whole: the same command goes on with it: %w", t.Data, err)
+	case !l.Found && l.Trouble == "" && d.ownAccount(c): // nothing was begun
+		if gone := os.Remove(t.StateDir); gone != nil {
+			d.log.Debug("the directory of the account stays", "cause", gone)
+		}
+	}
+	return restoreError(err)
 }
 
 func restoreError(err error) error {
 	if _, coded := errors.AsType[*exit.Error](err); coded {
 		return err
 	}
-	return exit.With(courier.Code(err, exit.Restore), fmt.Errorf("the restore did not end, and the directory is not whole: the same command goes on with it: %w", err))
+	return exit.With(courier.Code(err, exit.Restore), err)
 }
 
 // whole tells that an earlier call restored this very snapshot to its end, and was killed before it had

@@ -150,7 +150,7 @@ func (d *depot) checkRepository(ctx context.Context) ([]checkup, bool) {
 	}
 	line := checkup{Level: "ok", Topic: "recipients", What: fmt.Sprintf("encrypted for %d", len(d.repo.Recipients))}
 	if err := d.unlock(); err != nil {
-		line = failed("recipients", err, "give the identity of one of "+fmt.Sprint(d.repo.Recipients))
+		line = failed("recipients", err, "give the identity (--store-identity-file) of one of "+fmt.Sprint(d.repo.Recipients))
 	} else if !d.repo.Readable() {
 		line.Level, line.Do = "warn", "backups need no more; restore and verify need --store-identity-file"
 	}

@@ -3,6 +3,7 @@ package durable
 import (
 	"errors"
 	"fmt"
+	"os"
 	"syscall"
 )
 
@@ -23,6 +24,9 @@ func Hint(err error) string {
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {
 		return ""
+	}
+	if errno == syscall.EPERM && os.Geteuid() == 0 {
+		return ": root may not either: see whether it is immutable or append-only (lsattr), or a security module forbids it"
 	}
 	switch errno {
 	case syscall.ENOSPC, syscall.EDQUOT:

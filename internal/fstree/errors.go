@@ -28,8 +28,17 @@ func Moving(err error) bool {
 
 // failed makes the one line of an error: what, where, why, what to do.
 func failed(what, path string, err error) error {
-	return fmt.Errorf("%s %q: %w%s", what, path, err, hint(err))
+	if _, told := errors.AsType[*hinted](err); told {
+		return fmt.Errorf("%s %q: %w", what, path, err)
+	}
+	return &hinted{fmt.Errorf("%s %q: %w%s", what, path, err, hint(err))}
 }
+
+// A hinted error has said what to do: who adds to it does not say so again.
+type hinted struct{ error }
+
+// Unwrap gives what is below.
+func (h *hinted) Unwrap() error { return h.error }
 
 // hint has a word for what comes from the way in which paths are resolved here.
 func hint(err error) string {

@@ -111,5 +111,5 @@ func recipientOf(id age.Identity) (string, bool) {
 
 // locked is the error of a read without a key.
 func (r *Repository) locked() error {
-	return fmt.Errorf("%w: repository %s is encrypted for %d recipients: give the identity of one", ErrIdentity, r.ID, len(r.Recipients))
+	return fmt.Errorf("%w: repository %s is encrypted for %d recipients: give the identity of one (--store-identity-file)", ErrIdentity, r.ID, len(r.Recipients))
 }

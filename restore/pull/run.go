@@ -49,7 +49,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, r.session.Close()) }()
 	if err := r.prepare(ctx); err != nil {
-		return err
+		return errors.Join(err, r.forget())
 	}
 	l, err := r.begin()
 	if err != nil {
@@ -101,6 +101,14 @@ func (r *runner) prepare(ctx context.Context) error {
 		return fmt.Errorf("%w: %s", restore.ErrRefused, why)
 	}
 	return room(r.Target.Data, r.survey, l.Dir == restore.DirNonempty && r.Choice.Action != KeepCopy)
+}
+
+// forget removes the manifest's copy of a restore that was not begun.
+func (r *runner) forget() error {
+	if err := os.Remove(r.src.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // makeDirectory makes a data directory that is missing, where nobody holds a lock: in a run it would hide

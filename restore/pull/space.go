@@ -43,7 +43,7 @@ func room(data string, v survey, nonempty bool) error {
 		}
 	}
 	if free+used < v.space {
-		return fmt.Errorf("%q: the snapshot needs %d MiB, free are %d MiB and what lies there has %d MiB: make room first; nothing was changed", data, v.space>>20, free>>20, used>>20)
+		return fmt.Errorf("%q: the snapshot needs %d KiB, free are %d KiB and what lies there has %d KiB: make room first; nothing was changed", data, v.space>>10, free>>10, used>>10)
 	}
 	return nil
 }

@@ -71,3 +71,19 @@ func TestFromHere(t *testing.T) {
 	p.ends(t, 73, "only a command can load", "restore", "--to", "data", "--replace", "--dry-run")
 	p.ends(t, 0, "hello\n", "restore", "--to", "dump", "--", "cat") // what it says is no result of ours
 }
+
+// TestSaysWhatBecame: a restore that fails says whether the directory is as it was, and leaves nothing where it
+// had not begun.
+func TestSaysWhatBecame(t *testing.T) {
+	t.Parallel()
+	p := inDirectory(t)
+	p.ok(t, "store", "init")
+	p.ok(t, "backup", "--", "echo", "hello")
+	to := filepath.Join(p.home, "to")
+	p.ends(t, 73, "only a command can load", "restore", "--to", to)
+	if found, err := filepath.Glob(filepath.Join(p.home, ".to*")); err != nil || len(found) > 0 {
+		t.Errorf("left: %q %v", found, err)
+	}
+	p.ends(t, 73, "the restore into "+to+" did not end", "restore", "--to", to, "--", "sh", "-c", "cat; exit 1")
+	p.ok(t, "restore", "--to", to, "--", "cat")
+}
