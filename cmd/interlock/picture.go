@@ -48,6 +48,9 @@ func metrics(st lifecycle.Status, beats health.HistogramCounts) []health.Metric 
 	}
 	for _, m := range st.Mounts {
 		mounts.Samples = append(mounts.Samples, health.Sample{Labels: []string{"path", m.Path, "finding", m.Finding}, Value: 1})
+		if m.Seconds > 0 {
+			probes.Samples = append(probes.Samples, health.Sample{Labels: []string{"path", m.Path}, Value: m.Seconds})
+		}
 	}
 	return append(snapshotMetrics(st.Store), []health.Metric{
 		phase, health.Gauge("interlock_lock_held", "1 while the lock is held.", one(st.Lock.Held)),
@@ -57,7 +60,7 @@ func metrics(st lifecycle.Status, beats health.HistogramCounts) []health.Metric 
 		health.Gauge("interlock_late_writes_possible", "1 if an earlier holder's undrained writes may still arrive.", one(len(st.Lock.Undrained) > 0)),
 		health.Gauge("interlock_stuck_processes", "Processes that were killed and are not dead.", float64(len(st.Stuck))),
 		health.Gauge("interlock_restore_seconds", "How long the restore of this run took; 0 if there was none.", st.Restored),
-		oom, tries, health.Histogram("interlock_heartbeat_duration_seconds", "Duration of heartbeat tries.", beats), mounts,
+		oom, tries, health.Histogram("interlock_heartbeat_duration_seconds", "Duration of heartbeat tries.", beats), mounts, probes,
 		{Name: "interlock_build_info", Help: "Version of the program.", Type: "gauge",
 			Samples: []health.Sample{{Labels: []string{"version", thisBuild().Version, "go", runtime.Version()}, Value: 1}}},
 	}...)

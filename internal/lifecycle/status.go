@@ -71,10 +71,11 @@ type PayloadStatus struct {
 type MountStatus struct {
 	Path    string `json:"path"`
 	Finding string `json:"finding"`
+	Policy  string `json:"policy,omitempty"`
 	Detail  string `json:"detail,omitempty"`
-}
 	// Seconds is how long the last probe took that came to its end.
 	Seconds float64 `json:"probe_seconds,omitempty"`
+}
 
 // seen is what others look at while the loop decides.
 type seen struct {
