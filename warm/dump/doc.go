@@ -10,6 +10,7 @@
 // refilled until its time is over; dumpers on other hosts are not seen, the caller's lock keeps them away.
 // Called by cmd/interlock; the program's main must call drain.Main for its role.
 //
-// Read dump.go (the order of a dump), list.go (the listing), bands.go and deal.go (hotness), fetch.go (the
+// Read dump.go and prepare.go (the order of a dump), list.go and merge.go (the listing), bands.go and deal.go
+// (hotness), fetch.go (the
 // reading), rate.go (how it yields).
 package dump

@@ -9,6 +9,7 @@
 // stops the load, and what is stored until it is seen, at most 8000 items, may undo it. A server that others fill at the same time
 // may evict what was loaded in spite of all. Called by cmd/interlock.
 //
-// Read load.go (the order of a load), plan.go and slabs.go (what fits), worker.go (the storing), watch.go
+// Read load.go (the order of a load), prepare.go, plan.go and slabs.go (what fits), store.go, worker.go and
+// settle.go (the storing), watch.go
 // (evictions), protect.go.
 package load
