@@ -87,6 +87,8 @@ var tests = []struct {
 	{"ReleaseWakesTheNext", testReleaseWakesNext},
 	{"LeaveKeepsRecord", testLeave},
 	{"LeaveInTheMiddle", testLeaveMiddle},
+	{"Clear", testClear},
+	{"ClearMoved", testClearMoved},
 	{"HolderActs", testHolderActs},
 	{"AwaitCancelled", testAwaitCancelled},
 	{"PlaceLost", testPlaceLost},
