@@ -56,6 +56,7 @@ func doctor(c *cli.Context) error {
 	all = append(all, lockService(c.Context, cfg)...)
 	all = append(all, mountsNow(c.Context, cfg, environ)...)
 	all = append(all, storeNow(c.Context, cfg, environ)...)
+	all = append(all, fencingNow(cfg, environ)...)
 	all = append(all, limits()...)
 	for _, f := range around(cfg, environ, os.Getpid()) {
 		all = append(all, checkup{Level: "warn", Topic: f.Topic, What: f.What, Do: f.Do})

@@ -18,7 +18,7 @@ import (
 func lockCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "lock",
-		Usage: "look at a lock, or prepare it for a first start",
+		Usage: "look at a lock, prepare it for a first start, or clear it after fencing by hand",
 		Subcommands: []*cli.Command{
 			{
 				Name: "show", Usage: "who holds the lock, with which token, and who waits",
@@ -31,6 +31,7 @@ func lockCommand() *cli.Command {
 				Flags:  configFlags(),
 				Action: lockInit,
 			},
+			lockClearCommand(),
 		},
 	}
 }
@@ -128,6 +129,9 @@ func printView(out io.Writer, v lockView) error {
 	default:
 		fmt.Fprintf(w, "record\t%s by %s on node %s\ttoken %s\twritten %.1fs ago\n",
 			v.Record.Phase, v.Record.Holder, v.Record.Node, v.Record.Token, v.HeartbeatAge)
+		for _, o := range v.Record.Owes {
+			fmt.Fprintln(w, owedLine(o))
+		}
 	}
 	return w.Flush()
 }
@@ -169,4 +173,12 @@ func lockInit(c *cli.Context) error {
 	}
 	fmt.Fprintf(c.App.Writer, "%s: state record created: the first start need not wait the hold.\nDo this only where nobody ever ran: after a removal of record and lock key it is as good as saying that the old holder is dead.\n", lockName(cfg.Lock.URL))
 	return nil
+}
+
+// owedLine is an earlier holder that is not proven dead and drained.
+func owedLine(o lock.Owed) string {
+	if o.Unknown {
+		return "owed\tsomebody before, whom nobody knows\tnode " + lock.UnknownNode
+	}
+	return fmt.Sprintf("owed\tan earlier holder on node %s\ttoken %s\tvolumes %q", orNone(o.Node), o.Token, o.Volumes)
 }

@@ -21,9 +21,6 @@ import (
 // makePlan turns the configuration into what the run follows, and tells what was found around it. The lock's
 // driver is filled in later.
 func makePlan(cfg config.Config, inv invocation, log *slog.Logger) (lifecycle.Plan, []finding, error) {
-	if cfg.Warm.Loads() || cfg.Warm.Schedule != "" {
-		return lifecycle.Plan{}, nil, exit.Withf(exit.Config, "warm: a run does not warm caches yet: use `interlock warm load` and `interlock warm dump`")
-	}
 	cred, err := credential(cfg.Process.User)
 	if err != nil {
 		return lifecycle.Plan{}, nil, exit.With(exit.Config, err)
@@ -37,6 +34,10 @@ func makePlan(cfg config.Config, inv invocation, log *slog.Logger) (lifecycle.Pl
 		return lifecycle.Plan{}, nil, err
 	}
 	store, err := storePlan(cfg, inv.environ)
+	if err != nil {
+		return lifecycle.Plan{}, nil, err
+	}
+	fencing, err := fencePlan(cfg, inv.environ, store.Errand.Secrets)
 	if err != nil {
 		return lifecycle.Plan{}, nil, err
 	}
@@ -56,6 +57,10 @@ func makePlan(cfg config.Config, inv invocation, log *slog.Logger) (lifecycle.Pl
 			Isolate: cfg.Process.Isolate, Grace: cfg.Timing.Grace, KillBudget: cfg.Timing.KillBudget, Scrub: append(notify.Variables(), store.Errand.Secrets...),
 			ReasonFile: cfg.Health.ReasonFile, ReasonCreate: cfg.Health.ReasonFile != config.DefaultReasonFile,
 		},
+	}
+	p.Lock.Fence = fencing
+	if err := addWarm(&p, cfg.Warm); err != nil {
+		return lifecycle.Plan{}, nil, err
 	}
 	found := around(cfg, inv.environ, os.Getppid()) // our own parent is the guard
 	if at.fleeting {                                // no claim there proves nothing (T3): a task before this one had another place

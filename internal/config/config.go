@@ -75,10 +75,13 @@ type Timing struct {
 	HoldMax    time.Duration // 0: not set by hand: 60s, or hold if larger
 }
 
-// Fence names this node to fence agents.
+// Fence names this node to fence agents, and says how other nodes are fenced.
 type Fence struct {
 	Node           string
 	RequireDrained bool
+	Agent          string // path; empty: nobody is fenced
+	OptionsFile    string
+	Timeout        time.Duration
 }
 
 // Stop is an ordinary stop, heartbeats going on.

@@ -31,6 +31,7 @@ func Defaults() Config {
 	return Config{
 		Lock:    Lock{Wait: "forever"},
 		Timing:  defaultTiming(),
+		Fence:   Fence{Timeout: 30 * time.Second},
 		Process: Process{Isolate: "auto", Stop: Stop{Signal: "TERM", Grace: 25 * time.Second}},
 		Storage: Storage{Probe: Probe{Period: 2 * time.Second, Timeout: 5 * time.Second}},
 		Snapshots: Snapshots{

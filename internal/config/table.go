@@ -49,6 +49,12 @@ func timingFields() []Field {
 			at: func(c *Config) any { return &c.Fence.Node }, check: name},
 		{Key: "fence.require_drained", Flag: "require-drained", Help: "refuse to take over from a holder whose writes may still be in flight",
 			at: func(c *Config) any { return &c.Fence.RequireDrained }},
+		{Key: "fence.agent", Flag: "fence-agent", Help: "fence agent, or script with the same contract, that switches an earlier holder's node off in the hold-off, which a confirmed off ends", Unset: "none: the hold-off is waited out", Example: "/usr/sbin/fence_ipmilan",
+			at: func(c *Config) any { return &c.Fence.Agent }, check: absoluteOrEmpty},
+		{Key: "fence.options_file", Flag: "fence-options-file", Help: "file with that agent's options, KEY=VALUE lines and [NODE] sections; only its owner may write it, and not everybody read it", Unset: "none: the agent is told the action and the node's name", Example: "/etc/interlock/fence-options",
+			at: func(c *Config) any { return &c.Fence.OptionsFile }, check: absoluteOrEmpty},
+		{Key: "fence.timeout", Flag: "fence-timeout", Help: "time for the agent's off and status of one node, after which it is killed",
+			at: func(c *Config) any { return &c.Fence.Timeout }, check: positive},
 	}
 }
 

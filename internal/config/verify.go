@@ -50,6 +50,7 @@ func (l *loader) chooseHolder(env map[string]string) string {
 func (l *loader) verify() {
 	l.verifyIdentity()
 	l.verifyLock()
+	l.verifyFence()
 	l.verifyTiming()
 	l.verifyStorage()
 	l.verifyStore()
@@ -71,6 +72,16 @@ func (l *loader) verifyIdentity() {
 		} else if expected := name(value); expected != "" {
 			l.problem(l.everywhere(key), mismatch(value, expected))
 		}
+	}
+}
+
+// verifyFence refuses what would have no effect.
+func (l *loader) verifyFence() {
+	if l.cfg.Fence.OptionsFile != "" && l.cfg.Fence.Agent == "" && !l.bad["fence.agent"] {
+		l.problem(l.place("fence.options_file"), "fence.agent is missing: the options are for it")
+	}
+	if l.cfg.Fence.Agent != "" && strings.HasPrefix(l.cfg.Lock.URL, "file:") {
+		l.problem(l.place("fence.agent"), "a file:// lock is of this host alone, which is never fenced from itself: remove it, or use zk:// or etcd://")
 	}
 }
 

@@ -73,6 +73,9 @@ func findingText(f mountcheck.Finding) string {
 func (r *Runner) contend() {
 	o := &r.plan.Lock.Options
 	o.NeverRan, o.Volumes = r.neverRan, r.networkVolumes()
+	if r.plan.Lock.Fence != nil {
+		o.Fence = r.fenceOff
+	}
 	o.Log, o.Warn = r.debug, func(msg string, args ...any) { r.log.Warn(msg, args...) }
 	r.besideAlways(func(ctx context.Context) message {
 		t, err := lock.Contend(ctx, r.plan.Lock.Driver, *o, r.plan.Lock.Wait, r.seen.queuedBehind(r.log))
@@ -84,6 +87,20 @@ func (r *Runner) contend() {
 		}
 		return message{event: Failed, code: LockCode(err), reason: err.Error()}
 	})
+}
+
+// fenceOff is called by the tenure's goroutines in the hold-off, and reads nothing but the plan. It tells the
+// agent who asks and whose node is meant.
+func (r *Runner) fenceOff(ctx context.Context, own fence.Token, o lock.Owed) error {
+	return r.plan.Lock.Fence(ctx, []string{
+		"INTERLOCK_TOKEN=" + own.String(),
+		"INTERLOCK_HOLDER=" + r.plan.Lock.Options.Holder,
+		"INTERLOCK_LOCK=" + r.plan.Lock.Name,
+		"INTERLOCK_FENCE_NODE=" + o.Node,
+		"INTERLOCK_FENCE_BOOT_ID=" + o.BootID,
+		"INTERLOCK_FENCE_TOKEN=" + o.Token.String(),
+		"INTERLOCK_FENCE_VOLUMES=" + strings.Join(o.Volumes, "\n"),
+	}, o)
 }
 
 // neverRan is T3's proof: each configured place of a claim was read, after the grant, and holds none. A
