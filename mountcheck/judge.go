@@ -43,17 +43,13 @@ func replacedText(base, now Mount) string {
 
 // mismatch names the first thing that differs from what is expected.
 func mismatch(e Expect, m Mount) string {
-	if e.FSType != "" && !fstypeMatches(e.FSType, m.FSType) {
+	if e.FSType != "" && !fstypeMatches(e.FSType, m) {
 		return fmt.Sprintf("the filesystem at %s is of type %s, expected %s", e.Path, m.FSType, e.FSType)
 	}
 	if e.Source != "" && !sourceMatches(e.Source, m) {
 		return fmt.Sprintf("the source of %s is %s, expected %s", e.Path, withRoot(m), e.Source)
 	}
 	return ""
-}
-
-func fstypeMatches(want, got string) bool {
-	return glob(want, got) || want == "nfs" && got == "nfs4"
 }
 
 func sourceMatches(want string, m Mount) bool {
@@ -90,12 +86,15 @@ func judgeOptions(e Expect, m Mount) Finding {
 			return finding(e.Path, Wrong, fmt.Sprintf("%s has the forbidden option %s", m, o))
 		}
 	}
+	if o, why := e.unsafe(m, all); o != "" {
+		return finding(e.Path, Wrong, fmt.Sprintf("%s has %s: %s; expect opts=%s to accept it", m, o, why, o))
+	}
 	return finding(e.Path, OK, m.String())
 }
 
-// options are those of the mount and of the filesystem; ro of either wins over rw of the other.
+// options are those of the mount and of the filesystem, shown or not; ro of either wins over rw of the other.
 func options(m Mount) []string {
-	all := strings.FieldsFunc(m.Options+","+m.Super, func(r rune) bool { return r == ',' })
+	all := append(strings.FieldsFunc(m.Options+","+m.Super, func(r rune) bool { return r == ',' }), m.hidden...)
 	if !has(all, "ro") {
 		return all
 	}

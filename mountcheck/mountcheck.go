@@ -26,6 +26,7 @@ type Expect struct {
 	RecoverAfter time.Duration
 	Policy       map[Kind]Policy // what differs from the defaults
 	Bounds
+	named bool // not only watched because something lies on it: its options are judged
 }
 
 // Bounds are what a mount that is right and alive must keep. Zero fields are not checked.

@@ -43,6 +43,7 @@ func (v *env) prepare(ctx context.Context) (*plan, error) {
 // expect adds a mount that was named. A path through a mount that must not be touched is followed by the
 // helper.
 func (p *plan) expect(ctx context.Context, tb *table, e Expect) {
+	e.named = true
 	real, complete, err := tb.resolve(e.Path)
 	if err != nil {
 		p.fixed = append(p.fixed, finding(e.Path, errorKind(err), err.Error()))

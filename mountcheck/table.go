@@ -23,6 +23,7 @@ type Mount struct {
 	Options      string // of this mount
 	Super        string // of the filesystem
 	Unique       uint64 // the kernel's id that is never reused; 0 where it is not known
+	hidden       []string
 }
 
 // String is a mount as messages show it.

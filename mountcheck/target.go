@@ -81,6 +81,7 @@ func (t *target) see(tb *table) Finding {
 	now := tb.holder(t.want.Path)
 	if now.Point == t.want.Path {
 		now = tb.withUnique(now)
+		now.hidden = kernel("/").hidden(now)
 	}
 	s := &t.state
 	s.table, s.current = judge(t.want, s.base, now), now

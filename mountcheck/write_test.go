@@ -162,7 +162,7 @@ func ext4(t testing.TB) string {
 	dir := directory(t, "ext4")
 	image := dir + ".img"
 	command(t, "truncate", "-s", "16M", image)
-	command(t, "mkfs.ext4", "-q", "-O", "^has_journal", image)
+	command(t, "mkfs.ext4", "-q", "-e", "remount-ro", "-O", "^has_journal", image)
 	if out, err := exec.Command("mount", "-o", "loop", image, dir).CombinedOutput(); err != nil {
 		t.Skipf("no loop device here: %v: %s", err, out)
 	}

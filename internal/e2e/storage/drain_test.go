@@ -33,7 +33,7 @@ func ext4(t testing.TB, image, point string, size int) {
 		}
 	}
 	command(t, "truncate", "-s", fmt.Sprint(size<<20), image)
-	command(t, "mkfs.ext4", "-q", "-O", "^has_journal", "-E", "lazy_itable_init=0", image)
+	command(t, "mkfs.ext4", "-q", "-e", "remount-ro", "-O", "^has_journal", "-E", "lazy_itable_init=0", image)
 	mkdir(t, point)
 	if out, err := exec.Command("mount", "-o", "loop", image, point).CombinedOutput(); err != nil {
 		testkit.Skip(t, "loop", fmt.Sprintf("no loop device here: %v: %s", err, out))

@@ -60,7 +60,7 @@ func (e *export) attach(options ...string) (dir string) {
 	t.Helper()
 	vmtest.Run(t, append(append([]string{"nbd-client"}, options...), vmtest.ServerAddr, fmt.Sprint(port), node)...)
 	t.Cleanup(e.free)
-	vmtest.Run(t, "mkfs.ext4", "-q", "-E", "lazy_itable_init=0,nodiscard", node)
+	vmtest.Run(t, "mkfs.ext4", "-q", "-e", "remount-ro", "-E", "lazy_itable_init=0,nodiscard", node)
 	dir = filepath.Join(t.TempDir(), "mnt")
 	must(t, os.Mkdir(dir, 0o755))
 	must(t, unix.Mount(node, dir, "ext4", 0, "errors=remount-ro"))
