@@ -25,16 +25,33 @@ func (r *Runner) scheduleBackups() {
 	if r.plan.Store.Next == nil {
 		return
 	}
-	now := wall()
-	due := r.plan.Store.Next(now)
-	if newest := r.seen.newest(); !newest.IsZero() {
-		if last := r.plan.Store.Next(newest); last.After(now) {
-			due = last
-		} else if !last.IsZero() {
-			due = earlier(due, now.Add(overdueWait))
-		}
+	r.backupAt(firstDue(r.plan.Store.Next, r.seen.newest(), wall()), 0)
+}
+
+// firstDue is when the first backup of a tenure comes. newest was stamped by another clock, maybe one that was
+// far ahead: it brings a backup forward, and never puts one off.
+func firstDue(next func(time.Time) time.Time, newest, now time.Time) time.Time {
+	due := next(now)
+	if newest.IsZero() {
+		return due
 	}
-	r.backupAt(due, 0)
+	last := next(newest)
+	switch {
+	case last.IsZero():
+		return due
+	case last.After(now):
+		return earlier(due, last)
+	}
+	return earlier(due, now.Add(overdueWait))
+}
+
+// stillDue is when a backup that was due then comes now: sooner where the clock was set back meanwhile, else
+// none would be taken until it has caught up.
+func stillDue(next func(time.Time) time.Time, due, now time.Time) time.Time {
+	if slot := next(now); !slot.IsZero() {
+		return earlier(due, slot)
+	}
+	return due
 }
 
 // backupAt waits for the time by the wall clock, beside the loop. tries is how many have failed since the
@@ -47,6 +64,8 @@ func (r *Runner) backupAt(due time.Time, tries int) {
 	r.seen.due(due)
 	r.next(func(ctx context.Context) (func(), message) {
 		for left := due.Sub(wall()); left > 0; left = due.Sub(wall()) {
+			due = stillDue(r.plan.Store.Next, due, wall())
+			left = min(left, due.Sub(wall()))
 			t := time.NewTimer(min(left, wallStep))
 			select {
 			case <-ctx.Done():
