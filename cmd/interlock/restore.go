@@ -82,7 +82,7 @@ func (d *depot) restore(ctx context.Context, c *cli.Context) error {
 		return printWhole(c, target.Data, snap)
 	}
 	choice := pull.ChooseAlone(look, pull.Found{Repository: d.repo.ID, Catalog: cat}, at, c.Bool("replace"))
-	if err := choice.Err(); err != nil && look.Found {
+	if err := choice.Err(); err != nil && look.Found && look.State.Phase != restore.PhaseClean {
 		return fmt.Errorf("%w (the state directory is %s)", err, target.StateDir)
 	} else if err != nil {
 		return err

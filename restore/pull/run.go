@@ -53,7 +53,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 	}
 	l, err := r.begin()
 	if err != nil {
-		return err
+		return errors.Join(err, r.forget())
 	}
 	breakpoint.At("pull:begun")
 	if r.survey.stream != nil {
