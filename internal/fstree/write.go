@@ -11,6 +11,9 @@ import (
 // startAt is the length of a write from which it is sent on its way to the disk at once.
 const startAt = 256 << 10
 
+// aheadLeast is the length of a range from which it is worth a call to have it read ahead.
+const aheadLeast = 256 << 10
+
 // A Writer is a file of a target, open. ReadAt, WriteAt and Hole may be called at once from many
 // goroutines, for ranges that do not overlap; then Finish, or Close to give up.
 type Writer struct {
@@ -144,6 +147,14 @@ func (w *Writer) ReadAt(p []byte, off int64) (int, error) {
 		err = nil
 	}
 	return n, err
+}
+
+// Ahead has a range of old content read from the disk in one piece, before several readers come for it. It
+// is advice, and does not wait.
+func (w *Writer) Ahead(off, n int64) {
+	if n = min(n, w.old-off); n >= aheadLeast {
+		_ = unix.Fadvise(w.fd, off, n, unix.FADV_WILLNEED) // who reads is told what is wrong
+	}
 }
 
 // WriteAt writes within the size of the entry, and has long pieces sent to the disk.

@@ -26,8 +26,9 @@ const (
 	batchLeast = 64
 )
 
-// comparers read and hash: as many as there are cores, each with a buffer of a chunk.
-func comparers() int { return min(runtime.GOMAXPROCS(0), 4) }
+// comparers read and hash: more than there are cores, since they also wait for the disk; each has a buffer
+// of a chunk.
+func comparers() int { return min(max(8, 2*runtime.GOMAXPROCS(0)), 16) }
 
 // over fills where old data lies: reader, comparers, and fetches in batches.
 func (l *filler) over(g *group, made chan fstree.Entry) {
@@ -103,6 +104,7 @@ func (l *filler) compare(ctx context.Context, pieces <-chan piece, wants chan<- 
 
 func (l *filler) piece(ctx context.Context, w *fstree.Writer, p *piece, buf []byte, wants chan<- snapshot.Want) error {
 	at := p.from
+	w.Ahead(p.from, p.to-p.from)
 	for i := range p.runs {
 		r := &p.runs[i]
 		if err := w.Hole(at, r.At-at); err != nil {
