@@ -68,6 +68,21 @@ func (s *scratch) sweep() error {
 
 func (s *scratch) close() error { return errors.Join(s.closeFolders(), s.sweep(), s.lock.Close()) }
 
+// below gives the pattern that leaves the folder out of a tree in which it lies (a home with its cache): it
+// changes all the time, and is no data. None where it lies elsewhere.
+func (s *scratch) below(data string) []string {
+	dir, err1 := filepath.EvalSymlinks(s.dir)
+	root, err2 := filepath.EvalSymlinks(data)
+	if err1 != nil || err2 != nil {
+		return nil // what is wrong shows where it is opened
+	}
+	rel, inside := strings.CutPrefix(dir, strings.TrimSuffix(root, "/")+"/")
+	if !inside {
+		return nil
+	}
+	return []string{"/" + strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(rel)}
+}
+
 func (s *scratch) path(name string) string { return filepath.Join(s.dir, name) }
 
 // keep gives a manifest's copy its stable name.

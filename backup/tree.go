@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"iter"
+	"slices"
 	"sync/atomic"
 
 	"github.com/interlock-run/interlock/internal/fstree"
@@ -50,7 +51,7 @@ func (c *copied) body(moving bool) *body {
 
 func (t *taking) copied(may tolerance) (*copied, error) {
 	c := &copied{taking: t, seed: maphash.MakeSeed()}
-	exclude := append(append([]string{}, t.src.Exclude...), may.exclude...)
+	exclude := slices.Concat(t.src.Exclude, may.exclude, t.work.below(t.src.Data))
 	tree, err := fstree.Open(t.src.Data, fstree.Options{Exclude: exclude, Note: c.tally.Add})
 	if err != nil {
 		return nil, err

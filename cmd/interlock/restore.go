@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/interlock-run/interlock/internal/courier"
+	"github.com/interlock-run/interlock/internal/durable"
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/internal/progress"
 	"github.com/interlock-run/interlock/internal/snapshot"
@@ -178,7 +179,7 @@ func (d *depot) fill(ctx context.Context, c *cli.Context, job pull.Job, view *re
 	began := time.Now()
 	if c.String("to") != "" {
 		if err := os.MkdirAll(job.Target.Data, 0o700); err != nil {
-			return exit.With(exit.Restore, err)
+			return exit.Withf(exit.Restore, "--to: %w%s", err, durable.Hint(err))
 		}
 	}
 	w := newWork(c, d, job.Choice.Snapshot.Bytes)
