@@ -36,6 +36,9 @@ func checkConfig(c *cli.Context) error {
 		require = append(require, "command")
 	}
 	r, err := resolveConfig(c, require...)
+	if err == nil {
+		err = checkCache(c.Context, r.Config.Warm)
+	}
 	if c.Bool("json") {
 		return printConfigJSON(c, r, err)
 	}

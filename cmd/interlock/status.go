@@ -130,6 +130,7 @@ func printStatus(out io.Writer, st runStatus) error {
 		fmt.Fprintf(w, "restore\t%s: %s\n", st.Restore.Action, st.Restore.Reason)
 	}
 	printStore(w, st.Store)
+	printWarm(w, st.Warm)
 	fmt.Fprintf(w, "kill mode\t%s\t%s\n", st.KillMode, st.Misses)
 	if len(st.Stuck) > 0 {
 		fmt.Fprintf(w, "STUCK\t%v: killed but not dead; the lock is kept\n", st.Stuck)

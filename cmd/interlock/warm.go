@@ -15,12 +15,7 @@ import (
 	"github.com/interlock-run/interlock/internal/courier"
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/internal/snapshot"
-	"github.com/interlock-run/interlock/warm/drain"
-	"github.com/interlock-run/interlock/warm/dump"
-	"github.com/interlock-run/interlock/warm/item"
 	"github.com/interlock-run/interlock/warm/job"
-	"github.com/interlock-run/interlock/warm/load"
-	"github.com/interlock-run/interlock/warm/memcached"
 	"github.com/interlock-run/interlock/warm/ring"
 )
 
@@ -139,11 +134,20 @@ func (d *depot) at(ctx context.Context, sources []job.Source) (string, error) {
 	return "", missing
 }
 
-// warmScratch is a folder on a local disk, ours alone: what is dumped lies there until it is published.
+// warmScratch is where what is dumped lies until it is published.
 func (d *depot) warmScratch(given string) (string, error) {
 	if given != "" {
 		return filepath.Abs(given)
 	}
+	folder, err := warmFolder()
+	if err != nil {
+		err = exit.With(exit.Config, fmt.Errorf("%w: name one with --scratch", err))
+	}
+	return folder, err
+}
+
+// warmFolder is a folder on a local disk, ours alone.
+func warmFolder() (string, error) {
 	var tried error
 	for _, ours := range cacheDirs() {
 		err := ownDir(ours)
@@ -155,26 +159,8 @@ func (d *depot) warmScratch(given string) (string, error) {
 		}
 		tried = errors.Join(tried, err)
 	}
-	return "", exit.Withf(exit.Config, "no place for the dump until it is published: %s: name one with --scratch", oneLine(tried))
+	return "", exit.Withf(exit.Config, "no place for a dump until it is published: %s", oneLine(tried))
 }
 
 // warmError gives what the packages below warm say its exit code.
-func warmError(err error) error {
-	if err == nil {
-		return nil
-	}
-	for _, row := range []struct {
-		is   error
-		code int
-	}{
-		{job.ErrNone, exit.NoSnapshot}, {memcached.ErrAuth, exit.Credentials}, {memcached.ErrBinaryOnly, exit.Config},
-		{dump.ErrVersion, exit.Config}, {load.ErrVersion, exit.Config}, {dump.ErrRunning, exit.Held}, {drain.ErrForbidden, exit.Config},
-		{memcached.ErrLost, exit.Unreachable}, {item.ErrDamaged, exit.Damaged}, {item.ErrNoCache, exit.Damaged},
-		{ring.ErrNoRule, exit.Config}, {ring.ErrAmbiguous, exit.Config}, {ring.ErrServers, exit.Config}, {ring.ErrRule, exit.Config},
-	} {
-		if errors.Is(err, row.is) {
-			return exit.With(row.code, err)
-		}
-	}
-	return exit.With(courier.Code(err, exit.Restore), err)
-}
+func warmError(err error) error { return courier.CacheError(err) }

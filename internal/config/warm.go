@@ -59,6 +59,10 @@ func (b WarmBudget) Limit() int64 {
 	return n
 }
 
+// Whole is the budget of time with what surrounds it: the start of the server, the choice of the dumps, the look
+// at the ring, and the pass that protects the hottest items.
+func (b WarmBudget) Whole() time.Duration { return b.Time + time.Minute }
+
 // ReadyAt is the part that must be loaded before the service is ready, 0 to 1.
 func (w Warm) ReadyAt() float64 {
 	switch w.Ready {
@@ -78,7 +82,7 @@ func (w Warm) part() Part {
 	if !w.Loads() || w.ReadyAt() == 0 {
 		return Part{}
 	}
-	return Part{"warm-budget-time", w.Budget.Time}
+	return Part{"warm-budget-time and a minute", w.Budget.Whole()}
 }
 
 func byteCount(s string) (int64, bool) {

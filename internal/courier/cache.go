@@ -2,12 +2,15 @@ package courier
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 
 	"github.com/interlock-run/interlock/internal/config"
 	"github.com/interlock-run/interlock/internal/exit"
+	"github.com/interlock-run/interlock/warm/drain"
 	"github.com/interlock-run/interlock/warm/dump"
+	"github.com/interlock-run/interlock/warm/item"
 	"github.com/interlock-run/interlock/warm/job"
 	"github.com/interlock-run/interlock/warm/load"
 	"github.com/interlock-run/interlock/warm/memcached"
@@ -58,7 +61,7 @@ func CacheRing(r config.Ring) (job.Ring, error) {
 	return job.Ring{Rule: ring.Rule(r.Kind), Nodes: nodes, Self: r.Self}, nil
 }
 
-// DumpOptions and LoadOptions are the budget's.
+// DumpOptions are those of a dump.
 func DumpOptions(s memcached.Server, b config.WarmBudget) dump.Options {
 	return dump.Options{Server: s, Rate: b.Rate, Limit: dump.Limit{Bytes: b.Limit(), Time: b.Time}}
 }
@@ -66,4 +69,25 @@ func DumpOptions(s memcached.Server, b config.WarmBudget) dump.Options {
 // LoadOptions are those of a load.
 func LoadOptions(s memcached.Server, b config.WarmBudget) load.Options {
 	return load.Options{Server: s, Rate: b.Rate, Limit: load.Limit{Bytes: b.Limit(), Time: b.Time}}
+}
+
+// CacheError gives what the packages below warm say its exit code.
+func CacheError(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, row := range []struct {
+		is   error
+		code int
+	}{
+		{job.ErrNone, exit.NoSnapshot}, {memcached.ErrAuth, exit.Credentials}, {memcached.ErrBinaryOnly, exit.Config},
+		{dump.ErrVersion, exit.Config}, {load.ErrVersion, exit.Config}, {dump.ErrRunning, exit.Held}, {drain.ErrForbidden, exit.Config},
+		{memcached.ErrLost, exit.Unreachable}, {item.ErrDamaged, exit.Damaged}, {item.ErrNoCache, exit.Damaged},
+		{ring.ErrNoRule, exit.Config}, {ring.ErrAmbiguous, exit.Config}, {ring.ErrServers, exit.Config}, {ring.ErrRule, exit.Config},
+	} {
+		if errors.Is(err, row.is) {
+			return exit.With(row.code, err)
+		}
+	}
+	return exit.With(Code(err, exit.Restore), err)
 }

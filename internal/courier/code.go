@@ -51,7 +51,7 @@ func failureOf(op string) int {
 	switch op {
 	case OpClaim:
 		return exit.Unreachable
-	case OpRestore, OpBackup:
+	case OpRestore, OpBackup, OpWarm, OpDump:
 		return exit.Restore
 	}
 	return exit.Internal

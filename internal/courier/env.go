@@ -31,17 +31,25 @@ func (r Request) credential() *syscall.Credential {
 
 // follow tells how far p has come, each second, until the function that it returns was called.
 func (w *courier) follow(p *snapshot.Progress, total int64) (stop func()) {
+	return w.each(time.Second, func() Progress {
+		return Progress{Entries: p.Entries.Load(), Bytes: p.Bytes.Load() + p.Reused.Load(), Stored: p.Stored.Load(), Total: total}
+	})
+}
+
+// each tells what read gives, once a period, until the function that it returns was called.
+func (w *courier) each(period time.Duration, read func() Progress) (stop func()) {
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		tick := time.NewTicker(time.Second)
+		tick := time.NewTicker(period)
 		defer tick.Stop()
 		for {
 			select {
 			case <-quit:
 				return
 			case <-tick.C:
-				w.out.tell(Line{Progress: &Progress{Entries: p.Entries.Load(), Bytes: p.Bytes.Load() + p.Reused.Load(), Stored: p.Stored.Load(), Total: total}})
+				p := read()
+				w.out.tell(Line{Progress: &p})
 			}
 		}
 	}()

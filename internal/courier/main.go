@@ -85,8 +85,12 @@ func (w *courier) do(r Request) (Answer, error) {
 		return w.restore(ctx, r)
 	case OpBackup:
 		return w.backup(ctx, r)
+	case OpWarm:
+		return w.warm(ctx, r)
+	case OpDump:
+		return w.dump(ctx, r)
 	}
-	return Answer{}, exit.Withf(exit.Internal, "courier: operation %q: expected claim, restore or backup", r.Op)
+	return Answer{}, exit.Withf(exit.Internal, "courier: operation %q: expected claim, restore, backup, warm or dump", r.Op)
 }
 
 // close ends a session; all that matters was acknowledged before.

@@ -22,6 +22,7 @@ import (
 	"github.com/interlock-run/interlock/fence"
 	"github.com/interlock-run/interlock/internal/config"
 	"github.com/interlock-run/interlock/internal/snapshot"
+	"github.com/interlock-run/interlock/warm/job"
 )
 
 // Version of the messages: both ends are one binary, so another one is a mistake.
@@ -35,6 +36,8 @@ const (
 	OpClaim   = "claim"   // commit the token, and nothing else
 	OpRestore = "restore" // decide, tell the decision, carry it out
 	OpBackup  = "backup"  // take a snapshot and publish it, then retention
+	OpWarm    = "warm"    // fill a cache from its dumps
+	OpDump    = "dump"    // dump a cache and publish that, then retention
 )
 
 // A Request is what the agent asks for. It holds no secret: those are in the environment.
@@ -49,6 +52,7 @@ type Request struct {
 	Place   Place          `json:"place,omitzero"`
 	Restore config.Restore `json:"restore,omitzero"`
 	Backup  config.Backup  `json:"backup,omitzero"`
+	Warm    config.Warm    `json:"warm,omitzero"`
 	User    *User          `json:"user,omitempty"`    // of the commands of presets and backups; nil: ours
 	OnStop  bool           `json:"on_stop,omitempty"` // backup: the payload is dead, a cold copy; else at low priority beside it
 }
@@ -75,7 +79,8 @@ type User struct {
 type Place struct {
 	Data     string `json:"data"`
 	StateDir string `json:"state_dir"`
-	Mount    string `json:"mount,omitempty"` // root of the mount that must hold both; empty: none
+	Mount    string `json:"mount,omitempty"`   // root of the mount that must hold both; empty: none
+	Scratch  string `json:"scratch,omitempty"` // dump: a local folder for it until it is published
 }
 
 // A Line is one line of what a courier says: one of the four.
@@ -99,6 +104,8 @@ type Progress struct {
 	Bytes   int64 `json:"bytes"`
 	Stored  int64 `json:"stored"`          // given to the store, or fetched from it
 	Total   int64 `json:"total,omitempty"` // bytes expected; 0: not known
+	// Fraction of what is to be loaded into a cache that has been dealt with.
+	Fraction float64 `json:"fraction,omitempty"`
 }
 
 // A Decision is what is restored, and why: the same line for log, status and dry run.
@@ -117,6 +124,7 @@ type Answer struct {
 	Newest   snapshot.Snapshot `json:"newest,omitzero"`    // claim: the newest one there
 	Bytes    int64             `json:"bytes,omitempty"`    // restore: written
 	Dropped  int               `json:"dropped,omitempty"`  // backup: snapshots that retention removed
+	Cache    *job.Loaded       `json:"cache,omitempty"`    // warm: what became of the dumps, also of a failure
 	Warnings []string          `json:"warnings,omitempty"` // what went wrong beside the main thing
 }
 

@@ -81,6 +81,10 @@ func (r *Runner) backupAt(due time.Time, tries int) {
 // backup takes one, at low priority; there is never a second one beside it.
 func (r *Runner) backup(tries int) {
 	began := wall()
+	if r.domain.warming.id != 0 { // half a cache is no dump
+		r.backupAt(began.Add(overdueWait), tries)
+		return
+	}
 	e := r.sendBackup(began)
 	r.domain.procs.backup = e.id
 	r.next(func(ctx context.Context) (func(), message) {
@@ -103,7 +107,8 @@ func (r *Runner) backup(tries int) {
 func (r *Runner) sendBackup(began time.Time) errand {
 	r.log.Info("backup begins", "store", r.plan.Store.Errand.Store.URL, "on_stop", r.phase == Saving)
 	r.seen.begins("backup", began)
-	return r.send(courier.OpBackup, r.plan.Store.Errand.Backup.Timeout, func(l courier.Line) {
+	op, limit := r.plan.Store.backup()
+	return r.send(op, limit, func(l courier.Line) {
 		if l.Progress != nil {
 			r.seen.progress(*l.Progress)
 		}

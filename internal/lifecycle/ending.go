@@ -17,6 +17,7 @@ import (
 // gone is taken over.
 func (r *Runner) kill() {
 	r.endBackup()
+	r.endWarm()
 	if r.domain.gone {
 		r.takeOver()
 	} else {

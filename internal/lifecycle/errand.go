@@ -22,8 +22,17 @@ type StorePlan struct {
 	Loader  *courier.User   // who runs what loads a dump; nil: ourselves
 	Restore bool            // restore.from: store
 	OnStop  bool            // backup.on_stop
-	// Next is when a backup is due after one that began then; nil: none is scheduled.
+	Scratch string          // local folder for a dump of a cache
+	// Next is when a backup, or a dump of a cache, is due after one that began then; nil: none is scheduled.
 	Next func(time.Time) time.Time
+}
+
+// backup is the operation of the schedule, and its bound: a store holds dumps of a cache, or snapshots of data.
+func (p StorePlan) backup() (op string, limit time.Duration) {
+	if w := p.Errand.Warm; w.Schedule != "" {
+		return courier.OpDump, w.Budget.Whole()
+	}
+	return courier.OpBackup, p.Errand.Backup.Timeout
 }
 
 func (p StorePlan) there() bool { return p.Errand.Store.URL != "" }
@@ -43,7 +52,7 @@ func (r *Runner) send(op string, limit time.Duration, hear func(courier.Line)) e
 	q := r.plan.Store.Errand
 	q.Op, q.Timeout, q.Who.Token = op, limit-ahead(limit), r.hold.tenure.Token()
 	q.Reach = min(q.Timeout, r.plan.Budgets.Claim)
-	q.Place = courier.Place{Data: r.plan.Data, StateDir: r.plan.State, Mount: r.stateMount()}
+	q.Place = courier.Place{Data: r.plan.Data, StateDir: r.plan.State, Mount: r.stateMount(), Scratch: r.plan.Store.Scratch}
 	q.OnStop = r.phase == Saving
 	if op == courier.OpRestore {
 		q.User = r.plan.Store.Loader

@@ -153,8 +153,14 @@ func (r *Runner) env() []string {
 
 // command starts a hook or script; wait blocks until it ended, in a step.
 func (r *Runner) command(argv []string, limit time.Duration) (wait func(context.Context) error) {
+	_, wait = r.commandID(argv, limit)
+	return wait
+}
+
+// commandID also tells which process it is.
+func (r *Runner) commandID(argv []string, limit time.Duration) (id uint32, wait func(context.Context) error) {
 	id, end := r.spawn(supervise.Spec{Argv: argv, Env: r.env()})
-	return func(ctx context.Context) error { return r.await(ctx, id, end, limit) }
+	return id, func(ctx context.Context) error { return r.await(ctx, id, end, limit) }
 }
 
 // ask starts a worker in the kill domain with one request; wait gives its answer, in a step.

@@ -63,7 +63,8 @@ type domain struct {
 	procs    procs
 	payload  payload
 	takeover bool // under way
-	suspect  int  // ticks in a row in which the guard seemed silent
+	warming  warming
+	suspect  int // ticks in a row in which the guard seemed silent
 }
 
 // message is one report to the deciding loop.
@@ -197,7 +198,7 @@ func entry(p Phase) func(*Runner) {
 	return [phases]func(*Runner){
 		Looking: (*Runner).look, Locking: (*Runner).contend, HoldingOff: (*Runner).holdOff,
 		Mounting: (*Runner).recheck, Claiming: (*Runner).claim, Restoring: (*Runner).restore,
-		Starting: (*Runner).preStart, Launching: (*Runner).launch, Serving: (*Runner).serve,
+		Starting: (*Runner).preStart, Launching: (*Runner).launch, Warming: (*Runner).warm, Serving: (*Runner).serve,
 		Stopping: (*Runner).stop, Losing: (*Runner).lose, Killing: (*Runner).kill, Saving: (*Runner).save, Draining: (*Runner).drain,
 		Finishing: (*Runner).finish, Releasing: (*Runner).release,
 	}[p]

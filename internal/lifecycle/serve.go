@@ -105,6 +105,7 @@ func (r *Runner) stop() {
 		r.release()
 	}
 	r.endBackup()
+	r.endWarm()
 	if r.plan.State != "" {
 		r.beside(r.watchClaim)
 	}
@@ -158,6 +159,7 @@ func (r *Runner) sendPayload(sig syscall.Signal) {
 // deadline stands beside it and is earlier when the lease runs out.
 func (r *Runner) lose() {
 	r.endBackup()
+	r.endWarm()
 	if r.plan.Stop.LossGrace == 0 {
 		r.soon(message{event: TimeUp})
 		return

@@ -32,6 +32,7 @@ type DataStatus struct {
 	Restore  *restore.Decision `json:"restore,omitempty"`
 	Restored float64           `json:"restore_seconds,omitempty"` // how long the restore took
 	Store    *SnapshotStatus   `json:"snapshots,omitempty"`
+	Warm     *WarmStatus       `json:"warming,omitempty"`
 }
 
 // EndStatus is how the end goes on, shown among the fields of Status.
@@ -98,6 +99,7 @@ type shared struct {
 	beats  [lock.Refused + 1]int
 	// snapshots is changed by couriers' lines, too.
 	snapshots SnapshotStatus
+	warming   *WarmStatus
 	took      health.HistogramCounts
 	ahead     lock.Waiter
 }
@@ -194,7 +196,7 @@ func (r *Runner) show() {
 func (s *shared) publish(st *Status, queued bool, store string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st.Beats, st.Store = s.beatCounts(), s.copySnapshots(store)
+	st.Beats, st.Store, st.Warm = s.beatCounts(), s.copySnapshots(store), s.warming
 	if queued {
 		st.Lock.Ahead = s.ahead.Holder
 	}

@@ -19,6 +19,7 @@ const (
 	Restoring                // decide and run the restore
 	Starting                 // pre_start hook
 	Launching                // the payload was asked for
+	Warming                  // it runs, and is filled before it is called ready
 	Serving
 	Stopping  // an ordinary stop: heartbeats go on, --stop-grace
 	Losing    // lock or mount lost: --grace
@@ -68,7 +69,8 @@ var table = [phases][events]Phase{
 	Claiming:    {Restoring, Killing, never, stay, Killing, Killing, Killing, never, Killing, never, never, Killing, never},
 	Restoring:   {Starting, Killing, never, stay, Killing, Killing, Killing, never, Killing, never, never, Killing, never},
 	Starting:    {Launching, Killing, never, stay, Killing, Killing, Killing, never, Killing, never, never, Killing, never},
-	Launching:   {Serving, Killing, never, stay, Stopping, Losing, Losing, Killing, Killing, never, never, Killing, never},
+	Launching:   {Warming, Killing, never, stay, Stopping, Losing, Losing, Killing, Killing, never, never, Killing, never},
+	Warming:     {Serving, Killing, never, stay, Stopping, Killing, Killing, Killing, Killing, never, never, Killing, never},
 	Serving:     {stay, stay, never, stay, Stopping, Losing, Losing, Killing, Killing, never, never, Killing, never},
 	Stopping:    {stay, Killing, never, stay, stay, Losing, Losing, Killing, Killing, never, never, Killing, Killing},
 	Losing:      {stay, Killing, never, stay, stay, stay, stay, Killing, Killing, never, never, Killing, Killing},
@@ -82,7 +84,7 @@ var table = [phases][events]Phase{
 
 var phaseNames = [phases]string{
 	"looking", "locking", "withdrawing", "holding-off", "mounting", "claiming", "restoring", "starting",
-	"launching", "serving", "stopping", "losing", "killing", "saving", "draining", "finishing", "releasing", "finished",
+	"launching", "warming", "serving", "stopping", "losing", "killing", "saving", "draining", "finishing", "releasing", "finished",
 }
 
 var eventNames = [events]string{

@@ -51,7 +51,7 @@ func TestNothingStartsBeforeTheLease(t *testing.T) {
 			t.Errorf("the hold-off ends by %v: expected leased alone", e)
 		}
 	}
-	for _, c := range []struct{ p, from Phase }{{Claiming, Mounting}, {Restoring, Claiming}, {Starting, Restoring}, {Launching, Starting}, {Serving, Launching}} {
+	for _, c := range []struct{ p, from Phase }{{Claiming, Mounting}, {Restoring, Claiming}, {Starting, Restoring}, {Launching, Starting}, {Warming, Launching}, {Serving, Warming}} {
 		if from := leadsTo(c.p); len(from) != 1 || from[0] != c.from {
 			t.Errorf("%v is reached from %v: expected %v alone", c.p, from, c.from)
 		}
@@ -95,6 +95,16 @@ func TestOutsideEventsHaveACellEverywhere(t *testing.T) {
 		}
 		if table[p][LeaseLost] == never && p >= HoldingOff {
 			t.Errorf("(%v, lease-lost) says never, but a granted lock can be lost in any phase", p)
+		}
+	}
+}
+
+// A service that is not ready yet has no clients to be kind to: a loss kills it at once, while one that was
+// told to stop may put its files in order.
+func TestWarmingEnds(t *testing.T) {
+	for e, want := range map[Event]Phase{LeaseLost: Killing, MountLost: Killing, PayloadExited: Killing, Failed: Killing, Empty: Killing, GuardGone: Killing, Stop: Stopping} {
+		if got := table[Warming][e]; got != want {
+			t.Errorf("(warming, %v) = %v: expected %v", e, got, want)
 		}
 	}
 }

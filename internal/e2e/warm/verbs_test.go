@@ -1,0 +1,152 @@
+package warm
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/interlock-run/interlock/internal/testkit"
+	"github.com/interlock-run/interlock/warm/memcached"
+	"github.com/interlock-run/interlock/warm/warmtest"
+)
+
+// A server's items come into a fresh one through each kind of store, as they were.
+func TestThroughTheStore(t *testing.T) {
+	for name, place := range map[string]func(testing.TB) *depot{"directory": inDirectory, "S3": inS3} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const n = 20_000
+			from, to, d := filled(t, n), fresh(t), place(t)
+			d.dump(t, from.Addr(), "--budget-rate", "1000000")
+			out := d.want(t, 0, "warm", "show", "--expiry")
+			if !strings.Contains(out, "20000 items") || !strings.Contains(out, "4000 for ever") {
+				t.Errorf("show: %s", out)
+			}
+			d.want(t, 0, "warm", "load", "--memcached", to.Addr())
+			same(t, from.Addr(), to.Addr(), n)
+		})
+	}
+}
+
+// The newest dumps stay, and a dump that was killed leaves neither a snapshot nor files behind for long.
+func TestKilledDump(t *testing.T) {
+	t.Parallel()
+	const n = 5000
+	from, d := filled(t, n), inDirectory(t)
+	p := d.start(t, "warm", "dump", "--memcached", from.Addr(), "--scratch", d.scratch, "--budget-rate", "500")
+	testkit.Wait(t, limit, func() (bool, string) {
+		parts, err := filepath.Glob(filepath.Join(d.scratch, "*", "content", "band-*", "*"))
+		must(t, err)
+		return len(parts) > 0, "the dump has not begun"
+	})
+	p.Signal(t, syscall.SIGKILL)
+	p.Wait(t, limit)
+	if got := d.snapshots(t); got != 0 {
+		t.Errorf("%d snapshots of a killed dump", got)
+	}
+	for range 3 {
+		d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	}
+	if got := d.snapshots(t); got != 2 {
+		t.Errorf("%d snapshots after three dumps: want 2", got)
+	}
+	left, err := os.ReadDir(d.scratch)
+	must(t, err)
+	for _, e := range left {
+		if e.IsDir() {
+			t.Errorf("%s was left by the killed dump", e.Name())
+		}
+	}
+}
+
+// A load that is killed has done no harm: the next one fills in what is missing.
+func TestKilledLoad(t *testing.T) {
+	t.Parallel()
+	const n = 10_000
+	from, to, d := filled(t, n), fresh(t), inDirectory(t)
+	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	p := d.start(t, "warm", "load", "--memcached", to.Addr(), "--budget-rate", "2000")
+	testkit.Wait(t, limit, func() (bool, string) { return items(t, to.Addr()) > 1000, "nothing is loaded yet" })
+	p.Signal(t, syscall.SIGKILL)
+	p.Wait(t, limit)
+	if got := items(t, to.Addr()); got >= n {
+		t.Fatalf("%d items: the kill came too late", got)
+	}
+	d.want(t, 0, "warm", "load", "--memcached", to.Addr())
+	same(t, from.Addr(), to.Addr(), n)
+}
+
+// What a client writes while the load goes on stays; with --in-use the first delete ends the load.
+func TestClientsDuringALoad(t *testing.T) {
+	t.Parallel()
+	const n = 10_000
+	from, to, d := filled(t, n), fresh(t), inDirectory(t)
+	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	p := d.start(t, "warm", "load", "--memcached", to.Addr(), "--budget-rate", "2000", "--in-use", "--json")
+	testkit.Wait(t, limit, func() (bool, string) { return items(t, to.Addr()) > 500, "nothing is loaded yet" })
+	var text strings.Builder
+	for i := range 200 { // some are loaded already, some are not
+		text.WriteString("set mix:" + itoa(i*50) + " 7 0 5\r\nours!\r\n")
+	}
+	to.Ask(t, text.String()+"mn\r\n", "MN")
+	at := items(t, to.Addr())
+	to.Ask(t, "delete mix:3\r\nmn\r\n", "MN")
+	if code := p.Wait(t, limit); code != 0 {
+		t.Fatalf("%d: %s", code, p.Stderr(t))
+	}
+	r := result[struct {
+		Loaded  int64
+		Stopped string
+	}](t, p.Stdout(t))
+	if !strings.Contains(r.Stopped, "delete") || r.Loaded > at+2000 {
+		t.Errorf("%+v with %d items at the delete", r, at)
+	}
+	c, err := memcached.Dial(t.Context(), warmtest.Server(t, to.Addr()), memcached.Options{})
+	must(t, err)
+	defer c.Close()
+	for i := range 200 {
+		must(t, c.SendGet([]byte("mix:"+itoa(i*50))))
+	}
+	must(t, c.Flush())
+	for i := range 200 {
+		var reply memcached.Reply
+		must(t, c.Read(&reply))
+		if string(reply.Value) != "ours!" || reply.Flags != 7 {
+			t.Fatalf("key %d: the client's value is lost: %+v", i*50, reply)
+		}
+	}
+}
+
+// A ring grows: the new node takes its share of the dumps of the others, from their own stores.
+func TestRing(t *testing.T) {
+	t.Parallel()
+	const n = 9000
+	d := inDirectory(t)
+	old := []string{"--node", "cache1:11211", "--node", "cache2:11211"}
+	servers := ringServers(t, n)
+	for i, s := range servers {
+		d.dump(t, s, "--budget-rate", "1000000", "--self", "cache"+itoa(i+1)+":11211")
+	}
+	out := d.want(t, 0, append([]string{"warm", "ring", "verify", "--ring", "auto"}, old...)...)
+	if !strings.Contains(strings.Split(out, "\n")[1], "100.0 %") || !strings.Contains(strings.Split(out, "\n")[1], "mcrouter-ch3") {
+		t.Errorf("%s", out)
+	}
+	d.want(t, 78, append([]string{"warm", "ring", "verify", "--ring", "gomemcache"}, old...)...)
+	third := fresh(t)
+	all := append([]string{"warm", "load", "--memcached", third.Addr(), "--self", "cache3:11211", "--json", "--node", "cache3:11211", "--ring", "auto"}, old...)
+	// The nodes in another order are another ring, and the dumps say so.
+	d.want(t, 78, "warm", "load", "--memcached", third.Addr(), "--self", "cache3:11211", "--ring", "auto", "--node", "cache2:11211", "--node", "cache1:11211", "--node", "cache3:11211")
+	if got := items(t, third.Addr()); got != 0 {
+		t.Fatalf("%d items of a ring that fits nothing", got)
+	}
+	all = append([]string{"warm", "load", "--memcached", third.Addr(), "--self", "cache3:11211", "--json", "--ring", "auto"}, append(old, "--node", "cache3:11211")...)
+	r := result[struct {
+		Loaded  int64
+		NotOurs int64 `json:"not_ours"`
+	}](t, d.want(t, 0, all...))
+	if r.Loaded != ringShare(t, n) || r.Loaded+r.NotOurs != n {
+		t.Errorf("%+v: want %d", r, ringShare(t, n))
+	}
+}
