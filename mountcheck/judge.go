@@ -36,7 +36,7 @@ func sameMount(a, b Mount) bool {
 func replacedText(base, now Mount) string {
 	was, is := base.String(), now.String()
 	if was == is {
-		return fmt.Sprintf("%s was unmounted and mounted again (mount id %d, now %d)", is, base.ID, now.ID)
+		return is + " was unmounted and mounted again"
 	}
 	return fmt.Sprintf("%s is mounted where %s was at the start", is, was)
 }

@@ -71,6 +71,9 @@ func needs() []need {
 		{"vm", "nbd-client", "nbd-client"},
 		{"vm", "nbdkit", "nbdkit"},
 		{"vm", "lz4", "lz4"},
+		{"mounts", "moosefs-master", "mfsmaster"},
+		{"mounts", "moosefs-chunkserver", "mfschunkserver"},
+		{"mounts", "moosefs-client", "mfsmount"},
 		{"nbd", "nbdkit", "nbdkit"},
 		{"nbd", "libnbd-bin", "nbdfuse"},
 	}
