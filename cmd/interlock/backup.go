@@ -122,6 +122,9 @@ func (d *depot) source(c *cli.Context) (backup.Source, error) {
 	if s.Mode == "" {
 		s.Mode = backup.Cold // the strictest: a file that moves fails it
 	}
+	if s.Mode != backup.Command && s.Data == "" {
+		return s, exit.Withf(exit.Usage, "nothing to back up: expected --data DIR, --preset NAME, or after -- a command whose output is the snapshot")
+	}
 	cred, err := credential(b.User)
 	if err != nil {
 		return s, exit.With(exit.Config, err)

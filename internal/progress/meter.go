@@ -41,5 +41,11 @@ func (m *meter) report(now time.Time, s State) Report {
 	if r.Rate > 0 && r.Total > 0 {
 		r.Left = float64(r.Total-s.Bytes) / float64(r.Rate)
 	}
+	if r.Left > leftMost.Seconds() {
+		r.Left = 0
+	}
 	return r
 }
+
+// leftMost is the most that is told: a total that counts holes would come to years.
+const leftMost = 30 * 24 * time.Hour

@@ -143,3 +143,16 @@ func TestBytes(t *testing.T) {
 		}
 	}
 }
+
+// TestNoYears: a total with holes in it would promise an end in years; then none is promised.
+func TestNoYears(t *testing.T) {
+	g := newRig()
+	var out bytes.Buffer
+	r := progress.Start(g.options(progress.Options{Form: progress.JSON, Out: &out}))
+	g.after(10*time.Second, progress.State{Bytes: 14, Total: 5 << 30})
+	r.Stop()
+	var l progress.Line
+	if err := json.NewDecoder(&out).Decode(&l); err != nil || l.Progress.Left != 0 || l.Progress.Total != 5<<30 {
+		t.Errorf("%+v, %v", l.Progress, err)
+	}
+}

@@ -63,6 +63,7 @@ func TestFromHere(t *testing.T) {
 	p.ok(t, "restore", "--to", "back")
 	same(t, filepath.Join(p.home, "data"), filepath.Join(p.home, "back"))
 	p.ok(t, "backup", "--mode", "command", "--", "echo", "hello")
+	p.ends(t, 64, "nothing to back up: expected --data DIR", "backup")
 	p.ends(t, 78, "after --", "backup", "--mode", "command")
 	p.ends(t, 78, "a time such as", "restore", "--to", "other", "--at", "2020-01-01")
 	if out := p.ok(t, "restore", "--to", "data", "--replace", "--dry-run", "--", "cat"); !strings.Contains(out, "1 entries to create, 0 to change, 7 to remove") {
