@@ -36,7 +36,9 @@ func addWarm(p *lifecycle.Plan, w config.Warm) error {
 		return exit.Withf(exit.Config, "warm.schedule: %w", err)
 	}
 	p.Store.Next = s.Next
-	p.Store.Scratch, err = warmFolder()
+	if p.Store.Scratch, err = warmFolder(); err != nil && p.State != "" {
+		p.Store.Scratch, err = p.State, nil // of a container whose own files are read-only
+	}
 	return err
 }
 

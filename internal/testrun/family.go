@@ -41,6 +41,8 @@ func families() []family {
 			servers: []testkit.ModuleTool{testkit.VersityGW()}},
 		{name: "vault", below: []string{"internal/e2e/vault", "internal/e2e/snapshots"}, tools: []string{"databases", "zookeeper", "etcd", "system"},
 			servers: []testkit.ModuleTool{testkit.VersityGW()}},
+		{name: "warm", below: []string{"warm", "internal/e2e/warm"}, tools: []string{"cache", "system"},
+			servers: []testkit.ModuleTool{testkit.VersityGW()}},
 		{name: "run", below: []string{"cmd", "internal/e2e/life", "internal/testkit"}, tools: []string{"zookeeper", "etcd", "system"}},
 		{name: "mounts", below: []string{"internal/e2e/mounts"}, tools: []string{"mounts", "system"}},
 		{name: "storage", below: []string{"internal/e2e/storage"}, tools: []string{"etcd", "system"}},

@@ -150,3 +150,36 @@ func TestRing(t *testing.T) {
 		t.Errorf("%+v: want %d", r, ringShare(t, n))
 	}
 }
+
+// A server without the text protocol can never be dumped: the check of the configuration says so. One that is
+// not there yet is none of its matter.
+func TestBinaryOnly(t *testing.T) {
+	t.Parallel()
+	d := inDirectory(t)
+	binary := testkit.Memcached(t, testkit.MemcachedOptions{Extra: []string{"-B", "binary"}})
+	check := []string{"check-config", "--lock", "file:///srv/lock", "--warm-memcached"}
+	p := d.start(t, append(check, binary.Addr())...)
+	if code := p.Wait(t, limit); code != 78 || !strings.Contains(p.Stderr(t), "binary") {
+		t.Errorf("%d: %s", code, p.Stderr(t))
+	}
+	text := fresh(t)
+	d.want(t, 0, append(check, text.Addr())...)
+	text.Kill(t)
+	d.want(t, 0, append(check, text.Addr())...)
+}
+
+// Authentication and TLS: the password comes from a file alone.
+func TestUserAndTLS(t *testing.T) {
+	t.Parallel()
+	d := inDirectory(t)
+	kit := testkit.Memcached(t, testkit.MemcachedOptions{User: testkit.User{Name: "u", Password: "secret"}})
+	file := filepath.Join(d.dir, "password")
+	must(t, os.WriteFile(file, []byte("secret\n"), 0o600))
+	d.want(t, 77, "warm", "dump", "--memcached", kit.Addr(), "--scratch", d.scratch)
+	d.dump(t, kit.Addr(), "--user", "u", "--password-file", file)
+	secure := testkit.Memcached(t, testkit.MemcachedOptions{TLS: true})
+	d.dump(t, secure.Addr(), "--ca", secure.CA())
+	if got := d.snapshots(t); got != 2 {
+		t.Errorf("%d dumps", got)
+	}
+}
