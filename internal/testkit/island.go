@@ -41,6 +41,17 @@ func (i *Island) Command(args ...string) *exec.Cmd {
 	return exec.Command(argv[0], argv[1:]...)
 }
 
+// Listens tells whether a server takes connections at a port.
+func (i *Island) Listens(port string) func() error {
+	return func() error {
+		out, err := i.Command("ss", "-Hltn", "sport", "=", ":"+port).CombinedOutput()
+		if err != nil || len(out) == 0 {
+			return fmt.Errorf("nothing listens at port %s: %v %s", port, err, out)
+		}
+		return nil
+	}
+}
+
 // Cut loses every packet from now on, without a word to either side, until Heal.
 func (i *Island) Cut(t testing.TB) { t.Helper(); i.link(t, "down") }
 

@@ -6,11 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // MooseServer is one of MooseFS's processes, which a test may stop, kill and start again.
@@ -20,8 +16,7 @@ type MooseServer struct{ *daemon }
 type MooseFS struct {
 	*Island
 	Master, Chunks, Client MooseServer
-	Dir                    string // where it is mounted
-	base                   string
+	FuseMount
 }
 
 const mooseMaster = `WORKING_USER = root
@@ -56,15 +51,13 @@ func StartMooseFS(t testing.TB) *MooseFS {
 			Skip(t, "moosefs", fmt.Sprintf("%s is not there (Debian: moosefs-master, moosefs-chunkserver, moosefs-client): %v", tool, err))
 		}
 	}
-	if _, err := os.Stat("/dev/fuse"); err != nil {
-		Skip(t, "fuse", err.Error())
-	}
+	requireFuse(t)
 	base := t.TempDir()
-	f := &MooseFS{Island: NewIsland(t), base: base, Dir: filepath.Join(base, "mnt")}
+	f := &MooseFS{Island: NewIsland(t), FuseMount: FuseMount{Dir: filepath.Join(base, "mnt"), base: base}}
 	must(t, f.configure())
-	f.Master = f.server("mfsmaster", f.listens("9421"), "mfsmaster", "-f", "-a", "-c", base+"/mfsmaster.cfg", "start")
-	f.Chunks = f.server("mfschunkserver", f.listens("9422"), "mfschunkserver", "-f", "-c", base+"/mfschunkserver.cfg", "start")
-	f.Client = f.server("mfsmount", f.writable, "mfsmount", "-f", "-H", islandAddress, f.Dir)
+	f.Master = f.server("mfsmaster", f.Listens("9421"), "mfsmaster", "-f", "-a", "-c", base+"/mfsmaster.cfg", "start")
+	f.Chunks = f.server("mfschunkserver", f.Listens("9422"), "mfschunkserver", "-f", "-c", base+"/mfschunkserver.cfg", "start")
+	f.Client = f.server("mfsmount", f.hasSpace, "mfsmount", "-f", "-H", islandAddress, f.Dir)
 	t.Cleanup(func() {
 		f.Free()
 		for _, s := range []MooseServer{f.Client, f.Chunks, f.Master} {
@@ -94,38 +87,4 @@ func (f *MooseFS) configure() error {
 		all = append(all, os.WriteFile(filepath.Join(f.base, name), []byte(text), 0o644))
 	}
 	return errors.Join(all...)
-}
-
-// listens tells whether a server takes connections at a port.
-func (f *MooseFS) listens(port string) func() error {
-	return func() error {
-		out, err := f.Command("ss", "-Hltn", "sport", "=", ":"+port).CombinedOutput()
-		if err != nil || len(out) == 0 {
-			return fmt.Errorf("nothing listens at port %s: %v %s", port, err, out)
-		}
-		return nil
-	}
-}
-
-// writable waits for the mount, and for a chunkserver to have registered: until then no space is free.
-func (f *MooseFS) writable() error {
-	if !slices.Contains(MountsBelow(f.base), f.Dir) {
-		return errors.New("not mounted yet")
-	}
-	out, err := exec.Command("timeout", "-s", "KILL", "5", "stat", "-f", "-c", "%a", f.Dir).CombinedOutput()
-	if text := strings.TrimSpace(string(out)); err != nil || text == "0" {
-		return fmt.Errorf("no space yet: %w %s", err, text)
-	}
-	return nil
-}
-
-// Free ends whatever waits in it, by breaking the connection, and unmounts it. It may be called again.
-func (f *MooseFS) Free() {
-	for range 3 {
-		if !slices.Contains(MountsBelow(f.base), f.Dir) {
-			return
-		}
-		_ = unix.Unmount(f.Dir, unix.MNT_FORCE) // the first one breaks, and finds it busy
-	}
-	_ = unix.Unmount(f.Dir, unix.MNT_DETACH) // most often there is nothing left
 }

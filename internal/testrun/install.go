@@ -71,6 +71,8 @@ func needs() []need {
 		{"vm", "nbd-client", "nbd-client"},
 		{"vm", "nbdkit", "nbdkit"},
 		{"vm", "lz4", "lz4"},
+		{"mounts", "glusterfs-server", "glusterfsd"},
+		{"mounts", "glusterfs-client", "glusterfs"},
 		{"mounts", "moosefs-master", "mfsmaster"},
 		{"mounts", "moosefs-chunkserver", "mfschunkserver"},
 		{"mounts", "moosefs-client", "mfsmount"},

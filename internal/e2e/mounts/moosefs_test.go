@@ -9,6 +9,7 @@ import (
 
 // Each fault of MooseFS is found, and over when the servers are back.
 func TestMooseFS(t *testing.T) {
+	t.Parallel()
 	f := testkit.StartMooseFS(t)
 	volume(t, f.Dir)
 	mount := f.Dir + ",fstype=moosefs,volume=v1,fail_after=100ms"
