@@ -8,8 +8,10 @@ import (
 	"time"
 
 	"github.com/interlock-run/interlock/fence/agent"
+	"github.com/interlock-run/interlock/fence/watchdog"
 	"github.com/interlock-run/interlock/internal/config"
 	"github.com/interlock-run/interlock/internal/exit"
+	"github.com/interlock-run/interlock/internal/lifecycle"
 	"github.com/interlock-run/interlock/internal/notify"
 	"github.com/interlock-run/interlock/lock"
 )
@@ -51,9 +53,28 @@ func fenceEnvironment(environ, secrets []string) []string {
 	})
 }
 
+// watchdogPlan is the watchdog of this machine; nil where none is configured.
+func watchdogPlan(cfg config.Config) (lifecycle.Watchdog, error) {
+	if cfg.Fence.Watchdog == "" {
+		return nil, nil
+	}
+	if err := watchdog.Check(cfg.Fence.Watchdog); err != nil {
+		return nil, exit.With(exit.Config, err)
+	}
+	t := lockTiming(cfg.Timing)
+	within, err := watchdog.Fits(t.Usable(), t.Heartbeat+time.Duration(t.Tries)*t.TryTimeout, t.Margin)
+	if err != nil {
+		return nil, exit.With(exit.Config, err)
+	}
+	return watchdog.New(cfg.Fence.Watchdog, within, t.Margin), nil
+}
+
 // fencingNow is doctor's line about fencing.
 func fencingNow(cfg config.Config, environ []string) []checkup {
 	const topic = "fencing"
+	if _, err := watchdogPlan(cfg); err != nil {
+		return []checkup{{Level: "fail", Topic: topic, What: err.Error(), code: exit.Config}}
+	}
 	if cfg.Fence.Agent == "" {
 		return []checkup{{Level: "ok", Topic: topic, What: "no fence agent: after a crash the hold-off is waited out"}}
 	}

@@ -59,6 +59,9 @@ func makePlan(cfg config.Config, inv invocation, log *slog.Logger) (lifecycle.Pl
 		},
 	}
 	p.Lock.Fence = fencing
+	if p.Lock.Watchdog, err = watchdogPlan(cfg); err != nil {
+		return lifecycle.Plan{}, nil, err
+	}
 	if err := addWarm(&p, cfg.Warm); err != nil {
 		return lifecycle.Plan{}, nil, err
 	}

@@ -82,6 +82,7 @@ type Fence struct {
 	Agent          string // path; empty: nobody is fenced
 	OptionsFile    string
 	Timeout        time.Duration
+	Watchdog       string // device; empty: none
 }
 
 // Stop is an ordinary stop, heartbeats going on.

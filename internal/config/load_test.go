@@ -66,7 +66,7 @@ func everyField(t *testing.T, wanted func(key string) bool) {
 		"store": "s3://bucket/prefix", "store-endpoint": "https://s3:9000", "restore-at": "2026-01-31T12:00:00Z",
 		"backup-mode": config.ModeCommand, "backup-freeze": "[]", "backup-exclude": `["*.pid"]`,
 		"warm-memcached": "cache1:11211", "warm-from": config.FromNone, "warm-budget-bytes": "8GiB", "warm-ready": "0.8",
-		"fence-agent": "/usr/sbin/fence_x", "fence-options-file": "/etc/fence",
+		"fence-agent": "/usr/sbin/fence_x", "fence-options-file": "/etc/fence", "fence-watchdog": "/dev/watchdog",
 		"warm-ring-kind": config.RingAuto, "warm-ring-nodes": `["a:11211","b:11211=3"]`, "warm-ring-self": "b:11211", "warm-ring-stores": `["file:///srv/a"]`,
 	}
 	var byFlag config.Inputs = inputs()

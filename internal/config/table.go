@@ -55,6 +55,8 @@ func timingFields() []Field {
 			at: func(c *Config) any { return &c.Fence.OptionsFile }, check: absoluteOrEmpty},
 		{Key: "fence.timeout", Flag: "fence-timeout", Help: "time for the agent's off and status of one node, after which it is killed",
 			at: func(c *Config) any { return &c.Fence.Timeout }, check: positive},
+		{Key: "fence.watchdog", Flag: "fence-watchdog", Help: "watchdog device that resets this machine if the lease cannot be renewed and the payload is not proven dead in time", Unset: "none", Example: "/dev/watchdog",
+			at: func(c *Config) any { return &c.Fence.Watchdog }, check: absoluteOrEmpty},
 	}
 }
 

@@ -71,6 +71,7 @@ func findingText(f mountcheck.Finding) string {
 // contend queues. Its report is heard in any phase: a lock that was granted after all must be given back,
 // and withdrawing waits for this last word.
 func (r *Runner) contend() {
+	r.watched()
 	o := &r.plan.Lock.Options
 	o.NeverRan, o.Volumes = r.neverRan, r.networkVolumes()
 	if r.plan.Lock.Fence != nil {
@@ -244,6 +245,7 @@ func (r *Runner) extend(l lock.Lease) {
 		r.log.Info("the lease runs", "hold_off_ended", r.hold.tenure.Status().HoldOffWhy)
 	}
 	r.hold.lease = l
+	r.arm()
 	if r.domain.gone || r.hold.lost { // nothing extends after a loss, whoever told of it (E1)
 		return
 	}

@@ -38,7 +38,8 @@ type LockPlan struct {
 	Scope   string // the lock without its servers, which may change: whose tokens a claim is compared with
 	// Fence switches an earlier holder's whole node off, nil only if that is confirmed; env is what it gets of
 	// ours. Nil: nobody is fenced.
-	Fence func(ctx context.Context, env []string, o lock.Owed) error
+	Fence    func(ctx context.Context, env []string, o lock.Owed) error
+	Watchdog Watchdog // nil: none
 	// OneHost tells that the lock lives on this host alone, so that no claim in the state directory, or
 	// no state directory at all, proves that nobody ever ran (protocol.md section 6).
 	OneHost bool
