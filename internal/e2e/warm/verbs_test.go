@@ -135,13 +135,12 @@ func TestRing(t *testing.T) {
 	}
 	d.want(t, 78, append([]string{"warm", "ring", "verify", "--ring", "gomemcache"}, old...)...)
 	third := fresh(t)
-	all := append([]string{"warm", "load", "--memcached", third.Addr(), "--self", "cache3:11211", "--json", "--node", "cache3:11211", "--ring", "auto"}, old...)
 	// The nodes in another order are another ring, and the dumps say so.
 	d.want(t, 78, "warm", "load", "--memcached", third.Addr(), "--self", "cache3:11211", "--ring", "auto", "--node", "cache2:11211", "--node", "cache1:11211", "--node", "cache3:11211")
 	if got := items(t, third.Addr()); got != 0 {
 		t.Fatalf("%d items of a ring that fits nothing", got)
 	}
-	all = append([]string{"warm", "load", "--memcached", third.Addr(), "--self", "cache3:11211", "--json", "--ring", "auto"}, append(old, "--node", "cache3:11211")...)
+	all := append([]string{"warm", "load", "--memcached", third.Addr(), "--self", "cache3:11211", "--json", "--ring", "auto"}, append(old, "--node", "cache3:11211")...)
 	r := result[struct {
 		Loaded  int64
 		NotOurs int64 `json:"not_ours"`
