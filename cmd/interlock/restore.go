@@ -86,7 +86,7 @@ func (d *depot) restore(ctx context.Context, c *cli.Context) error {
 	if err := choice.Err(); err != nil && look.Found && look.State.Phase != restore.PhaseClean {
 		return fmt.Errorf("%w (the state directory is %s)", err, target.StateDir)
 	} else if err != nil {
-		return err
+		return errors.Join(err, notBegun(target.StateDir))
 	}
 	job, err := d.job(c, target, choice)
 	if err != nil {
@@ -130,9 +130,9 @@ func (d *depot) target(c *cli.Context) (restore.Target, error) {
 		return t, exit.Withf(exit.Config, "--to %q: expected a directory below /", to)
 	}
 	if t.StateDir = d.cfg.StateDir; t.StateDir == "" {
-		t.StateDir = filepath.Join(filepath.Dir(t.Data), "."+filepath.Base(t.Data)+".interlock")
+		t.StateDir, err = accountFor(t.Data, c.Bool("dry-run"))
 	}
-	return t, nil
+	return t, err
 }
 
 func (d *depot) job(c *cli.Context, t restore.Target, choice pull.Choice) (pull.Job, error) {
@@ -216,9 +216,7 @@ func (d *depot) unfinished(c *cli.Context, t restore.Target, err error) error {
 	case l.Found && l.State.Phase != restore.PhaseClean:
 		err = fmt.Errorf("the restore into %s did not end, and it is not whole: the same command goes on with it: %w", t.Data, err)
 	case !l.Found && l.Trouble == "" && d.ownAccount(c): // nothing was begun
-		if gone := os.Remove(t.StateDir); gone != nil {
-			d.log.Debug("the directory of the account stays", "cause", gone)
-		}
+		d.forgetAccount(t.StateDir)
 	}
 	return restoreError(err)
 }
@@ -261,6 +259,9 @@ func (d *depot) forgetAccount(dir string) {
 		if err = os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = notBegun(dir)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		d.log.Warn("the account of the restore stays, and does no harm", "directory", dir, "cause", err)
