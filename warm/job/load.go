@@ -97,8 +97,14 @@ func (l *Load) Run(ctx context.Context) (r Loaded, err error) {
 			break
 		}
 	}
+	if r.Held > 0 && r.Selected == 0 && r.Kept == 0 {
+		return r, fmt.Errorf("%w: none of %d items", ErrNoRoom, r.Held)
+	}
 	return r, nil
 }
+
+// ErrNoRoom is that nothing fits into the server.
+var ErrNoRoom = errors.New("no room in the server")
 
 // shares puts our own dump first, because what it holds is surely ours, and tells what of the others is. Without
 // a ring there is one dump, the newest.

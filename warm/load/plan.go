@@ -86,7 +86,8 @@ func (l Limit) cap(items, size, had, hadSize int64) (int64, int64) {
 	return items, size
 }
 
-// free is how many pages of a server may be filled.
+// free is how many pages of a server may be filled. One that takes all its memory at its start (-e, -L) has
+// most of it in a pool.
 func free(c *memcached.Conn, s memcached.Settings) (int64, error) {
 	all, err := c.Stats("slabs")
 	if err != nil {
@@ -96,5 +97,13 @@ func free(c *memcached.Conn, s memcached.Settings) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("memcached %s: %w", c.Server(), err)
 	}
-	return max(int64(float64(s.MaxBytes/page)*(1-spare))-used/page, 0), nil
+	general, err := c.Stats("")
+	if err != nil {
+		return 0, err
+	}
+	pool, err := general.Number("slab_global_page_pool")
+	if err != nil {
+		return 0, fmt.Errorf("memcached %s: %w", c.Server(), err)
+	}
+	return max(int64(float64(s.MaxBytes/page)*(1-spare))-used/page+pool, 0), nil
 }
