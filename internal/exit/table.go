@@ -19,7 +19,7 @@ type Entry struct {
 func Table() []Entry {
 	return []Entry{
 		{OK, "OK", "the payload ended with 0, or the verb did what it was asked", "nothing"},
-		{Usage, "USAGE", "wrong use of the command line, or an interlock that would queue for a lock that the interlock around it holds", "correct the command; `interlock help VERB` lists the flags"},
+		{Usage, "USAGE", "wrong use of the command line, or an interlock that would queue for a lock that the interlock around it holds; of `lock clear`: not confirmed, or not everybody on record is named", "correct the command; `interlock help VERB` lists the flags"},
 		{Damaged, "DATAERR", "the snapshot is damaged", "choose another snapshot; keep the damaged one for its cause"},
 		{NoSnapshot, "NOINPUT", "no snapshot matches", "list the snapshots; a first start without any must be allowed explicitly"},
 		{Unreachable, "UNAVAILABLE", "the lock service or the snapshot store cannot be reached", "check its address and health with `interlock doctor`; a restart may succeed"},

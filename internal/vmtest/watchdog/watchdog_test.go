@@ -50,18 +50,3 @@ func TestDisarmed(t *testing.T) {
 	}
 	<-time.After(2 * timeout) // it is the machine's survival that is waited for
 }
-
-// TestZReset is the last: nothing runs after the reset but itself.
-func TestZReset(t *testing.T) {
-	vmtest.Inside(t)
-	if vmtest.Boot(t) > 0 {
-		return
-	}
-	dog := open(t)
-	vmtest.ExpectReset(t)
-	if err := dog.Close(); err != nil { // without the magic letter: it fires
-		t.Fatal(err)
-	}
-	<-time.After(20 * timeout)
-	t.Fatal("the machine was not reset")
-}
