@@ -83,6 +83,21 @@ func (t *target) unchanged(now mark) bool {
 	return now.raw != "" && now == t.mark
 }
 
+// confirms tells whether the kernel's own word makes a second reading of the table needless: another mount
+// is at the path, or the same one is not what it was.
+func (t *target) confirms(m mark, k Kind) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	base := t.state.base.Unique
+	if m.raw == "" || base == 0 {
+		return false
+	}
+	if k == Absent || k == Replaced {
+		return m.unique != base
+	}
+	return m.unique == base && t.mark.raw != "" && m.raw != t.mark.raw
+}
+
 // note keeps a mark that was taken before the table was read, if the table found the mount right.
 func (t *target) note(m mark) {
 	t.mu.Lock()

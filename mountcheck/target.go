@@ -69,9 +69,11 @@ func (t *target) judgeNow() error {
 }
 
 func (t *target) judgeBy(tb *table, m mark) error {
-	err := t.seeSurely(tb)
-	t.note(m)
-	return err
+	defer t.note(m)
+	if f := t.see(tb); f.Kind == OK || t.confirms(m, f.Kind) {
+		return nil
+	}
+	return t.seeSurely(tb)
 }
 
 // see judges a table. The first mount found right becomes the base.

@@ -1,0 +1,229 @@
+//go:build bench
+
+package mounts
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/internal/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.MainWithMounts(m) }
+
+const (
+	rounds  = 200
+	crowd   = 1000
+	limit   = 30 * time.Second
+	aim     = 5 * time.Millisecond // p99 from the event to the finding
+	resting = 20 * time.Second     // for the cost of a watch at its usual period
+)
+
+// watch is a `mount watch` whose lines are read in their order.
+type watch struct {
+	*testkit.Process
+	lines *json.Decoder
+}
+
+type line struct {
+	Time    time.Time
+	Finding string
+}
+
+func begin(t *testing.T, dir string) *watch {
+	t.Helper()
+	out, in, err := os.Pipe()
+	must(t, err)
+	cmd := exec.Command(testkit.Binary(t), "mount", "watch", "--json", "--mount", dir, "--probe-period", "1h")
+	cmd.Stdout = in
+	w := &watch{testkit.StartCmd(t, cmd), json.NewDecoder(out)}
+	must(t, in.Close())
+	t.Cleanup(func() { _ = out.Close() })
+	must(t, out.SetReadDeadline(time.Now().Add(10*time.Minute)))
+	w.next(t, "ok")
+	return w
+}
+
+func (w *watch) next(t *testing.T, finding string) line {
+	t.Helper()
+	for {
+		var l line
+		must(t, w.lines.Decode(&l))
+		if l.Finding == finding {
+			return l
+		}
+	}
+}
+
+// event does something to the mount at dir; undo makes a new watch possible.
+type event struct {
+	name, finding string
+	do            func(dir string) error
+}
+
+func events() []event {
+	return []event{
+		{"unmount", "absent", func(dir string) error { return unix.Unmount(dir, unix.MNT_DETACH) }},
+		{"mounted over", "replaced", func(dir string) error { return mount(dir) }},
+		{"remount ro", "readonly", func(dir string) error { return unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, "") }},
+	}
+}
+
+func mount(dir string) error { return unix.Mount("bench", dir, "tmpfs", 0, "size=1m") }
+
+// clean takes every mount off dir.
+func clean(dir string) {
+	for unix.Unmount(dir, unix.MNT_DETACH) == nil {
+	}
+}
+
+func TestMountsSeen(t *testing.T) {
+	for _, others := range []int{0, crowd} {
+		surround(t, others)
+		for _, e := range events() {
+			t.Run(fmt.Sprintf("%s beside %d mounts", e.name, others), func(t *testing.T) { measure(t, e) })
+		}
+	}
+}
+
+// measure takes the time of one event after another. The mount is made right again between two, which the
+// watch sees, too: only after a replacement it needs a new one.
+func measure(t *testing.T, e event) {
+	dir := filepath.Join(t.TempDir(), "m")
+	must(t, os.Mkdir(dir, 0o755))
+	t.Cleanup(func() { clean(dir) })
+	var took []time.Duration
+	n := rounds
+	if e.finding != "readonly" {
+		n = rounds / 4 // each needs a watch of its own
+	}
+	var w *watch
+	for range n {
+		if w == nil || e.finding != "readonly" {
+			clean(dir)
+			must(t, mount(dir))
+			w = begin(t, dir)
+		}
+		began := time.Now()
+		must(t, e.do(dir))
+		took = append(took, w.next(t, e.finding).Time.Sub(began))
+		if e.finding == "readonly" {
+			must(t, unix.Mount("", dir, "", unix.MS_REMOUNT, ""))
+			w.next(t, "ok")
+			continue
+		}
+		w.Signal(t, unix.SIGTERM)
+		w.Wait(t, limit)
+	}
+	slices.Sort(took)
+	p99 := took[len(took)*99/100]
+	t.Logf("%d times: p50 %v, p99 %v, most %v", len(took), took[len(took)/2], p99, took[len(took)-1])
+	if p99 > aim {
+		t.Errorf("p99 %v, expected at most %v", p99, aim)
+	}
+}
+
+// surround makes mounts that are nobody's business.
+func surround(t *testing.T, n int) {
+	t.Helper()
+	base := t.TempDir()
+	for i := range n {
+		dir := filepath.Join(base, strconv.Itoa(i))
+		must(t, os.Mkdir(dir, 0o755))
+		must(t, mount(dir))
+		t.Cleanup(func() { clean(dir) })
+	}
+}
+
+// TestMountsCost: what a watch uses at its usual period, and what a change of somebody else's mount costs it.
+func TestMountsCost(t *testing.T) {
+	surround(t, crowd)
+	base := t.TempDir()
+	dir, other := filepath.Join(base, "m"), filepath.Join(base, "other")
+	must(t, os.Mkdir(dir, 0o755))
+	must(t, os.Mkdir(other, 0o755))
+	must(t, mount(dir))
+	t.Cleanup(func() { clean(other); clean(dir) })
+	p := testkit.StartCmd(t, exec.Command(testkit.Binary(t), "mount", "watch", "--json", "--mount", dir))
+	testkit.Wait(t, limit, func() (bool, string) { return strings.Contains(p.Stdout(t), `"ok"`), "no first finding" })
+	helper := child(t, p.Pid())
+	before := cpu(t, p.Pid()) + cpu(t, helper)
+	time.Sleep(resting)
+	share := float64(cpu(t, p.Pid())+cpu(t, helper)-before) / float64(resting)
+	t.Logf("resting, a probe each 2 s: %.3f %% of a CPU; helper %d KiB resident, %d of them its own, watcher %d and %d",
+		100*share, memory(t, helper, "VmRSS"), memory(t, helper, "RssAnon"), memory(t, p.Pid(), "VmRSS"), memory(t, p.Pid(), "RssAnon"))
+	if share > 0.001 || memory(t, helper, "RssAnon") > 6<<10 {
+		t.Error("expected at most 0.1 %, and 6 MiB of the helper's own: the rest are pages of the program that both share")
+	}
+	before = cpu(t, p.Pid())
+	const wakes = 5000
+	for range wakes / 2 {
+		must(t, mount(other))
+		must(t, unix.Unmount(other, 0))
+	}
+	each := (cpu(t, p.Pid()) - before) / wakes
+	t.Logf("%d changes of another mount among %d: %v of CPU each (several may share a wake)", wakes, crowd, each)
+	if each > 50*time.Microsecond {
+		t.Error("expected at most 50 us")
+	}
+}
+
+// cpu is what a process has used, by the scheduler's count in nanoseconds.
+func cpu(t *testing.T, pid int) (sum time.Duration) {
+	t.Helper()
+	all, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	must(t, err)
+	for _, path := range all {
+		b, err := os.ReadFile(path)
+		must(t, err)
+		n, err := strconv.ParseInt(strings.Fields(string(b))[0], 10, 64)
+		must(t, err)
+		sum += time.Duration(n)
+	}
+	return sum
+}
+
+func child(t *testing.T, pid int) int {
+	t.Helper()
+	all, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	must(t, err)
+	for _, path := range all {
+		b, err := os.ReadFile(path)
+		must(t, err)
+		if f := strings.Fields(string(b)); len(f) > 0 {
+			n, err := strconv.Atoi(f[0])
+			must(t, err)
+			return n
+		}
+	}
+	t.Fatal("no helper")
+	return 0
+}
+
+// memory is in KiB.
+func memory(t *testing.T, pid int, what string) int {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	must(t, err)
+	_, rest, _ := strings.Cut(string(b), what+":")
+	n, err := strconv.Atoi(strings.Fields(rest)[0])
+	must(t, err)
+	return n
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
