@@ -153,6 +153,7 @@ type service struct {
 	*scene.Scene
 	d      *depot
 	socket string
+	extra  []string // arguments of memcached
 }
 
 func newService(t testing.TB, d *depot) *service {
@@ -161,7 +162,7 @@ func newService(t testing.TB, d *depot) *service {
 		testkit.Skip(t, "memcached", "memcached is not there")
 	}
 	s := scene.New(t)
-	return &service{s, d, filepath.Join(s.Dir, "m")}
+	return &service{Scene: s, d: d, socket: filepath.Join(s.Dir, "m")}
 }
 
 func (s *service) start(t testing.TB, flags ...string) *scene.Job {
@@ -170,6 +171,7 @@ func (s *service) start(t testing.TB, flags ...string) *scene.Job {
 	if os.Geteuid() == 0 {
 		argv = append(argv, "-u", "root")
 	}
+	argv = append(argv, s.extra...)
 	flags = append(append([]string{"--warm-memcached", s.socket}, s.d.flags...), flags...)
 	return s.Run(t, "cache", scene.Command(argv...), scene.Flags(flags...), scene.Env(s.d.env...))
 }

@@ -1,11 +1,14 @@
 package warm
 
 import (
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/interlock-run/interlock/internal/e2e/scene"
 	"github.com/interlock-run/interlock/internal/testkit"
@@ -157,4 +160,60 @@ func TestCommand(t *testing.T) {
 	j.WaitPhase(t, limit, "serving")
 	j.Stop(t)
 	s.Run(t, "c", scene.Flags("--warm-exec", `["false"]`, "--warm-if-cold", "stop")).Expect(t, limit, 73)
+}
+
+// memcached's own warm restart is used where it works; where it does not, after a kill, the dump is.
+func TestOwnRestart(t *testing.T) {
+	t.Parallel()
+	const n = 3000
+	from, d := filled(t, n), inDirectory(t)
+	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	s := newService(t, d)
+	s.extra = []string{"-e", filepath.Join(s.Dir, "memory")}
+	for i, want := range []warming{{}, {}, {}} {
+		want.Load.Loaded = n
+		if i == 1 {
+			want.Load.Loaded, want.Load.Kept = 0, n
+		}
+		j := s.start(t, "--stop-signal", "USR1")
+		j.WaitPhase(t, limit, "serving")
+		if w := statusOf(t, j); w.Result != "warm" || w.Load != want.Load {
+			t.Errorf("start %d: %+v, want %+v; log: %s", i, w, want, j.Stderr(t))
+		}
+		same(t, from.Addr(), s.socket, n)
+		if i == 1 {
+			j.Signal(t, syscall.SIGKILL) // the guard, and with it the kill domain
+			j.Wait(t, limit)
+		} else {
+			j.Stop(t)
+		}
+		ended := time.Now()
+		// It refuses what it has kept if it comes back within the same second.
+		testkit.Wait(t, limit, func() (bool, string) { return time.Since(ended) > 2*time.Second, "too early" })
+	}
+}
+
+// A run that lets clients in early stops its load at the first delete, which the load could undo.
+func TestDeleteWhileReady(t *testing.T) {
+	t.Parallel()
+	const n = 10_000
+	from, d := filled(t, n), inDirectory(t)
+	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	s := newService(t, d)
+	j := s.start(t, "--warm-budget-rate", "500", "--warm-ready", "at_once")
+	j.WaitPhase(t, limit, "serving")
+	testkit.Wait(t, limit, func() (bool, string) { return items(t, s.socket) > 100, "nothing is loaded yet" })
+	raw, err := net.Dial("unix", s.socket)
+	must(t, err)
+	defer raw.Close()
+	_, err = raw.Write([]byte("delete mix:9999\r\n"))
+	must(t, err)
+	testkit.Wait(t, limit, func() (bool, string) {
+		w := statusOf(t, j)
+		return strings.Contains(w.Load.Stopped, "delete"), w.Result + " " + w.Load.Stopped
+	})
+	if got := items(t, s.socket); got >= n {
+		t.Errorf("%d items after a delete in the middle", got)
+	}
+	j.Stop(t)
 }
