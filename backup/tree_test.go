@@ -282,7 +282,7 @@ func TestMissingBytesAreZeros(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.write("f", "0123456789")
-	tk := &taking{src: r.cold(), o: r.o.filled()}
+	tk := &taking{src: r.cold(), o: r.o.filled(), work: &scratch{dir: r.scratch}}
 	c, err := tk.copied(tolerance{})
 	must(t, err)
 	for e, err := range c.tree.Walk() {

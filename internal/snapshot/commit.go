@@ -48,6 +48,7 @@ func (r *Repository) listed(ctx context.Context) (Catalog, error) {
 		number, err := r.newestNumber(ctx)
 		if err == nil && number == 0 {
 			err = r.neverCommitted(ctx)
+			number = r.newest.Load() // the first may have been made meanwhile
 		}
 		if err != nil || number == 0 {
 			return Catalog{Format: r.Format, Repository: r.ID}, err
@@ -89,10 +90,20 @@ func (r *Repository) neverCommitted(ctx context.Context) error {
 			return fmt.Errorf("list %s: %w", snapPrefix, err)
 		}
 		if name, ours := snapKey(o.Key); ours && name.Number == isManifest {
-			return damaged("there is %s, but no catalog: put %s back", o.Key, catalogPrefix)
+			return r.firstCommit(ctx, o.Key)
 		}
 	}
 	return nil
+}
+
+// firstCommit looks for the catalog again, now that a manifest was seen: between the two looks another writer
+// may have made the first commit and stored its manifest.
+func (r *Repository) firstCommit(ctx context.Context, manifest string) error {
+	number, err := r.newestNumber(ctx)
+	if err == nil && number == 0 {
+		err = damaged("there is %s, but no catalog: put %s back", manifest, catalogPrefix)
+	}
+	return err
 }
 
 // lastAfter is the highest number above n, or 0.
