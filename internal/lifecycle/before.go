@@ -178,7 +178,7 @@ func (r *Runner) adopt(t *lock.Tenure) {
 	left, why := t.HoldOff()
 	r.log.Info("granted", "token", t.Token(), "hold_off", left.String(), "why", why)
 	if v := t.Status().Undrained; len(v) > 0 {
-		r.log.Warn("late writes of an earlier holder are possible: no settle and no storage fence is configured", "volumes", v)
+		r.log.Warn("late writes of an earlier holder are possible, until a settle was waited for or its node was fenced", "volumes", v)
 	}
 	if d, ok := t.Place().(lock.Descriptor); ok {
 		if err := r.shareWithGuard(d.Descriptor()); err != nil {
