@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"os/exec"
 	"time"
@@ -19,11 +20,15 @@ import (
 // Options of a listing.
 type Options struct {
 	Mode   string        // hash or all
-	Folder string        // for the list, about 15 bytes an item; a local disk or memory
+	Folder string        // for the list, about 30 bytes an item; a local disk or memory
 	Stall  time.Duration // without a report for so long the reader is killed; 0: 1 s
 	Start  time.Duration // for it to start and connect; 0: 30 s
 	Silent time.Duration // the server may say nothing for so long; 0: 60 s
 	Path   string        // of the program that calls Main; empty: this one
+
+	// Follow gets the entries while the list grows, as Spool.Entries gives them afterwards; nil: nobody does.
+	// What it made of them is void when List fails; its own error ends the listing.
+	Follow func(iter.Seq2[Entry, error]) error `json:"-"`
 }
 
 func (o Options) filled() Options {
@@ -51,11 +56,35 @@ func List(ctx context.Context, s memcached.Server, o Options) (*Spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: folder %s: %w", ErrSpool, o.Folder, err)
 	}
-	last, err := read(ctx, s, o, file)
+	last, err := followed(ctx, s, o, file)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("memcached %s: %w", s, err), file.Close())
 	}
 	return &Spool{file: file, Bytes: last.Bytes}, nil
+}
+
+// followed is read with somebody who follows. How far that one is never keeps the reader waiting.
+func followed(ctx context.Context, s memcached.Server, o Options, spool *os.File) (last message, err error) {
+	if o.Follow == nil {
+		return read(ctx, s, o, spool, func() {})
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	g := newGrowing(spool)
+	ended := make(chan error, 1)
+	go func() {
+		err := o.Follow(func(yield func(Entry, error) bool) { lines(g, yield) })
+		if err != nil {
+			cancel(err) // nobody wants the rest
+		}
+		ended <- err
+	}()
+	last, err = read(ctx, s, o, spool, g.grown)
+	g.end(err)
+	if failed := <-ended; err == nil {
+		err = failed
+	}
+	return last, err
 }
 
 // nameless makes a file that goes when the last process that has it open ends.
@@ -71,7 +100,7 @@ func nameless(folder string) (*os.File, error) {
 }
 
 // read runs the process and listens to it until it is gone.
-func read(ctx context.Context, s memcached.Server, o Options, spool *os.File) (last message, err error) {
+func read(ctx context.Context, s memcached.Server, o Options, spool *os.File, grown func()) (last message, err error) {
 	cmd := &exec.Cmd{Path: o.Path, Args: []string{Role}, Stderr: os.Stderr, ExtraFiles: []*os.File{spool},
 		SysProcAttr: &unix.SysProcAttr{Setpgid: true}} // so that a signal for the terminal's group does not stop it
 	in, err := cmd.StdinPipe()
@@ -91,7 +120,7 @@ func read(ctx context.Context, s memcached.Server, o Options, spool *os.File) (l
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrReader, err)
 	} else {
-		last, err = follow(ctx, messages, o)
+		last, err = follow(ctx, messages, o, grown)
 	}
 	// It has said its last word, or shall not say it. A stopped process dies of SIGKILL too.
 	_ = cmd.Process.Kill()
@@ -114,7 +143,7 @@ func hear(out io.Reader, to chan<- message) {
 }
 
 // follow waits for the last report. Silence is a stall from the moment on that the command is sent.
-func follow(ctx context.Context, messages <-chan message, o Options) (message, error) {
+func follow(ctx context.Context, messages <-chan message, o Options, grown func()) (message, error) {
 	limit := o.Start
 	silence := time.NewTimer(limit)
 	defer silence.Stop()
@@ -127,6 +156,7 @@ func follow(ctx context.Context, messages <-chan message, o Options) (message, e
 			if m.Done {
 				return m, m.err()
 			}
+			grown()
 			if m.Begun {
 				limit = o.Stall
 			}

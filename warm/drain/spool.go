@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"os"
 
-	"github.com/klauspost/compress/zstd"
+	"github.com/klauspost/compress/s2"
 
 	"github.com/interlock-run/interlock/warm/memcached"
 )
@@ -35,22 +36,13 @@ type Entry struct {
 // error ends the list.
 func (s *Spool) Entries() iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		if _, err := s.file.Seek(0, io.SeekStart); err != nil {
-			yield(Entry{}, fmt.Errorf("cannot read the list of keys again: %w", err))
-			return
-		}
-		dec, err := zstd.NewReader(s.file, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
-		if err != nil {
-			yield(Entry{}, fmt.Errorf("cannot read the list of keys again: %w", err))
-			return
-		}
-		defer dec.Close()
-		lines(dec, yield)
+		lines(io.NewSectionReader(s.file, 0, math.MaxInt64), yield)
 	}
 }
 
+// lines reads what the child wrote.
 func lines(from io.Reader, yield func(Entry, error) bool) {
-	r := bufio.NewReaderSize(from, 64<<10)
+	r := bufio.NewReaderSize(s2.NewReader(from, s2.ReaderMaxBlockSize(block), s2.ReaderAllocBlock(block)), 64<<10)
 	var e Entry
 	for {
 		line, err := r.ReadSlice('\n')
@@ -61,9 +53,9 @@ func lines(from io.Reader, yield func(Entry, error) bool) {
 		case err != nil:
 			yield(e, fmt.Errorf("cannot read the list of keys again: %w", err))
 			return
-		case string(bytes.TrimRight(line, "\r\n")) == "END":
+		case string(line) == "END\r\n":
 			return
-		case string(bytes.TrimRight(line, "\r\n")) == "OK":
+		case string(line) == "OK\r\n":
 			continue
 		}
 		err = e.parse(line)

@@ -3,6 +3,7 @@ package dump
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"math/bits"
 
 	"github.com/interlock-run/interlock/warm/drain"
@@ -37,31 +38,39 @@ type survey struct {
 	access                       [2 * ageCount]int64 // the oldest of each bucket
 }
 
-// takeSurvey counts. Lines that are none make the list incomplete: nobody knows how much went with them.
-func takeSurvey(list source, now int64) (*survey, error) {
-	s := &survey{now: now}
+// take counts what is listed, and keeps what is wanted. Lines that are none make the list incomplete: nobody
+// knows how much went with them.
+func (s *survey) take(entries iter.Seq2[drain.Entry, error], keep *deck) error {
 	torn := 0
-	for e, err := range list.Entries() {
+	for e, err := range entries {
 		if errors.Is(err, drain.ErrTorn) {
 			torn++
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		s.listed++
-		if s.wanted(&e) {
-			b := bucketOf(&e, now)
-			s.bytes[b] += max(e.Size, 1)
-			if s.access[b] == 0 || e.Access < s.access[b] {
-				s.access[b] = e.Access
-			}
+		if !s.wanted(&e) {
+			continue
+		}
+		s.count(&e)
+		if err := keep.add(&e); err != nil {
+			return err
 		}
 	}
 	if torn > 0 {
-		return nil, fmt.Errorf("%w: %d lines of %d are none, or its end is missing", drain.ErrTorn, torn, s.listed)
+		return fmt.Errorf("%w: %d lines of %d are none, or its end is missing", drain.ErrTorn, torn, s.listed)
 	}
-	return s, nil
+	return keep.flush()
+}
+
+func (s *survey) count(e *drain.Entry) {
+	b := bucketOf(e, s.now)
+	s.bytes[b] += max(e.Size, 1)
+	if s.access[b] == 0 || e.Access < s.access[b] {
+		s.access[b] = e.Access
+	}
 }
 
 // wanted counts what is not worth a question.

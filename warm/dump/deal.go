@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/interlock-run/interlock/warm/drain"
 )
@@ -19,7 +20,7 @@ type deck struct {
 }
 
 // deal writes each item of a list to the deck of its band.
-func deal(list source, s *survey, folder string) (decks []*deck, bands []bandInfo, err error) {
+func deal(list *deck, s *survey, folder string) (decks []*deck, bands []bandInfo, err error) {
 	bandOf, bands := s.cut(bandCount)
 	for range bands {
 		d, err := newDeck(folder)
@@ -28,13 +29,9 @@ func deal(list source, s *survey, folder string) (decks []*deck, bands []bandInf
 		}
 		decks = append(decks, d)
 	}
-	again := survey{now: s.now} // for what wanted counts: it was counted before
 	for e, err := range list.Entries() {
 		if err != nil {
 			return nil, nil, errors.Join(err, closeDecks(decks))
-		}
-		if !again.wanted(&e) {
-			continue
 		}
 		if err := decks[bandOf[bucketOf(&e, s.now)]].add(&e); err != nil {
 			return nil, nil, errors.Join(err, closeDecks(decks))
@@ -88,9 +85,16 @@ func (d *deck) add(e *drain.Entry) error {
 	return nil
 }
 
-func (d *deck) rewind() error {
+func (d *deck) flush() error {
 	if err := d.buf.Flush(); err != nil {
 		return fmt.Errorf("cannot write a list of items: %w", err)
+	}
+	return nil
+}
+
+func (d *deck) rewind() error {
+	if err := d.flush(); err != nil {
+		return err
 	}
 	d.buf = nil
 	if _, err := d.file.Seek(0, io.SeekStart); err != nil {
@@ -99,25 +103,37 @@ func (d *deck) rewind() error {
 	return nil
 }
 
-// next reads an entry; io.EOF after the last.
-func next(r *bufio.Reader, e *drain.Entry) error {
-	length, err := r.ReadByte()
-	if err != nil {
-		return err // io.EOF, here alone
+// maxHead is what stands before a key at most.
+const maxHead = 2 + 3*binary.MaxVarintLen64
+
+// next reads an entry; io.EOF after the last. Its key is appended to keys, and valid as long as that memory.
+func next(r *bufio.Reader, e *drain.Entry, keys []byte) ([]byte, error) {
+	head, err := r.Peek(maxHead) // less at the end of the file
+	if len(head) == 0 {
+		return keys, err // io.EOF, here alone
 	}
-	fetched, err := r.ReadByte()
+	if err != nil && err != io.EOF {
+		return keys, fmt.Errorf("cannot read a list of items again: %w", err)
+	}
+	used := min(2, len(head))
 	for _, to := range []*int64{&e.Expires, &e.Access, &e.Size} {
-		if err == nil {
-			*to, err = binary.ReadVarint(r)
+		n := 0
+		*to, n = binary.Varint(head[used:])
+		if n <= 0 {
+			return keys, errors.New("cannot read a list of items again: it is not as it was written")
 		}
+		used += n
 	}
-	e.Fetched = fetched == 1
-	e.Key = append(e.Key[:0], make([]byte, length)...)
-	if err == nil {
-		_, err = io.ReadFull(r, e.Key)
+	length := int(head[0])
+	e.Fetched = head[1] == 1
+	if _, err := r.Discard(used); err != nil {
+		return keys, fmt.Errorf("cannot read a list of items again: %w", err)
 	}
-	if err != nil {
-		return fmt.Errorf("cannot read a list of items again: %v", err)
+	start := len(keys)
+	keys = slices.Grow(keys, length)[:start+length]
+	e.Key = keys[start : start+length : start+length]
+	if _, err := io.ReadFull(r, e.Key); err != nil {
+		return keys, fmt.Errorf("cannot read a list of items again: %v", err)
 	}
-	return nil
+	return keys, nil
 }

@@ -81,11 +81,7 @@ func (d *dump) readBands(ctx context.Context, decks []*deck, probe *memcached.Co
 	watching, stop := context.WithCancel(ctx)
 	watched := make(chan error, 1)
 	go func() { watched <- d.rate.watch(watching, probe, d.dial) }()
-	for band, deck := range decks {
-		if err = d.readBand(ctx, band, deck); err != nil {
-			break
-		}
-	}
+	err = d.fetch(ctx, decks)
 	stop()
 	if probeErr := <-watched; probeErr != nil {
 		d.Note(probeErr.Error() + ": the rate did not follow the latency to the end")
@@ -93,13 +89,20 @@ func (d *dump) readBands(ctx context.Context, decks []*deck, probe *memcached.Co
 	return err
 }
 
-func (d *dump) readBand(ctx context.Context, band int, deck *deck) error {
+// batch is what is asked for at once.
+type batch struct {
+	band    int
+	entries []drain.Entry
+}
+
+// fetch has the bands read by several fetchers, which keep their connections from one to the next.
+func (d *dump) fetch(ctx context.Context, decks []*deck) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	batches := make(chan []drain.Entry)
+	batches := make(chan batch)
 	results := make(chan error, d.Conns)
 	for range d.Conns {
-		f := &fetcher{d: d, band: band}
+		f := &fetcher{d: d}
 		go func() {
 			err := f.run(ctx, batches)
 			if err != nil {
@@ -109,7 +112,10 @@ func (d *dump) readBand(ctx context.Context, band int, deck *deck) error {
 			results <- err
 		}()
 	}
-	err := d.feed(ctx, deck, batches)
+	var err error
+	for band := 0; band < len(decks) && err == nil; band++ {
+		err = d.feed(ctx, band, decks[band], batches)
+	}
 	close(batches)
 	for range d.Conns {
 		if got := <-results; err == nil {
@@ -123,27 +129,29 @@ func (d *dump) readBand(ctx context.Context, band int, deck *deck) error {
 }
 
 // feed deals a band out, at the rate and up to the limit.
-func (d *dump) feed(ctx context.Context, deck *deck, to chan<- []drain.Entry) error {
+func (d *dump) feed(ctx context.Context, band int, deck *deck, to chan<- batch) error {
 	r := bufio.NewReaderSize(deck.file, 64<<10)
 	for left := deck.count; left > 0; {
 		size := int(min(int64(d.rate.batch()), left))
-		batch := make([]drain.Entry, size)
-		for n := range batch {
-			if err := next(r, &batch[n]); err == io.EOF {
+		entries := make([]drain.Entry, size)
+		keys := make([]byte, 0, size*32)
+		for n := range entries {
+			var err error
+			if keys, err = next(r, &entries[n], keys); err == io.EOF {
 				return errors.New("cannot read a list of items again: it is shorter than written")
 			} else if err != nil {
 				return err
 			}
 		}
 		left -= int64(size)
-		if !d.within(batch) {
+		if !d.within(entries) {
 			continue
 		}
 		if err := d.rate.pace.Take(ctx, size); err != nil {
 			return err
 		}
 		select {
-		case to <- batch:
+		case to <- batch{band, entries}:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -152,19 +160,19 @@ func (d *dump) feed(ctx context.Context, deck *deck, to chan<- []drain.Entry) er
 }
 
 // within tells whether a batch shall be read, and counts it as one or the other.
-func (d *dump) within(batch []drain.Entry) bool {
+func (d *dump) within(entries []drain.Entry) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.cut == "" {
 		d.cut = d.reached()
 	}
 	if d.cut != "" {
-		d.counts.NotReached += int64(len(batch))
+		d.counts.NotReached += int64(len(entries))
 		return false
 	}
-	d.read += int64(len(batch))
-	for _, e := range batch {
-		d.size += e.Size
+	d.read += int64(len(entries))
+	for n := range entries {
+		d.size += entries[n].Size
 	}
 	return true
 }

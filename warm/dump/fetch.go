@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	inFlight     = 2 // batches on one connection
+	inFlight     = 3 // batches on one connection
 	reconnects   = 5
 	askAgain     = 300 * time.Millisecond // before the second try to connect, doubled at each
 	touchedSlack = 2                      // seconds that listed and asked ends may differ without a change between
@@ -21,16 +21,18 @@ const (
 // op is a command whose reply has not been read.
 type op struct {
 	entry drain.Entry
+	band  int
 	back  uint64 // give the token of this cas back; 0: it is a read
 	twice bool   // asked for on more than one connection
 }
 
-// fetcher reads the items of one band on a connection of its own.
+// fetcher reads items on a connection of its own.
 type fetcher struct {
 	d      *dump
-	band   int
 	conn   *memcached.Conn
 	open   []op // in the order of their replies
+	room   []op // memory for open
+	band   int  // of part
 	part   *item.PartWriter
 	reply  memcached.Reply
 	out    item.Item
@@ -38,7 +40,7 @@ type fetcher struct {
 }
 
 // run reads until there are no more batches.
-func (f *fetcher) run(ctx context.Context, batches <-chan []drain.Entry) (err error) {
+func (f *fetcher) run(ctx context.Context, batches <-chan batch) (err error) {
 	if f.conn, err = f.d.dial(ctx); err != nil {
 		return err
 	}
@@ -47,14 +49,16 @@ func (f *fetcher) run(ctx context.Context, batches <-chan []drain.Entry) (err er
 		err = errors.Join(err, f.endPart())
 	}()
 	for {
-		batch, err := f.take(ctx, batches)
-		if err != nil || batch == nil {
+		b, err := f.take(ctx, batches)
+		if err != nil || b.entries == nil {
 			return err
 		}
-		for _, e := range batch {
-			f.open = append(f.open, op{entry: e})
+		f.open = append(f.room[:0], f.open...) // to the front
+		for _, e := range b.entries {
+			f.open = append(f.open, op{entry: e, band: b.band})
 		}
-		if err := f.ask(ctx, len(batch)); err != nil {
+		f.room = f.open
+		if err := f.ask(ctx, len(b.entries)); err != nil {
 			return err
 		}
 		for len(f.open) > (inFlight-1)*f.d.rate.batch() {
@@ -65,29 +69,29 @@ func (f *fetcher) run(ctx context.Context, batches <-chan []drain.Entry) (err er
 	}
 }
 
-// take waits for a batch; while there is none, replies are read. nil: there are no more, and all is read.
-func (f *fetcher) take(ctx context.Context, batches <-chan []drain.Entry) ([]drain.Entry, error) {
+// take waits for a batch; while there is none, replies are read. An empty one: there are no more, and all is read.
+func (f *fetcher) take(ctx context.Context, batches <-chan batch) (batch, error) {
 	for len(f.open) > 0 {
 		select {
-		case batch, more := <-batches:
+		case b, more := <-batches:
 			if more {
-				return batch, nil
+				return b, nil
 			}
 			batches = nil // never ready again
 		default:
 		}
 		if err := f.settleOne(ctx); err != nil {
-			return nil, err
+			return batch{}, err
 		}
 	}
 	if batches == nil {
-		return nil, nil
+		return batch{}, nil
 	}
 	select {
-	case batch := <-batches:
-		return batch, nil
+	case b := <-batches:
+		return b, nil
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return batch{}, context.Cause(ctx)
 	}
 }
 
@@ -201,7 +205,7 @@ func (f *fetcher) judge(ctx context.Context, o *op) error {
 	case r.Flags > math.MaxUint32:
 		c.WideFlags++
 	default:
-		return f.store(e)
+		return f.store(e, o.band)
 	}
 	return nil
 }
@@ -220,16 +224,17 @@ func (f *fetcher) giveBack(ctx context.Context, o *op) error {
 	return f.ask(ctx, 1)
 }
 
-func (f *fetcher) store(e *drain.Entry) (err error) {
-	if f.part != nil && f.part.Full() {
+func (f *fetcher) store(e *drain.Entry, band int) (err error) {
+	if f.part != nil && (f.part.Full() || f.band != band) {
 		if err := f.endPart(); err != nil {
 			return err
 		}
 	}
 	if f.part == nil {
-		if f.part, err = f.d.writer.Part(f.band); err != nil {
+		if f.part, err = f.d.writer.Part(band); err != nil {
 			return err
 		}
+		f.band = band
 	}
 	f.out = item.Item{Key: e.Key, Value: f.reply.Value, Flags: uint32(f.reply.Flags), Expires: f.d.ends(e, f.reply.Left),
 		Access: max(f.d.clock.Host(e.Access)/1000, 0), Fetched: e.Fetched, Size: e.Size}

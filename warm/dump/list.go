@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/interlock-run/interlock/warm/drain"
@@ -11,7 +12,7 @@ import (
 )
 
 // list gets a whole list and what stands in it. Each try comes after the one before has left the server.
-func (d *dump) list(ctx context.Context) (source, *survey, error) {
+func (d *dump) list(ctx context.Context) (*deck, *survey, error) {
 	var last error
 	for try := range listTries {
 		list, sv, err := d.try(ctx)
@@ -30,41 +31,58 @@ func (d *dump) list(ctx context.Context) (source, *survey, error) {
 	return nil, nil, fmt.Errorf("given up after %d tries: %w", listTries, last)
 }
 
-// try lists once, or twice where a listing may miss what moves.
-func (d *dump) try(ctx context.Context) (source, *survey, error) {
-	list, err := d.once(ctx)
+// try lists once, or twice where a listing may miss what moves. What is wanted of it is in the deck.
+func (d *dump) try(ctx context.Context) (*deck, *survey, error) {
+	keep, err := newDeck(d.Scratch)
 	if err != nil {
 		return nil, nil, err
 	}
+	sv := &survey{now: d.now()}
+	take := func(entries iter.Seq2[drain.Entry, error]) error { return sv.take(entries, keep) }
 	if d.listing == All {
-		second, err := d.once(ctx)
-		if err != nil {
-			return nil, nil, errors.Join(err, list.Close())
-		}
-		both, err := merge(d.Scratch, list, second)
-		if err = errors.Join(err, list.Close(), second.Close()); err != nil {
-			return nil, nil, err
-		}
-		list = both
+		err = d.twice(ctx, take)
+	} else {
+		err = d.single(ctx, take)
 	}
-	sv, err := takeSurvey(list, d.now())
 	if err != nil {
-		return nil, nil, errors.Join(err, list.Close())
+		return nil, nil, errors.Join(err, keep.Close())
 	}
-	return list, sv, nil
+	return keep, sv, nil
 }
 
-func (d *dump) once(ctx context.Context) (source, error) {
+// single takes the list while it is made.
+func (d *dump) single(ctx context.Context, take func(iter.Seq2[drain.Entry, error]) error) error {
+	list, err := d.once(ctx, take)
+	if err != nil {
+		return err
+	}
+	return list.Close()
+}
+
+// twice takes what two lists have together.
+func (d *dump) twice(ctx context.Context, take func(iter.Seq2[drain.Entry, error]) error) error {
+	list, err := d.once(ctx, nil)
+	if err != nil {
+		return err
+	}
+	second, err := d.once(ctx, nil)
+	if err != nil {
+		return errors.Join(err, list.Close())
+	}
+	both, err := merge(d.Scratch, list, second)
+	if err = errors.Join(err, list.Close(), second.Close()); err != nil {
+		return err
+	}
+	return errors.Join(take(both.Entries()), both.Close())
+}
+
+func (d *dump) once(ctx context.Context, follow func(iter.Seq2[drain.Entry, error]) error) (*drain.Spool, error) {
 	if err := d.settle(ctx); err != nil {
 		return nil, err
 	}
 	o := d.Drain
-	o.Mode, o.Folder = string(d.listing), d.Scratch
-	spool, err := drain.List(ctx, d.Server, o)
-	if err != nil {
-		return nil, err // a nil *Spool would be no nil source
-	}
-	return spool, nil
+	o.Mode, o.Folder, o.Follow = string(d.listing), d.Scratch, follow
+	return drain.List(ctx, d.Server, o)
 }
 
 func again(err error) bool {

@@ -89,8 +89,10 @@ func (d *deck) Entries() iter.Seq2[drain.Entry, error] {
 		}
 		r := bufio.NewReaderSize(d.file, 64<<10)
 		var e drain.Entry
+		var key []byte
 		for range d.count {
-			if err := next(r, &e); err != nil {
+			var err error
+			if key, err = next(r, &e, key[:0]); err != nil {
 				yield(e, err)
 				return
 			}

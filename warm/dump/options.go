@@ -37,6 +37,7 @@ const (
 	bandCount    = 16
 	defaultConns = 2
 	listTries    = 5
+	buffer       = 256 << 10 // of a connection, each way
 )
 
 func (o Options) filled() Options {

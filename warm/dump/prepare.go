@@ -48,7 +48,7 @@ func (d *dump) listed(ctx context.Context) ([]*deck, []bandInfo, error) {
 
 // dial connects to the same run of the server as at the start.
 func (d *dump) dial(ctx context.Context) (*memcached.Conn, error) {
-	c, err := memcached.Dial(ctx, d.Server, memcached.Options{MaxValue: d.Values})
+	c, err := memcached.Dial(ctx, d.Server, memcached.Options{MaxValue: d.Values, Buffer: buffer})
 	if err != nil {
 		return nil, err
 	}

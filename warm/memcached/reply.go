@@ -147,11 +147,12 @@ func (c *Conn) readValue(r *Reply) error {
 			return lost(err)
 		}
 	}
-	var end [2]byte
-	if _, err := io.ReadFull(c.r, end[:]); err != nil {
+	end, err := c.r.Peek(2)
+	if err != nil {
 		return lost(err)
 	}
-	if end != [2]byte{'\r', '\n'} {
+	_, _ = c.r.Discard(2) // they are in the buffer
+	if end[0] != '\r' || end[1] != '\n' {
 		return fmt.Errorf("%w: %q after a value of %d bytes", ErrProtocol, end, r.Size)
 	}
 	return nil
