@@ -1,6 +1,9 @@
 package mountcheck
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // follow judges every target anew whenever the mount table changes.
 func (w *Watcher) follow() {
@@ -30,13 +33,10 @@ func (w *Watcher) judgeAll() {
 	if len(changed) == 0 {
 		return
 	}
-	tb, err := readTable()
+	read := sync.OnceValues(readTable)
 	for _, i := range changed {
 		t := w.plan.targets[i]
-		if err == nil {
-			err = t.judgeBy(tb, marks[i])
-		}
-		if err != nil {
+		if err := t.judgeBy(marks[i], read); err != nil {
 			// The probes go on, and read the table again.
 			w.plan.env.cfg.Log("%v", err)
 			return

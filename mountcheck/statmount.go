@@ -42,8 +42,14 @@ func takeMark(path string) (m mark) {
 
 // The parts that are asked for: of filesystem and mount, with root, point, type, options, subtype and source.
 const (
-	statmountOpts = 0x80
-	statmountMask = 0x1 | 0x2 | 0x8 | 0x10 | 0x20 | statmountOpts | 0x100 | 0x200
+	statmountRoot    = 0x8
+	statmountPoint   = 0x10
+	statmountType    = 0x20
+	statmountOpts    = 0x80
+	statmountSubtype = 0x100
+	statmountSource  = 0x200
+	statmountNeeded  = 0x1 | 0x2 | statmountRoot | statmountPoint | statmountType | statmountSource
+	statmountMask    = statmountNeeded | statmountOpts | statmountSubtype
 )
 
 // statmount is the system call; empty where it does not answer.

@@ -61,15 +61,20 @@ func (t *target) judgeNow() error {
 	if t.unchanged(now) {
 		return nil
 	}
-	tb, err := readTable()
+	return t.judgeBy(now, readTable)
+}
+
+// judgeBy takes the kernel's word for this one mount where it is complete, else the whole table's.
+func (t *target) judgeBy(m mark, read func() (*table, error)) error {
+	defer t.note(m)
+	if now, ok := m.mount(); ok {
+		t.seeMount(now)
+		return nil
+	}
+	tb, err := read()
 	if err != nil {
 		return err
 	}
-	return t.judgeBy(tb, now)
-}
-
-func (t *target) judgeBy(tb *table, m mark) error {
-	defer t.note(m)
 	if f := t.see(tb); f.Kind == OK || t.confirms(m, f.Kind) {
 		return nil
 	}
@@ -78,13 +83,18 @@ func (t *target) judgeBy(tb *table, m mark) error {
 
 // see judges a table. The first mount found right becomes the base.
 func (t *target) see(tb *table) Finding {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	now := tb.holder(t.want.Path)
 	if now.Point == t.want.Path {
 		now = tb.withUnique(now)
-		now.hidden = kernel("/").hidden(now)
 	}
+	return t.seeMount(now)
+}
+
+// seeMount judges what is at the path now.
+func (t *target) seeMount(now Mount) Finding {
+	now.hidden = kernel("/").hidden(now)
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	s := &t.state
 	s.table, s.current = judge(t.want, s.base, now), now
 	if s.base.ID == 0 && !t.blockedLocked() {
