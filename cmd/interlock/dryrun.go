@@ -49,6 +49,7 @@ func dryRun(c *cli.Context, cfg config.Config) error {
 	if err := dryStore(c.Context, out, plan); err != nil {
 		return wouldEnd(err)
 	}
+	dryWarm(out, plan.Warm, cfg.Warm)
 	fmt.Fprintf(out, "state    %s\nrun      %q\n", orNone(plan.State), cfg.Process.Command)
 	return nil
 }

@@ -42,6 +42,16 @@ func addWarm(p *lifecycle.Plan, w config.Warm) error {
 	return err
 }
 
+// dryWarm says how the service would be warmed; whether there is a dump is known at the start alone.
+func dryWarm(out io.Writer, p lifecycle.WarmPlan, w config.Warm) {
+	if p.Load {
+		fmt.Fprintf(out, "warm     %s from the dumps (%s), ready: %s\n", w.Memcached, w.From, w.Ready)
+	}
+	if len(p.Exec) > 0 {
+		fmt.Fprintf(out, "warm     %q, ready: %s\n", p.Exec, w.Ready)
+	}
+}
+
 // greetTime bounds the look of check-config at a memcached.
 const greetTime = 3 * time.Second
 
