@@ -205,3 +205,20 @@ func TestRefusedOptions(t *testing.T) {
 		t.Error("a FIFO was taken")
 	}
 }
+
+// An exit status counts however fast the agent ended, and a start that hangs is not waited for.
+func TestOutcome(t *testing.T) {
+	for range 100 {
+		pids, ended := make(chan int, 1), make(chan ending, 1)
+		pids <- 1 << 30
+		ended <- ending{code: 3}
+		if r, err := outcome(t.Context(), pids, ended, &tail{}); r.code != 3 || err != nil {
+			t.Fatalf("exit status %d (%v): expected 3", r.code, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := outcome(ctx, make(chan int), make(chan ending), &tail{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a start that hangs: %v", err)
+	}
+}

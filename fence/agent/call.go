@@ -46,27 +46,32 @@ func call(ctx context.Context, path, input string, env []string, said *tail) (re
 		return result{}, err
 	}
 	pids, ended := make(chan int, 1), make(chan ending, 1)
-	// Joined below, but for an agent that SIGKILL does not end.
-	go func() { ended <- wait(path, input, env, said, pids) }()
-	var pid int
-	select {
-	case pid = <-pids:
-	case e := <-ended:
-		return result{}, e.err
-	}
+	// Joined below, but for an agent that SIGKILL does not end, or whose start hangs in the kernel.
+	go func() { ended <- wait(ctx, path, input, env, said, pids) }()
+	return outcome(ctx, pids, ended, said)
+}
+
+// outcome waits for the end, and at that of ctx kills: what has not started by then, wait kills once it has.
+func outcome(ctx context.Context, pids <-chan int, ended <-chan ending, said *tail) (result, error) {
 	select {
 	case e := <-ended:
 		return result{e.code, said.String()}, e.err
 	case <-ctx.Done():
 	}
-	_ = unix.Kill(-pid, unix.SIGKILL) // its leader is not reaped before its group was killed
+	what := "its start hangs"
+	select {
+	case pid := <-pids:
+		_ = unix.Kill(-pid, unix.SIGKILL) // its leader is not reaped before its group was killed
+		what = fmt.Sprintf("killed, but process %d does not end", pid)
+	default:
+	}
 	patience := time.NewTimer(killPatience)
 	defer patience.Stop()
 	select {
 	case <-ended:
 		return result{tail: said.String()}, fmt.Errorf("killed: %w", context.Cause(ctx))
 	case <-patience.C:
-		return result{tail: said.String()}, fmt.Errorf("killed, but process %d does not end: %w", pid, context.Cause(ctx))
+		return result{tail: said.String()}, fmt.Errorf("%s: %w", what, context.Cause(ctx))
 	}
 }
 
@@ -77,7 +82,7 @@ type ending struct {
 }
 
 // wait starts the agent and is its one waiter. It stays on its thread, with which the agent would die.
-func wait(path, input string, env []string, said *tail, pids chan<- int) ending {
+func wait(ctx context.Context, path, input string, env []string, said *tail, pids chan<- int) ending {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cmd := exec.Command(path)
@@ -92,6 +97,9 @@ func wait(path, input string, env []string, said *tail, pids chan<- int) ending 
 		return ending{err: fmt.Errorf("cannot start it: %w", err)}
 	}
 	pids <- cmd.Process.Pid
+	if ctx.Err() != nil { // nobody may know of it any more, and a late `off` would be nobody's
+		_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
+	}
 	for errors.Is(unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
 	}
 	_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) // what it left behind; the number is its own until it is reaped

@@ -85,6 +85,7 @@ func (r *Runner) follow(ctx context.Context, id uint32, end chan procEnd, out *o
 		<-said
 		return courier.Answer{}, cmp.Or(ctx.Err(), err)
 	}
+	hurry(out)
 	s := <-said
 	switch {
 	case s.answer != nil:

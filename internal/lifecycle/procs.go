@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/internal/worker"
 	"github.com/interlock-run/interlock/supervise"
@@ -189,6 +191,7 @@ func (r *Runner) ask(req worker.Request, limit time.Duration) (wait func(context
 			<-read
 			return worker.Response{}, cmp.Or(ctx.Err(), err)
 		}
+		hurry(outR)
 		if rerr := <-read; err == nil {
 			err = rerr
 		}
@@ -212,12 +215,47 @@ func requestPipes(req worker.Request) (*os.File, pipe, error) {
 	return filledPipes(data)
 }
 
+// lastWords is how long what a process has said is read once it has ended. Whatever it had begun and does not
+// die (a command whose file cannot be read, say) may hold the pipe open for ever.
+const lastWords = 2 * time.Second
+
+func hurry(out *os.File) {
+	if out.SetReadDeadline(time.Now().Add(lastWords)) != nil {
+		closeAll(out)
+	}
+}
+
+// fill never waits, because the deciding loop calls it. A user with many pipes gets small ones, which root
+// alone may make larger.
+func fill(w *os.File, data []byte) error {
+	conn, err := w.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var n int
+	var werr error
+	err = conn.Write(func(fd uintptr) bool {
+		if size, err := unix.FcntlInt(fd, unix.F_GETPIPE_SZ, 0); err == nil && size < len(data) {
+			_, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, len(data)) // the write tells
+		}
+		n, werr = unix.Write(int(fd), data)
+		return true
+	})
+	switch {
+	case err != nil || werr != nil:
+		return fmt.Errorf("request to a worker: %w", errors.Join(err, werr))
+	case n < len(data):
+		return fmt.Errorf("request to a worker: its pipe takes %d of %d bytes: this user has too many pipes (fs.pipe-user-pages-soft)", n, len(data))
+	}
+	return nil
+}
+
 func filledPipes(data []byte) (*os.File, pipe, error) {
 	inR, inW, err := os.Pipe()
 	if err != nil {
 		return nil, pipe{}, err
 	}
-	_, err = inW.Write(data)
+	err = fill(inW, data)
 	closeAll(inW)
 	if err != nil {
 		closeAll(inR)

@@ -25,6 +25,7 @@ type scriptedCourier struct {
 	guard  *scriptedGuard
 	answer func(courier.Request) *courier.Answer // nil: holds it until it is killed
 	says   func() string                         // instead of an answer, if set
+	ends   bool                                  // without an answer, while something holds its pipe
 
 	mu    sync.Mutex
 	asked []courier.Request
@@ -43,6 +44,10 @@ func (c *scriptedCourier) start(s supervise.Spec) bool {
 	c.mu.Lock()
 	c.asked = append(c.asked, q)
 	c.mu.Unlock()
+	if c.ends {
+		c.hold(s.Stdout)
+		return false
+	}
 	if c.says != nil {
 		if _, err := s.Stdout.WriteString(c.says()); err != nil {
 			c.t.Error(err)
@@ -145,6 +150,36 @@ func TestCourierWithoutAnAnswer(t *testing.T) {
 		x.ends(69)
 		if x.guard.noted("start payload") {
 			t.Errorf("%q: the payload was started without the claim", said)
+		}
+	}
+}
+
+// A courier that has ended, while what it had begun hangs with its pipe, is waited for no longer.
+func TestCourierWhosePipeStaysOpen(t *testing.T) {
+	x, _ := withStore(t, nil, nil, func(c *scriptedCourier) { c.ends = true })
+	select {
+	case v := <-x.ended:
+		if v.Code != 69 {
+			t.Errorf("%+v: expected exit code 69", v)
+		}
+	case <-time.After(5 * lastWords):
+		t.Fatalf("phase %s, though its courier has ended", x.r.Status().Phase)
+	}
+}
+
+// A request that its pipe cannot take is an error: the deciding loop waits for no reader.
+func TestFill(t *testing.T) {
+	in, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeAll(in, w)
+	if err := fill(w, make([]byte, 100<<10)); err != nil { // more than a pipe takes
+		t.Errorf("it was not made larger: %v", err)
+	}
+	for range 2 { // cut, then without any room
+		if err = fill(w, make([]byte, 64<<10)); err == nil {
+			t.Error("nobody has read, and yet it took more")
 		}
 	}
 }
