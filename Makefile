@@ -15,7 +15,7 @@ VERSION := $(or $(shell git describe --tags --always --dirty 2>/dev/null),unknow
 LDFLAGS := -s -w -X main.buildVersion=$(VERSION)
 tool = $(firstword $(shell command -v $(1)) $(wildcard $(GOPATH)/bin/$(1)))
 
-.PHONY: build run test test-all test-vm check bench bench-payload bench-queue bench-backup chaos clean FORCE
+.PHONY: build run test test-all test-vm check bench bench-payload bench-queue bench-backup bench-cache chaos clean FORCE
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/interlock ./cmd/interlock
@@ -101,6 +101,13 @@ bench-backup: build bin/testrun
 	@bin/testrun install backups system
 	@INTERLOCK_BIN=$(CURDIR)/bin/interlock CGO_ENABLED=0 \
 		$(GO) test -tags bench -count=1 -timeout 180m -v -run '^TestBackup$(BENCH_PART)' ./internal/bench/backup
+
+# Dump and load of a memcached beside raw loops of its protocol and memcached-tool, about ten minutes. BENCH_ITEMS (300000)
+# and BENCH_N (5 rounds) are of all parts, BENCH_SECONDS (10) of a round of clients' latency, BENCH_LARGE (5000000 items)
+# of the server whose dump's memory is measured.
+bench-cache: bin/testrun
+	@bin/testrun install cache system
+	@CGO_ENABLED=0 $(GO) test -tags bench -count=1 -timeout 45m -v -run '^TestBench' ./internal/bench/cache
 
 clean:
 	rm -rf bin .cache

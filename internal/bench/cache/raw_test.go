@@ -17,11 +17,11 @@ import (
 const batchItems = 256
 
 // stores are the bytes that a raw loop sends: sets in batches, each ended by mn.
-func stores(n int) (all [][]byte) {
+func stores(n int, of func(i, n int) warmtest.Item) (all [][]byte) {
 	for at := 0; at < n; at += batchItems {
 		var b bytes.Buffer
 		for i := at; i < min(at+batchItems, n); i++ {
-			it := benchItem(i, n)
+			it := of(i, n)
 			fmt.Fprintf(&b, "ms %s %d F%d T%d ME q\r\n%s\r\n", it.Key, len(it.Value), it.Flags, it.TTL, it.Value)
 		}
 		b.WriteString("mn\r\n")

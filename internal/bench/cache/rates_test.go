@@ -1,0 +1,113 @@
+//go:build bench
+
+package cache
+
+import (
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/interlock-run/interlock/internal/testkit"
+	"github.com/interlock-run/interlock/warm/dump"
+	"github.com/interlock-run/interlock/warm/item"
+	"github.com/interlock-run/interlock/warm/load"
+	"github.com/interlock-run/interlock/warm/warmtest"
+)
+
+// shapes are how many connections a raw loop is tried with; the best counts.
+func shapes() []int { return []int{1, 2, 4} }
+
+// round is what was measured side by side.
+type round struct {
+	store, load, loadAll          time.Duration
+	fetch, list, both, dump, look time.Duration
+}
+
+// rates compares dump and load with loops that do the protocol's work alone.
+func rates(t *testing.T, s sizes) []*row {
+	t.Helper()
+	const unit = "thousand items/s"
+	loads := &row{name: "load : raw ms loop", unit: unit, aim: ">= 0.95", met: atLeast(0.95)}
+	whole := &row{name: "load with looks and protecting : raw ms loop", unit: unit}
+	both := &row{name: "dump : raw loop that lists and fetches", unit: unit, aim: ">= 0.90", met: atLeast(0.90)}
+	parts := &row{name: "dump : raw list, and raw fetch in order of storing", unit: unit}
+	fetch := &row{name: "dump : that raw fetch alone", unit: unit}
+	look := &row{name: "dump with its first looks : raw loop that lists and fetches", unit: unit}
+	sets, gets := stores(s.items, benchItem), fetches(s.items)
+	rate := func(d time.Duration) float64 { return float64(s.items) / d.Seconds() / 1000 }
+	for n := range s.rounds {
+		r := once(t, s.items, sets, gets)
+		loads.add(rate(r.load), rate(r.store))
+		whole.add(rate(r.loadAll), rate(r.store))
+		both.add(rate(r.dump), rate(r.both))
+		parts.add(rate(r.dump), rate(r.list+r.fetch))
+		fetch.add(rate(r.dump), rate(r.fetch))
+		look.add(rate(r.look), rate(r.both))
+		t.Logf("round %d, thousand items/s: raw store %.0f, load %.0f; raw list %.0f, raw fetch %.0f, raw both %.0f, dump %.0f; load of the machine %s",
+			n+1, rate(r.store), rate(r.load), rate(r.list), rate(r.fetch), rate(r.both), rate(r.dump), load1(t))
+	}
+	return []*row{loads, whole, both, look, parts, fetch}
+}
+
+// once measures everything on one server in turn, and the load of a second one.
+func once(t *testing.T, n int, sets, gets [][]byte) (r round) {
+	t.Helper()
+	var kit *testkit.MemcachedServer
+	r.store, r.fetch, r.both = 1<<62, 1<<62, 1<<62
+	for i, conns := range shapes() {
+		if i > 0 {
+			kit.Stop(t)
+		}
+		kit = server(t, roomy(n))
+		r.store = min(r.store, loop(t, kit.Addr(), conns, sets))
+	}
+	r.list = listing(t, kit.Addr())
+	for _, conns := range shapes() {
+		r.fetch = min(r.fetch, loop(t, kit.Addr(), conns, gets))
+	}
+	for _, conns := range shapes()[1:] {
+		r.both = min(r.both, listAndFetch(t, kit.Addr(), conns))
+	}
+	o := options(t, kit)
+	begun := time.Now()
+	made, err := dump.Dump(t.Context(), o)
+	must(t, err)
+	r.look, r.dump = time.Since(begun), made.Listing+made.Reading
+	c, err := item.Open(o.Dir)
+	must(t, err)
+	to := server(t, roomy(n))
+	l, err := load.New(load.Options{Server: warmtest.Server(t, to.Addr()), Cache: c}).Run(t.Context())
+	must(t, err)
+	must(t, c.Close())
+	if made.Cache.Counts.Items != int64(n) || l.Loaded != int64(n) {
+		t.Fatalf("%d dumped, %+v loaded, of %d", made.Cache.Counts.Items, *l, n)
+	}
+	r.load, r.loadAll = l.Storing, l.Took
+	kit.Stop(t)
+	to.Stop(t)
+	return r
+}
+
+// tool compares with memcached-tool, at a third of the items.
+func tool(t *testing.T, s sizes) []*row {
+	t.Helper()
+	const program = "/usr/share/memcached/scripts/memcached-tool"
+	r := &row{name: "dump : memcached-tool dump", unit: "thousand items/s", aim: ">= 15", met: atLeast(15)}
+	n := s.items / 3
+	kit := server(t, roomy(n))
+	loop(t, kit.Addr(), 2, stores(n, benchItem))
+	for range s.rounds {
+		begun := time.Now()
+		out, err := exec.Command(program, kit.Addr(), "dump").Output()
+		must(t, err)
+		theirs := time.Since(begun)
+		if len(out) < n {
+			t.Fatalf("memcached-tool gave %d bytes of %d items", len(out), n)
+		}
+		made, err := dump.Dump(t.Context(), options(t, kit))
+		must(t, err)
+		r.add(float64(n)/(made.Listing+made.Reading).Seconds()/1000, float64(n)/theirs.Seconds()/1000)
+	}
+	kit.Stop(t)
+	return []*row{r}
+}
