@@ -9,6 +9,7 @@ import (
 	"github.com/interlock-run/interlock/backup"
 	"github.com/interlock-run/interlock/internal/config"
 	"github.com/interlock-run/interlock/internal/snapshot"
+	"github.com/interlock-run/interlock/restore"
 )
 
 // backup takes a snapshot, publishes it under our token, and then removes what retention does not keep.
@@ -33,6 +34,9 @@ func (w *courier) backup(ctx context.Context, r Request) (Answer, error) {
 		return Answer{}, err
 	}
 	a := Answer{Catalog: res.Snapshot.Number, Snapshot: res.Snapshot, Warnings: remarks(res)}
+	if err := ranOn(r.target()); err != nil {
+		a.Warnings = append(a.Warnings, "not recorded that this tenure ran on the data: "+oneLine(err))
+	}
 	if r.Backup.Keep != (config.Keep{}) {
 		a.Dropped, err = tidy(ctx, s, r)
 	}
@@ -40,6 +44,20 @@ func (w *courier) backup(ctx context.Context, r Request) (Answer, error) {
 		a.Warnings = append(a.Warnings, oneLine(err))
 	}
 	return a, nil
+}
+
+// ranOn records, now that a snapshot of the data stands under our token, that our tenure ran on it. A run
+// without restore.from store has not: to a later start with it our own snapshot would look like that of
+// somebody who went on elsewhere, and the data like overtaken. Not before: it says that nothing else is newer.
+func ranOn(t restore.Target) error {
+	if t.Data == "" || t.StateDir == "" {
+		return nil
+	}
+	l := restore.Inspect(t.Data, t.StateDir, t.Token)
+	if !l.Found || l.State.Last.Token == 0 || l.State.Last.Token >= t.Token {
+		return nil
+	}
+	return restore.StartTenure(t)
 }
 
 // tidy is retention, and what killed couriers have left in the store.

@@ -160,6 +160,33 @@ func TestOnStopIsCold(t *testing.T) {
 	}
 }
 
+// A run without restore.from store went on with the data of an earlier tenure: its own snapshot is no later
+// one of somebody else, for which the data would have to give way.
+func TestOwnSnapshotOvertakesNobody(t *testing.T) {
+	p := newPlace(t)
+	p.repository()
+	p.write("f", "x")
+	p.well(p.request(OpRestore, 1)) // adopted
+	p.write("f", "y")
+	p.well(p.request(OpClaim, 2))
+	p.well(p.request(OpBackup, 2)) // the run of token 2 asked for no restore
+	p.write("f", "z")
+	p.well(p.request(OpClaim, 3))
+	r := p.request(OpRestore, 3)
+	r.Restore.Diverged = "replace"
+	if a := p.well(r); a.Snapshot.ID != "" {
+		t.Errorf("restored %s over data that is newer than it", a.Snapshot.ID)
+	}
+	// Another's, later one still is one: here nobody ran under token 4.
+	r = p.request(OpBackup, 4)
+	r.Place.Data, r.Place.StateDir = filepath.Join(p.dir, "other"), filepath.Join(p.dir, "otherstate")
+	must(t, errors.Join(os.Mkdir(r.Place.Data, 0o755), os.Mkdir(r.Place.StateDir, 0o755), os.WriteFile(filepath.Join(r.Place.Data, "f"), []byte("o"), 0o644)))
+	p.well(r)
+	if a := p.do(p.request(OpRestore, 5)); a.Code != 73 || !strings.Contains(a.Error, "overtaken") {
+		t.Errorf("%+v: expected the data to be overtaken", a)
+	}
+}
+
 // Uploads of killed couriers go once nobody can be at work on them.
 func TestAbandoned(t *testing.T) {
 	now := time.Now()
