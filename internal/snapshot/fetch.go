@@ -8,6 +8,7 @@ import (
 	"iter"
 	"runtime"
 
+	"github.com/interlock-run/interlock/internal/crew"
 	"github.com/interlock-run/interlock/internal/store"
 	"github.com/klauspost/compress/zstd"
 )
@@ -31,36 +32,36 @@ func (r *Repository) Fetch(ctx context.Context, wants iter.Seq2[Want, error], p 
 		return err
 	}
 	defer f.dec.Close()
-	g := newGroup(ctx)
+	g := crew.New(ctx)
 	requests := make(chan request)
-	g.run(func() error {
+	g.Run(func() error {
 		defer close(requests)
 		return feed(g, wants, requests)
 	})
 	for range n {
-		g.run(func() error {
+		g.Run(func() error {
 			var b frameBuffers
 			for {
-				q, more, err := receive(g, requests)
+				q, more, err := crew.Receive(g.Context(), requests)
 				if err != nil || !more {
 					return err
 				}
-				if err := f.request(g.ctx, q, &b, deliver); err != nil {
+				if err := f.request(g.Context(), q, &b, deliver); err != nil {
 					return err
 				}
 			}
 		})
 	}
-	return g.join()
+	return g.Join()
 }
 
 // feed plans window after window.
-func feed(g *group, wants iter.Seq2[Want, error], to chan<- request) error {
+func feed(g *crew.Crew, wants iter.Seq2[Want, error], to chan<- request) error {
 	window := make([]Want, 0, planWindow)
 	flush := func() error {
 		list, err := plan(window)
 		for i := 0; i < len(list) && err == nil; i++ {
-			err = send(g, to, list[i])
+			err = crew.Send(g.Context(), to, list[i])
 		}
 		window = make([]Want, 0, planWindow) // the old one is part of requests
 		return err

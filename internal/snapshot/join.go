@@ -1,5 +1,7 @@
 package snapshot
 
+import "github.com/interlock-run/interlock/internal/crew"
+
 // A section is what becomes one frame: its bytes, and the lines that were met while it was open. Lines
 // whose run lies in it can be written once it has its place.
 type section struct {
@@ -36,14 +38,14 @@ func (j *joiner) run() error {
 	defer close(j.w.lanes.compress)
 	j.open = &section{}
 	for {
-		b, more, err := receive(j.w.group, j.w.lanes.ordered)
+		b, more, err := crew.Receive(j.w.group.Context(), j.w.lanes.ordered)
 		if err != nil {
 			return err
 		}
 		if !more {
 			return j.close()
 		}
-		hashed, _, err := receive(j.w.group, b.done)
+		hashed, _, err := crew.Receive(j.w.group.Context(), b.done)
 		if err == nil {
 			err = hashed
 		}
@@ -122,7 +124,7 @@ func (j *joiner) place(data []byte, at *int) (int64, error) {
 		}
 	}
 	if j.open.raw == nil {
-		buf, err := j.w.pools.frames.take(j.w.group.ctx)
+		buf, err := j.w.pools.frames.take(j.w.group.Context())
 		if err != nil {
 			return 0, err
 		}
@@ -167,15 +169,15 @@ func (j *joiner) close() error {
 	s.done = make(chan struct{})
 	if s.used == 0 {
 		close(s.done)
-		return send(j.w.group, j.w.lanes.sections, s)
+		return crew.Send(j.w.group.Context(), j.w.lanes.sections, s)
 	}
-	out, err := j.w.pools.outs.take(j.w.group.ctx)
+	out, err := j.w.pools.outs.take(j.w.group.Context())
 	if err != nil {
 		return err
 	}
 	s.out = out
-	if err := send(j.w.group, j.w.lanes.sections, s); err != nil {
+	if err := crew.Send(j.w.group.Context(), j.w.lanes.sections, s); err != nil {
 		return err
 	}
-	return send(j.w.group, j.w.lanes.compress, s)
+	return crew.Send(j.w.group.Context(), j.w.lanes.compress, s)
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/interlock-run/interlock/internal/crew"
 )
 
 // A fullPack is one to be uploaded.
@@ -40,14 +42,14 @@ type placer struct {
 func (p *placer) run() error {
 	defer close(p.w.lanes.uploads)
 	for {
-		s, more, err := receive(p.w.group, p.w.lanes.sections)
+		s, more, err := crew.Receive(p.w.group.Context(), p.w.lanes.sections)
 		if err != nil {
 			return err
 		}
 		if !more {
 			return p.ship()
 		}
-		if _, _, err := receive(p.w.group, s.done); err != nil {
+		if _, _, err := crew.Receive(p.w.group.Context(), s.done); err != nil {
 			return err
 		}
 		if err := p.place(s); err != nil {
@@ -106,7 +108,7 @@ func (p *placer) begin() error {
 	if p.packs >= maxPacks {
 		return fmt.Errorf("snapshot of more than %d packs", maxPacks)
 	}
-	buf, err := p.w.pools.packs.take(p.w.group.ctx)
+	buf, err := p.w.pools.packs.take(p.w.group.Context())
 	if err != nil {
 		return err
 	}
@@ -127,13 +129,13 @@ func (p *placer) ship() error {
 		return fmt.Errorf("encrypt %s: %w", full.name.key(), err)
 	}
 	p.w.progress.Stored.Add(int64(full.used - full.raw))
-	return send(p.w.group, p.w.lanes.uploads, full)
+	return crew.Send(p.w.group.Context(), p.w.lanes.uploads, full)
 }
 
 // compress turns sections into frames, until the joiner is done.
 func (w *writing) compress() error {
 	for {
-		s, more, err := receive(w.group, w.lanes.compress)
+		s, more, err := crew.Receive(w.group.Context(), w.lanes.compress)
 		if err != nil || !more {
 			return err
 		}
@@ -149,7 +151,7 @@ func (w *writing) compress() error {
 // hash reads and hashes batches, until the submitter is done.
 func (w *writing) hash() error {
 	for {
-		b, more, err := receive(w.group, w.lanes.hash)
+		b, more, err := crew.Receive(w.group.Context(), w.lanes.hash)
 		if err != nil || !more {
 			return err
 		}
@@ -160,12 +162,12 @@ func (w *writing) hash() error {
 // upload stores packs, until the placer is done.
 func (w *writing) upload() error {
 	for {
-		p, more, err := receive(w.group, w.lanes.uploads)
+		p, more, err := crew.Receive(w.group.Context(), w.lanes.uploads)
 		if err != nil || !more {
 			return err
 		}
 		stored := p.buf.data[:p.used]
-		if err := w.store.Put(w.group.ctx, p.name.key(), bytes.NewReader(stored), int64(p.used)); err != nil {
+		if err := w.store.Put(w.group.Context(), p.name.key(), bytes.NewReader(stored), int64(p.used)); err != nil {
 			return fmt.Errorf("store %s: %w", p.name.key(), err)
 		}
 		if err := w.list.add(p.name.Number, stored); err != nil {

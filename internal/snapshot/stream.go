@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+
+	"github.com/interlock-run/interlock/internal/crew"
 )
 
 // streamFlights is how many frames are read ahead of the one that is being written.
@@ -25,9 +27,9 @@ func (r *Repository) StreamTo(ctx context.Context, out io.Writer, size int64, ru
 		return err
 	}
 	defer f.dec.Close()
-	g := newGroup(ctx)
+	g := crew.New(ctx)
 	work, ordered := make(chan *streamed), make(chan *streamed, streamFlights)
-	g.run(func() error {
+	g.Run(func() error {
 		defer close(work)
 		defer close(ordered)
 		for w, err := range runs {
@@ -35,24 +37,24 @@ func (r *Repository) StreamTo(ctx context.Context, out io.Writer, size int64, ru
 				return err
 			}
 			s := &streamed{w, make(chan []byte, 1)}
-			if err := errors.Join(send(g, ordered, s), send(g, work, s)); err != nil {
+			if err := errors.Join(crew.Send(g.Context(), ordered, s), crew.Send(g.Context(), work, s)); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	for range streamFlights {
-		g.run(func() error { return f.ahead(g, work) })
+		g.Run(func() error { return f.ahead(g, work) })
 	}
-	g.run(func() error { return writeOrdered(g, ordered, out, size) })
-	return g.join()
+	g.Run(func() error { return writeOrdered(g, ordered, out, size) })
+	return g.Join()
 }
 
 // ahead reads single runs.
-func (f *fetcher) ahead(g *group, work <-chan *streamed) error {
+func (f *fetcher) ahead(g *crew.Crew, work <-chan *streamed) error {
 	var b frameBuffers
 	for {
-		s, more, err := receive(g, work)
+		s, more, err := crew.Receive(g.Context(), work)
 		if err != nil || !more {
 			return err
 		}
@@ -60,7 +62,7 @@ func (f *fetcher) ahead(g *group, work <-chan *streamed) error {
 		if err != nil {
 			return err
 		}
-		err = f.request(g.ctx, list[0], &b, func(_ Want, data []byte) error {
+		err = f.request(g.Context(), list[0], &b, func(_ Want, data []byte) error {
 			s.data <- append(make([]byte, 0, len(data)), data...)
 			return nil
 		})
@@ -70,17 +72,17 @@ func (f *fetcher) ahead(g *group, work <-chan *streamed) error {
 	}
 }
 
-func writeOrdered(g *group, ordered <-chan *streamed, out io.Writer, size int64) error {
+func writeOrdered(g *crew.Crew, ordered <-chan *streamed, out io.Writer, size int64) error {
 	at := int64(0)
 	for {
-		s, more, err := receive(g, ordered)
+		s, more, err := crew.Receive(g.Context(), ordered)
 		if err != nil {
 			return err
 		}
 		if !more {
 			return writeZeros(out, size-at)
 		}
-		data, _, err := receive(g, s.data)
+		data, _, err := crew.Receive(g.Context(), s.data)
 		if err != nil {
 			return err
 		}

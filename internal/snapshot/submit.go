@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/interlock-run/interlock/internal/crew"
 )
 
 // racyFor is how long a file must have been at rest for its times to prove that it is still the same: the
@@ -114,7 +116,7 @@ func (s *submitter) room(n int) ([]byte, error) {
 	}
 	b := s.begin()
 	if b.buf == nil {
-		buf, err := s.w.pools.batches.take(s.w.group.ctx)
+		buf, err := s.w.pools.batches.take(s.w.group.Context())
 		if err != nil {
 			return nil, err
 		}
@@ -130,14 +132,14 @@ func (s *submitter) flush() error {
 	if s.open = nil; b == nil {
 		return nil
 	}
-	if err := send(s.w.group, s.w.lanes.ordered, b); err != nil {
+	if err := crew.Send(s.w.group.Context(), s.w.lanes.ordered, b); err != nil {
 		return err
 	}
 	if b.buf == nil {
 		b.done <- nil
 		return nil
 	}
-	return send(s.w.group, s.w.lanes.hash, b)
+	return crew.Send(s.w.group.Context(), s.w.lanes.hash, b)
 }
 
 // file adds the data of one file.

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/interlock-run/interlock/internal/crew"
 	"github.com/interlock-run/interlock/internal/store"
 	"github.com/klauspost/compress/zstd"
 )
@@ -44,7 +45,7 @@ type writing struct {
 	id       ID
 	now      func() time.Time
 	progress *Progress
-	group    *group
+	group    *crew.Crew
 	enc      *zstd.Encoder
 	pools    pools
 	lanes    lanes
@@ -166,21 +167,21 @@ func (d *Draft) pipeline(ctx context.Context, o WriteOptions, m *manifestWriter,
 	if err != nil {
 		return err
 	}
-	w := &writing{store: d.repo.store, id: d.Snapshot.ID, now: d.repo.now, progress: o.Progress, group: newGroup(ctx),
+	w := &writing{store: d.repo.store, id: d.Snapshot.ID, now: d.repo.now, progress: o.Progress, group: crew.New(ctx),
 		enc: enc, pools: newPools(workers, d.repo.seal.packSize()), lanes: newLanes(), sources: openSources{all: map[*source]struct{}{}},
 		seal: d.repo.seal, list: list}
 	for range workers {
-		w.group.run(w.hash)
-		w.group.run(w.compress)
+		w.group.Run(w.hash)
+		w.group.Run(w.compress)
 	}
 	for range 2 {
-		w.group.run(w.upload)
+		w.group.Run(w.upload)
 	}
-	w.group.run((&joiner{w: w}).run)
+	w.group.Run((&joiner{w: w}).run)
 	place := &placer{w: w, manifest: m, packs: d.packs}
-	w.group.run(place.run)
-	w.group.run(func() error { return w.submit(o.Parent, d.chunk, items) })
-	err = errors.Join(w.group.join(), w.sources.closeAll(), enc.Close())
+	w.group.Run(place.run)
+	w.group.Run(func() error { return w.submit(o.Parent, d.chunk, items) })
+	err = errors.Join(w.group.Join(), w.sources.closeAll(), enc.Close())
 	d.packs = place.packs
 	return err
 }
@@ -199,7 +200,7 @@ func (w *writing) submit(from *Manifest, chunk int64, items iter.Seq2[Item, erro
 			err = s.add(&item)
 		}
 		if err == nil {
-			err = context.Cause(w.group.ctx)
+			err = context.Cause(w.group.Context())
 		}
 		if err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/interlock-run/interlock/internal/crew"
 	"github.com/interlock-run/interlock/internal/fstree"
 	"github.com/interlock-run/interlock/internal/snapshot"
 )
@@ -63,20 +64,20 @@ func (c *comparison) do(ctx context.Context) error {
 	next, stop := iter.Pull2(c.tree.Walk())
 	defer stop()
 	c.next, c.left = next, true
-	g := newGroup(ctx)
+	g := crew.New(ctx)
 	parts := make(chan part, comparers())
-	g.run(func() error {
+	g.Run(func() error {
 		defer close(parts)
-		err := c.src.each(g.ctx, func(m *snapshot.Manifest, e *snapshot.Entry) error { return c.entry(g.ctx, m, e, parts) })
+		err := c.src.each(g.Context(), func(m *snapshot.Manifest, e *snapshot.Entry) error { return c.entry(g.Context(), m, e, parts) })
 		if err == nil {
 			err = c.upTo("", true)
 		}
 		return err
 	})
 	for range comparers() {
-		g.run(func() error { return c.work(g.ctx, parts) })
+		g.Run(func() error { return c.work(g.Context(), parts) })
 	}
-	return g.join()
+	return g.Join()
 }
 
 // upTo tells of what is there and sorts before a path, or of all the rest.
@@ -165,7 +166,7 @@ func (c *comparison) content(ctx context.Context, p *pair, m *snapshot.Manifest,
 			p.mu.Lock()
 			p.todo++
 			p.mu.Unlock()
-			if err := send(ctx, parts, t); err != nil {
+			if err := crew.Send(ctx, parts, t); err != nil {
 				return err
 			}
 			t = part{pair: p, chunk: e.File.Chunk, from: t.to}
@@ -179,7 +180,7 @@ func (c *comparison) content(ctx context.Context, p *pair, m *snapshot.Manifest,
 func (c *comparison) work(ctx context.Context, parts <-chan part) error {
 	var buf []byte
 	for {
-		t, more, err := receive(ctx, parts)
+		t, more, err := crew.Receive(ctx, parts)
 		if err != nil || !more {
 			return err
 		}

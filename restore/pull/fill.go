@@ -8,6 +8,7 @@ import (
 	"runtime"
 
 	"github.com/interlock-run/interlock/internal/breakpoint"
+	"github.com/interlock-run/interlock/internal/crew"
 	"github.com/interlock-run/interlock/internal/fstree"
 	"github.com/interlock-run/interlock/internal/snapshot"
 )
@@ -33,20 +34,20 @@ type share struct {
 
 // fill makes them.
 func (l *filler) fill(ctx context.Context) error {
-	g := newGroup(ctx)
+	g := crew.New(ctx)
 	made := make(chan fstree.Entry, 256)
 	for range makers() {
-		g.run(func() error { return l.makes(g.ctx, made) })
+		g.Run(func() error { return l.makes(g.Context(), made) })
 	}
 	if l.old {
 		l.over(g, made)
 	} else {
-		g.run(func() error {
+		g.Run(func() error {
 			defer close(made)
-			return l.fetch(g.ctx, l.wants(g.ctx, made))
+			return l.fetch(g.Context(), l.wants(g.Context(), made))
 		})
 	}
-	return errors.Join(g.join(), l.handles.close())
+	return errors.Join(g.Join(), l.handles.close())
 }
 
 // makers is how many make files without bytes, links and devices: they wait for the filesystem.
@@ -113,7 +114,7 @@ func (l *filler) read(ctx context.Context, made chan<- fstree.Entry, content fun
 			l.later.link(t)
 			return nil
 		case e.Kind != snapshot.File || e.File.Size == 0:
-			return send(ctx, made, t)
+			return crew.Send(ctx, made, t)
 		}
 		f := &file{entry: t, left: 1}
 		if err := content(f, e.File.Chunk, m); !errors.Is(err, io.EOF) {
@@ -126,7 +127,7 @@ func (l *filler) read(ctx context.Context, made chan<- fstree.Entry, content fun
 // makes makes what needs no bytes.
 func (l *filler) makes(ctx context.Context, made <-chan fstree.Entry) error {
 	for {
-		e, more, err := receive(ctx, made)
+		e, more, err := crew.Receive(ctx, made)
 		if err != nil || !more {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"runtime"
 
+	"github.com/interlock-run/interlock/internal/crew"
 	"github.com/interlock-run/interlock/internal/fstree"
 	"github.com/interlock-run/interlock/internal/snapshot"
 	"golang.org/x/sys/unix"
@@ -31,24 +32,24 @@ const (
 func comparers() int { return min(max(8, 2*runtime.GOMAXPROCS(0)), 16) }
 
 // over fills where old data lies: reader, comparers, and fetches in batches.
-func (l *filler) over(g *group, made chan fstree.Entry) {
+func (l *filler) over(g *crew.Crew, made chan fstree.Entry) {
 	pieces, wants := make(chan piece, comparers()), make(chan snapshot.Want, batchLeast)
-	g.run(func() error {
+	g.Run(func() error {
 		defer close(pieces)
 		defer close(made)
-		return l.read(g.ctx, made, func(f *file, chunk int64, m *snapshot.Manifest) error {
-			return l.cut(g.ctx, f, chunk, m, pieces)
+		return l.read(g.Context(), made, func(f *file, chunk int64, m *snapshot.Manifest) error {
+			return l.cut(g.Context(), f, chunk, m, pieces)
 		})
 	})
-	g.run(func() error {
+	g.Run(func() error {
 		defer close(wants)
-		sub := newGroup(g.ctx)
+		sub := crew.New(g.Context())
 		for range comparers() {
-			sub.run(func() error { return l.compare(sub.ctx, pieces, wants) })
+			sub.Run(func() error { return l.compare(sub.Context(), pieces, wants) })
 		}
-		return sub.join()
+		return sub.Join()
 	})
-	g.run(func() error { return l.batches(g.ctx, wants) })
+	g.Run(func() error { return l.batches(g.Context(), wants) })
 }
 
 // cut makes pieces of a file. The last one goes to its end.
@@ -67,7 +68,7 @@ func (l *filler) cut(ctx context.Context, f *file, chunk int64, m *snapshot.Mani
 		}
 		if len(p.runs) == pieceRuns || err != nil {
 			l.handles.hold(f, 1)
-			if e := send(ctx, to, p); e != nil {
+			if e := crew.Send(ctx, to, p); e != nil {
 				return e
 			}
 			p = piece{file: f, chunk: chunk, from: p.to}
@@ -82,7 +83,7 @@ func (l *filler) cut(ctx context.Context, f *file, chunk int64, m *snapshot.Mani
 func (l *filler) compare(ctx context.Context, pieces <-chan piece, wants chan<- snapshot.Want) error {
 	buf := []byte(nil)
 	for {
-		p, more, err := receive(ctx, pieces)
+		p, more, err := crew.Receive(ctx, pieces)
 		if err != nil || !more {
 			return err
 		}
@@ -126,7 +127,7 @@ func (l *filler) run(ctx context.Context, w *fstree.Writer, p *piece, r *snapsho
 			return nil
 		}
 		l.handles.hold(p.file, 1)
-		return send(ctx, wants, snapshot.Want{Run: r.Part(first, end, p.chunk), Chunk: p.chunk, For: &share{file: p.file}})
+		return crew.Send(ctx, wants, snapshot.Want{Run: r.Part(first, end, p.chunk), Chunk: p.chunk, For: &share{file: p.file}})
 	}
 	for i, sum := range r.Sums {
 		off := int64(i) * p.chunk
@@ -164,24 +165,24 @@ func has(w *fstree.Writer, buf []byte, at int64, sum snapshot.Sum) (bool, error)
 
 // batches has wants fetched while more of them are being found: a few as soon as nothing is under way.
 func (l *filler) batches(ctx context.Context, wants <-chan snapshot.Want) error {
-	g := newGroup(ctx)
+	g := crew.New(ctx)
 	batch := make(chan []snapshot.Want)
-	g.run(func() error {
+	g.Run(func() error {
 		for {
-			list, more, err := receive(g.ctx, batch)
+			list, more, err := crew.Receive(g.Context(), batch)
 			if err != nil || !more {
 				return err
 			}
-			if err := l.fetch(g.ctx, all(list)); err != nil {
+			if err := l.fetch(g.Context(), all(list)); err != nil {
 				return err
 			}
 		}
 	})
-	g.run(func() error {
+	g.Run(func() error {
 		defer close(batch)
-		return gather(g.ctx, wants, batch)
+		return gather(g.Context(), wants, batch)
 	})
-	return g.join()
+	return g.Join()
 }
 
 // gather makes batches: of any size above the least that the fetch is ready for, or the last.
@@ -214,7 +215,7 @@ func last(ctx context.Context, batch chan<- []snapshot.Want, list []snapshot.Wan
 	if len(list) == 0 {
 		return nil
 	}
-	return send(ctx, batch, list)
+	return crew.Send(ctx, batch, list)
 }
 
 func all(list []snapshot.Want) iter.Seq2[snapshot.Want, error] {
