@@ -158,7 +158,7 @@ func TestMountsCost(t *testing.T) {
 	testkit.Wait(t, limit, func() (bool, string) { return strings.Contains(p.Stdout(t), `"ok"`), "no first finding" })
 	helper := child(t, p.Pid())
 	before := cpu(t, p.Pid()) + cpu(t, helper)
-	time.Sleep(resting)
+	<-time.After(resting)
 	share := float64(cpu(t, p.Pid())+cpu(t, helper)-before) / float64(resting)
 	t.Logf("resting, a probe each 2 s: %.3f %% of a CPU; helper %d KiB resident, %d of them its own, watcher %d and %d",
 		100*share, memory(t, helper, "VmRSS"), memory(t, helper, "RssAnon"), memory(t, p.Pid(), "VmRSS"), memory(t, p.Pid(), "RssAnon"))
