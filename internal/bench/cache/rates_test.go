@@ -68,24 +68,45 @@ func once(t *testing.T, n int, sets, gets [][]byte) (r round) {
 	for _, conns := range shapes()[1:] {
 		r.both = min(r.both, listAndFetch(t, kit.Addr(), conns))
 	}
+	r.dump, r.look, r.load, r.loadAll = 1<<62, 1<<62, 1<<62, 1<<62
+	var dir string
+	for range shapes()[1:] {
+		dir = r.dumpOnce(t, kit, n)
+	}
+	kit.Stop(t)
+	for range shapes() {
+		r.loadOnce(t, dir, n)
+	}
+	return r
+}
+
+// dumpOnce and loadOnce have one shape, and are tried as often as the raw loops are.
+func (r *round) dumpOnce(t *testing.T, kit *testkit.MemcachedServer, n int) (dir string) {
+	t.Helper()
 	o := options(t, kit)
 	begun := time.Now()
 	made, err := dump.Dump(t.Context(), o)
 	must(t, err)
-	r.look, r.dump = time.Since(begun), made.Listing+made.Reading
-	c, err := item.Open(o.Dir)
+	if made.Cache.Counts.Items != int64(n) {
+		t.Fatalf("%+v dumped of %d", made.Cache.Counts, n)
+	}
+	r.look, r.dump = min(r.look, time.Since(begun)), min(r.dump, made.Listing+made.Reading)
+	return o.Dir
+}
+
+func (r *round) loadOnce(t *testing.T, dir string, n int) {
+	t.Helper()
+	c, err := item.Open(dir)
 	must(t, err)
 	to := server(t, roomy(n))
 	l, err := load.New(load.Options{Server: warmtest.Server(t, to.Addr()), Cache: c}).Run(t.Context())
 	must(t, err)
 	must(t, c.Close())
-	if made.Cache.Counts.Items != int64(n) || l.Loaded != int64(n) {
-		t.Fatalf("%d dumped, %+v loaded, of %d", made.Cache.Counts.Items, *l, n)
+	if l.Loaded != int64(n) {
+		t.Fatalf("%+v loaded of %d", *l, n)
 	}
-	r.load, r.loadAll = l.Storing, l.Took
-	kit.Stop(t)
+	r.load, r.loadAll = min(r.load, l.Storing), min(r.loadAll, l.Took)
 	to.Stop(t)
-	return r
 }
 
 // tool compares with memcached-tool, at a third of the items.
