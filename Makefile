@@ -15,7 +15,7 @@ VERSION := $(or $(shell git describe --tags --always --dirty 2>/dev/null),unknow
 LDFLAGS := -s -w -X main.buildVersion=$(VERSION)
 tool = $(firstword $(shell command -v $(1)) $(wildcard $(GOPATH)/bin/$(1)))
 
-.PHONY: build run test test-all test-vm check bench bench-payload bench-queue bench-backup bench-cache chaos clean FORCE
+.PHONY: build run test test-all test-vm check bench bench-payload bench-queue bench-backup bench-cache bench-mounts chaos clean FORCE
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/interlock ./cmd/interlock
@@ -108,6 +108,12 @@ bench-backup: build bin/testrun
 bench-cache: bin/testrun
 	@bin/testrun install cache system
 	@CGO_ENABLED=0 $(GO) test -tags bench -count=1 -timeout 45m -v -run '^TestBench' ./internal/bench/cache
+
+# How soon a change of a mount is seen, and what watching costs; alone and beside 1,000 other mounts.
+bench-mounts: build bin/testrun
+	@bin/testrun install system
+	@INTERLOCK_BIN=$(CURDIR)/bin/interlock CGO_ENABLED=0 \
+		$(GO) test -tags bench -count=1 -timeout 45m -v -run '^TestMounts' ./internal/bench/mounts
 
 clean:
 	rm -rf bin .cache
