@@ -148,6 +148,17 @@ func TestReportClosesWithOneLine(t *testing.T) {
 	}
 }
 
+// Two families of one name would hide each other.
+func TestFamiliesHaveNames(t *testing.T) {
+	seen := map[string]bool{}
+	for _, f := range families() {
+		if seen[f.name] {
+			t.Errorf("two families are called %s", f.name)
+		}
+		seen[f.name] = true
+	}
+}
+
 func TestFamilies(t *testing.T) {
 	for folder, want := range map[string]string{
 		"lock": "core", "lock/zk": "zk", "lock/etcd": "etcd", "lock/file": "core", "lock/zkother": "core",
