@@ -208,7 +208,7 @@ func (d *depot) backupError(err error) error {
 
 // scrubbed is the environment of commands that have no business in the store.
 func (d *depot) scrubbed() []string {
-	names := storeSecrets(d.cfg.Store)
+	names := storeSecrets(d.cfg)
 	return slices.DeleteFunc(slices.Clone(d.environ), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
 		return slices.Contains(names, name)

@@ -27,7 +27,7 @@ func storePlan(cfg config.Config, environ []string) (lifecycle.StorePlan, error)
 			return lifecycle.StorePlan{}, err
 		}
 	}
-	names := storeSecrets(cfg.Store)
+	names := storeSecrets(cfg)
 	p := lifecycle.StorePlan{
 		Errand: courier.Request{
 			Who:   courier.Who{Scope: snapshotScope(cfg.Lock.URL), Holder: cfg.Holder, Node: cfg.Fence.Node, Release: thisBuild().Version},
@@ -54,10 +54,11 @@ func courierUser(spec string) (*courier.User, error) {
 	return &u, nil
 }
 
-// storeSecrets names the variables that open the store; only the courier gets them. Where a file holds the
+// storeSecrets names the variables that open the store, or those of other nodes' dumps; only the courier gets them. Where a file holds the
 // keys the variables are none of the store's: the payload may have its own.
-func storeSecrets(c config.Store) []string {
-	if !strings.HasPrefix(c.URL, "s3:") || c.CredentialsFile != "" {
+func storeSecrets(c config.Config) []string {
+	inS3 := func(url string) bool { return strings.HasPrefix(url, "s3:") }
+	if c.Store.CredentialsFile != "" || !inS3(c.Store.URL) && !slices.ContainsFunc(c.Warm.Ring.Stores, inS3) {
 		return nil
 	}
 	return []string{

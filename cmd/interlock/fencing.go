@@ -78,7 +78,7 @@ func fencingNow(cfg config.Config, environ []string) []checkup {
 	if cfg.Fence.Agent == "" {
 		return []checkup{{Level: "ok", Topic: topic, What: "no fence agent: after a crash the hold-off is waited out"}}
 	}
-	if _, err := fenceAgent(cfg.Fence, environ, storeSecrets(cfg.Store)); err != nil {
+	if _, err := fenceAgent(cfg.Fence, environ, storeSecrets(cfg)); err != nil {
 		return []checkup{{Level: "fail", Topic: topic, What: err.Error(), code: exit.Config}}
 	}
 	return []checkup{{Level: "ok", Topic: topic, What: fmt.Sprintf("%s may end the hold-off by a confirmed off; this node is %q to the others, it must be the name that the agent knows", cfg.Fence.Agent, cfg.Fence.Node)}}
