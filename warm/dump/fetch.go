@@ -41,7 +41,10 @@ type fetcher struct {
 
 // run reads until there are no more batches.
 func (f *fetcher) run(ctx context.Context, batches <-chan batch) (err error) {
-	if f.conn, err = f.d.dial(ctx); err != nil {
+	if f.conn, err = f.d.dial(ctx); errors.Is(err, memcached.ErrLost) {
+		err = f.renew(ctx, err) // it may be on its way back, like later on
+	}
+	if err != nil {
 		return err
 	}
 	defer func() {
@@ -141,7 +144,9 @@ func (f *fetcher) renew(ctx context.Context, lost error) error {
 		}
 		c, err := f.d.dial(ctx)
 		if err == nil {
-			f.conn.Close()
+			if f.conn != nil {
+				f.conn.Close()
+			}
 			f.conn = c
 			err = f.send(f.open)
 		}

@@ -12,7 +12,7 @@ import (
 type Options struct {
 	Server  memcached.Server
 	Dir     string        // empty; becomes the cache's content
-	Scratch string        // folder for lists, about 60 bytes an item; local or in memory
+	Scratch string        // folder for lists, about 100 bytes an item; local or in memory
 	Locks   string        // folder with a lock file for each server, the same for all dumps of this host
 	Listing Listing       // empty: auto
 	Rate    int           // items a second; 0: 25,000; below 0: as fast as it goes

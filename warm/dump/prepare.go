@@ -49,6 +49,10 @@ func (d *dump) listed(ctx context.Context) ([]*deck, []bandInfo, error) {
 // dial connects to the same run of the server as at the start.
 func (d *dump) dial(ctx context.Context) (*memcached.Conn, error) {
 	c, err := memcached.Dial(ctx, d.Server, memcached.Options{MaxValue: d.Values, Buffer: buffer})
+	if errors.Is(err, memcached.ErrBinaryOnly) {
+		// It has answered in text: this is a second connection that was lost, while the first one was looked into.
+		err = fmt.Errorf("memcached %s: %w, and another one", d.Server, memcached.ErrLost)
+	}
 	if err != nil {
 		return nil, err
 	}
