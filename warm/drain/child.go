@@ -84,7 +84,7 @@ func (c *child) run() (err error) {
 	}
 	defer conn.Close()
 	spool := os.NewFile(spoolFD, "spool")
-	// The processor is the server's, too: this costs a third of what zstd does, for twice the space.
+	// The processor is the server's, too: so the quicker form, though it takes more space than zstd.
 	enc := s2.NewWriter(spool, s2.WriterConcurrency(1), s2.WriterBlockSize(block))
 	raw := conn.Detach()
 	err = c.drain(raw, enc)

@@ -20,7 +20,7 @@ import (
 // Options of a listing.
 type Options struct {
 	Mode   string        // hash or all
-	Folder string        // for the list, about 30 bytes an item; a local disk or memory
+	Folder string        // for the list, some tens of bytes an item; a local disk or memory
 	Stall  time.Duration // without a report for so long the reader is killed; 0: 1 s
 	Start  time.Duration // for it to start and connect; 0: 30 s
 	Silent time.Duration // the server may say nothing for so long; 0: 60 s

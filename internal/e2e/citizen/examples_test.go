@@ -30,6 +30,7 @@ func keepers() []keeper {
 		{pattern: "compose/*.yaml", here: func(t testing.TB, file string) []string { return judgeCompose(t, content(t, file)) }},
 		{pattern: "demo/*.sh", here: bashScript},
 		{pattern: "README.md", here: readme},
+		{pattern: "fencing/*", test: "fence/agent/examples_test.go", mention: "nfs-unexport"},
 		{pattern: "hooks/README.md", here: readme},
 		{pattern: "hooks/*-freeze", test: "internal/e2e/presets/hooks_test.go", mention: `"examples", "hooks", name`},
 		{pattern: "backup/*.crontab", test: "cmd/interlock/backupexamples_test.go", mention: "interlock-backup.crontab"},
