@@ -183,6 +183,9 @@ func TestKilledAtEveryPoint(t *testing.T) {
 	for _, c := range starts() {
 		t.Run(c.name, func(t *testing.T) { // not side by side: a fork holds the lock of another's session until its exec
 			for _, point := range c.points {
+				if c.name == "keep-copy" && !strings.HasPrefix(point, "restore:") && !testkit.Long() {
+					continue // once the old data is aside, it is a fresh start
+				}
 				t.Run(point, func(t *testing.T) {
 					s := prepared(t, c)
 					before := restore.Inspect(s.data, s.state, 0).State

@@ -1,6 +1,7 @@
 package pull
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -178,10 +179,7 @@ func noise(seed uint64, n int) []byte {
 	r := rand.New(rand.NewPCG(seed, 7))
 	b := make([]byte, n)
 	for i := 0; i+8 <= n; i += 8 {
-		v := r.Uint64()
-		for k := range 8 {
-			b[i+k] = byte(v >> (8 * k))
-		}
+		binary.LittleEndian.PutUint64(b[i:], r.Uint64())
 	}
 	return b
 }

@@ -87,9 +87,36 @@ func stranger(t testing.TB, server *testkit.ZKServer, userPassword string) *zk.C
 	return c
 }
 
+// asked gives the answer to a question that may be asked again: the library never answers one that was on its
+// way when the connection broke.
+func asked[T any](t testing.TB, ask func() (T, error)) (T, error) {
+	t.Helper()
+	type answer struct {
+		value T
+		err   error
+	}
+	for range 5 {
+		got := make(chan answer, 1)
+		go func() {
+			v, err := ask()
+			got <- answer{v, err}
+		}()
+		select {
+		case a := <-got:
+			return a.value, a.err
+		case <-time.After(5 * time.Second):
+		}
+	}
+	t.Fatal("ZooKeeper does not answer the test")
+	panic("not reached")
+}
+
 func (z zkService) Record(t testing.TB) (string, bool) {
 	t.Helper()
-	data, _, err := z.conn.Get(z.path + recordSuffix)
+	data, err := asked(t, func() ([]byte, error) {
+		data, _, err := z.conn.Get(z.path + recordSuffix)
+		return data, err
+	})
 	if errors.Is(err, zk.ErrNoNode) {
 		return "", false
 	}
@@ -128,7 +155,10 @@ func (z zkService) RemoveKey(t testing.TB, key string) {
 
 func (z zkService) Keys(t testing.TB) []string {
 	t.Helper()
-	keys, _, err := z.conn.Children(z.path)
+	keys, err := asked(t, func() ([]string, error) {
+		keys, _, err := z.conn.Children(z.path)
+		return keys, err
+	})
 	if errors.Is(err, zk.ErrNoNode) {
 		return nil
 	}
