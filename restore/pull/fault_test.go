@@ -47,7 +47,7 @@ func TestNoRoomIsToldBefore(t *testing.T) {
 	s := newScene(t)
 	s.database(t)
 	s.takes(t)
-	s.small(t, 16<<20)
+	s.small(t, 9<<20)
 	_, err := Run(t.Context(), s.job(t, Settings{}, restore.Run))
 	if err == nil || !strings.Contains(err.Error(), "KiB, free are ") || exit.Code(err) != exit.Restore || s.phase() != "" {
 		t.Errorf("%v, phase %q", err, s.phase())

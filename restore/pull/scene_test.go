@@ -192,7 +192,7 @@ func (s *scene) database(t *testing.T) {
 		must(t, os.MkdirAll(at(d), 0o750))
 	}
 	files := map[string][]byte{
-		"global/pg_control": noise(1, 8192), "ibdata1": noise(2, 12<<20+77), "base/1/rows": noise(3, 5<<20),
+		"global/pg_control": noise(1, 8192), "ibdata1": noise(2, 6<<20+77), "base/1/rows": noise(3, 3<<20),
 		"base/2/zeros": make([]byte, 3<<20), "base/2/none": nil, "odd \xff\n/name\xfe": []byte("x"),
 		"base/2/part": append(make([]byte, 1<<20), noise(4, 1<<20)...), "dump.rdb": []byte("REDIS"),
 	}
