@@ -9,16 +9,16 @@ import (
 // The first error ends who waits, and is what Join gives.
 func TestFirstErrorEndsAll(t *testing.T) {
 	c := New(t.Context())
-	never := make(chan int)
+	nobodySends, nobodyTakes := make(chan int), make(chan int)
 	first := errors.New("first")
 	got := make(chan error, 2)
 	c.Run(func() error {
-		_, _, err := Receive(c.Context(), never)
+		_, _, err := Receive(c.Context(), nobodySends)
 		got <- err
 		return err
 	})
 	c.Run(func() error {
-		err := Send(c.Context(), never, 1)
+		err := Send(c.Context(), nobodyTakes, 1)
 		got <- err
 		return errors.Join(err, errors.New("later"))
 	})
