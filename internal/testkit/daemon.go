@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -143,14 +145,35 @@ func (d *daemon) Pid() int {
 	return d.cmd.Process.Pid
 }
 
-// Pause stops the server with SIGSTOP until Resume or the end of the test.
+// Pause stops the server with SIGSTOP until Resume or the end of the test. It returns when every thread has
+// stopped: until then one on another core may still answer.
 func (d *daemon) Pause(t testing.TB) {
 	t.Helper()
 	must(t, d.signal(syscall.SIGSTOP))
+	Wait(t, 10*time.Second, func() (bool, string) { return threadsStopped(d.Pid()) })
 	t.Cleanup(func() {
 		// The test may have killed it meanwhile, which is as good.
 		_ = d.signal(syscall.SIGCONT)
 	})
+}
+
+// threadsStopped: no thread of the process runs. Otherwise it names one that does.
+func threadsStopped(pid int) (bool, string) {
+	stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(stats) == 0 {
+		return false, fmt.Sprintf("process %d has no threads (%v)", pid, err)
+	}
+	for _, name := range stats {
+		stat, err := os.ReadFile(name)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // it ended meanwhile
+		}
+		_, after, _ := strings.Cut(string(stat), ") ")
+		if err != nil || !strings.HasPrefix(after, "T") {
+			return false, fmt.Sprintf("%s: %.20s, %v", name, after, err)
+		}
+	}
+	return true, ""
 }
 
 // Resume continues a paused server.

@@ -137,6 +137,7 @@ func (w *worker) fill(r *item.PartReader, p piece) (win window, end bool, err er
 			return win, false, err
 		}
 		w.at.Items++
+		w.at.Offset = r.Offset() // also when the connection is lost within this window: a part of it may be there
 		sent, err := w.send(&win.counts)
 		if err != nil {
 			return win, false, err
@@ -146,7 +147,6 @@ func (w *worker) fill(r *item.PartReader, p piece) (win window, end bool, err er
 			bytes += len(w.item.Key) + len(w.item.Value)
 		}
 	}
-	w.at.Offset = r.Offset()
 	win.after = w.at
 	return win, end, nil
 }
