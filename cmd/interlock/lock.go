@@ -136,42 +136,58 @@ func printView(out io.Writer, v lockView) error {
 	return w.Flush()
 }
 
-func lockInit(c *cli.Context) error {
-	if err := noCommand(c); err != nil {
-		return err
-	}
+// recordKeeper is what the verbs work with that write the state record without a run.
+type recordKeeper struct {
+	name    string // of the lock, as it is shown
+	driver  lock.Driver
+	options lock.Options
+}
+
+// openRecord reads the configuration and reaches the lock service. The driver is the caller's to close.
+func openRecord(c *cli.Context) (recordKeeper, error) {
 	cfg, warnings, err := loadConfigWith(c, "lock.url")
 	if err != nil {
-		return err
+		return recordKeeper{}, err
 	}
 	log := newLogger(cfg.Log, c.App.ErrWriter)
 	for _, w := range warnings {
 		log.Warn(w)
 	}
-	d, err := openDriver(c.Context, cfg, log)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
 	boot, err := bootID()
 	if err != nil {
-		return exit.With(exit.Internal, err)
+		return recordKeeper{}, exit.With(exit.Internal, err)
+	}
+	d, err := openDriver(c.Context, cfg, log)
+	if err != nil {
+		return recordKeeper{}, err
 	}
 	o := lockPlan(cfg, boot).Options
 	o.Clock, o.Log = clock.Now, func(msg string, args ...any) { log.Debug(msg, args...) }
 	o.Warn = func(msg string, args ...any) { log.Warn(msg, args...) }
-	created, existing, err := lock.Init(c.Context, d, o)
+	return recordKeeper{lockName(cfg.Lock.URL), d, o}, nil
+}
+
+func lockInit(c *cli.Context) error {
+	if err := noCommand(c); err != nil {
+		return err
+	}
+	k, err := openRecord(c)
+	if err != nil {
+		return err
+	}
+	defer k.driver.Close()
+	created, existing, err := lock.Init(c.Context, k.driver, k.options)
 	if err != nil {
 		return exit.With(lifecycle.LockCode(err), err)
 	}
 	if !created {
-		if _, err := lock.DecodeRecord(existing.Data, o.Timing); err != nil {
+		if _, err := lock.DecodeRecord(existing.Data, k.options.Timing); err != nil {
 			return exit.With(exit.Config, err)
 		}
-		fmt.Fprintf(c.App.Writer, "%s: there is a state record already (%d bytes); it was not changed\n", lockName(cfg.Lock.URL), len(existing.Data))
+		fmt.Fprintf(c.App.Writer, "%s: there is a state record already (%d bytes); it was not changed\n", k.name, len(existing.Data))
 		return nil
 	}
-	fmt.Fprintf(c.App.Writer, "%s: state record created: the first start need not wait the hold.\nDo this only where nobody ever ran: after a removal of record and lock key it is as good as saying that the old holder is dead.\n", lockName(cfg.Lock.URL))
+	fmt.Fprintf(c.App.Writer, "%s: state record created: the first start need not wait the hold.\nDo this only where nobody ever ran: after a removal of record and lock key it is as good as saying that the old holder is dead.\n", k.name)
 	return nil
 }
 

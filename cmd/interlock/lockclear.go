@@ -12,7 +12,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/interlock-run/interlock/internal/clock"
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/internal/lifecycle"
 	"github.com/interlock-run/interlock/lock"
@@ -40,40 +39,24 @@ func lockClear(c *cli.Context) error {
 	if len(fenced) == 0 {
 		return exit.Withf(exit.Usage, "--fenced is missing: expected the name of each node that was fenced; `interlock lock show` names the holder's")
 	}
-	cfg, warnings, err := loadConfigWith(c, "lock.url")
+	k, err := openRecord(c)
 	if err != nil {
 		return err
 	}
-	log := newLogger(cfg.Log, c.App.ErrWriter)
-	for _, w := range warnings {
-		log.Warn(w)
-	}
-	d, err := openDriver(c.Context, cfg, log)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	boot, err := bootID()
-	if err != nil {
-		return exit.With(exit.Internal, err)
-	}
-	o := lockPlan(cfg, boot).Options
-	o.Clock, o.Log = clock.Now, func(msg string, args ...any) { log.Debug(msg, args...) }
-	o.Warn = func(msg string, args ...any) { log.Warn(msg, args...) }
-	name := lockName(cfg.Lock.URL)
+	defer k.driver.Close()
 	ctx, cancel := context.WithTimeout(c.Context, clearPatience)
 	defer cancel()
-	cleared, was, err := lock.Clear(ctx, d, o, fenced, func(ctx context.Context, r lock.Record) error {
-		return confirmClear(ctx, c, name, r)
+	cleared, was, err := lock.Clear(ctx, k.driver, k.options, fenced, func(ctx context.Context, r lock.Record) error {
+		return confirmClear(ctx, c, k.name, r)
 	})
 	switch {
 	case err != nil:
 		return exit.With(clearCode(err), err)
 	case !cleared:
-		fmt.Fprintf(c.App.Writer, "%s: nothing to clear: %s on node %s ended and drained; the record was not changed\n", name, was.Holder, was.Node)
+		fmt.Fprintf(c.App.Writer, "%s: nothing to clear: %s on node %s ended and drained; the record was not changed\n", k.name, was.Holder, was.Node)
 		return nil
 	}
-	fmt.Fprintf(c.App.Writer, "%s: cleared: nobody waits any more for %s on node %s (token %s)\n", name, was.Holder, was.Node, was.Token)
+	fmt.Fprintf(c.App.Writer, "%s: cleared: nobody waits any more for %s on node %s (token %s)\n", k.name, was.Holder, was.Node, was.Token)
 	return nil
 }
 

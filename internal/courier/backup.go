@@ -15,10 +15,7 @@ import (
 // backup takes a snapshot, publishes it under our token, and then removes what retention does not keep.
 // What goes wrong with that says nothing against the snapshot.
 func (w *courier) backup(ctx context.Context, r Request) (Answer, error) {
-	s, err := w.reached(ctx, r, func(ctx context.Context, s *session) error {
-		_, err := s.repo.Catalog(ctx)
-		return err
-	})
+	s, err := w.reached(ctx, r, answers)
 	if err != nil {
 		return Answer{}, err
 	}

@@ -84,6 +84,12 @@ func (w *courier) reached(ctx context.Context, r Request, first func(context.Con
 	return s, nil
 }
 
+// answers is the first thing that is asked of a store by whoever commits nothing: is there a repository of ours.
+func answers(ctx context.Context, s *session) error {
+	_, err := s.repo.Catalog(ctx)
+	return err
+}
+
 // Waits between tries.
 const (
 	firstPause = 250 * time.Millisecond

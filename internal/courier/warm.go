@@ -53,10 +53,7 @@ func (w *courier) sources(ctx context.Context, r Request) (all []job.Source, end
 	for i, url := range append([]string{r.Store.URL}, r.Warm.Ring.Stores...) {
 		one := r
 		one.Store.URL = url
-		s, err := w.reached(ctx, one, func(ctx context.Context, s *session) error {
-			_, err := s.repo.Catalog(ctx)
-			return err
-		})
+		s, err := w.reached(ctx, one, answers)
 		if err != nil && i > 0 && errors.Is(err, snapshot.ErrMissing) {
 			w.log.Warn("a node's store holds no repository: its share is not loaded", "store", url)
 			continue
@@ -80,10 +77,7 @@ func (w *courier) dump(ctx context.Context, r Request) (Answer, error) {
 	if r.Place.Scratch == "" {
 		return Answer{}, exit.Withf(exit.Config, "no folder for the dump until it is published")
 	}
-	s, err := w.reached(ctx, r, func(ctx context.Context, s *session) error {
-		_, err := s.repo.Catalog(ctx)
-		return err
-	})
+	s, err := w.reached(ctx, r, answers)
 	if err != nil {
 		return Answer{}, err
 	}

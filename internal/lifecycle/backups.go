@@ -85,6 +85,17 @@ func (r *Runner) backup(tries int) {
 		r.backupAt(began.Add(overdueWait), tries)
 		return
 	}
+	r.take(began, func(err error) {
+		if fenced(err) {
+			r.handle(message{event: LeaseLost, code: exit.Lost, reason: fmt.Sprintf("fenced off: a later holder has claimed the snapshot store: %v", err)})
+			return
+		}
+		r.backupAt(r.following(err, began, tries), countFailed(err, tries))
+	})
+}
+
+// take sends for a backup, accounts for its end, and then goes on; not if the phase ends first.
+func (r *Runner) take(began time.Time, then func(err error)) {
 	e := r.sendBackup(began)
 	r.domain.procs.backup = e.id
 	r.next(func(ctx context.Context) (func(), message) {
@@ -95,11 +106,7 @@ func (r *Runner) backup(tries int) {
 		return func() {
 			r.domain.procs.backup = 0
 			r.backedUp(a, err, began)
-			if fenced(err) {
-				r.handle(message{event: LeaseLost, code: exit.Lost, reason: fmt.Sprintf("fenced off: a later holder has claimed the snapshot store: %v", err)})
-				return
-			}
-			r.backupAt(r.following(err, began, tries), countFailed(err, tries))
+			then(err)
 		}, message{}
 	})
 }
@@ -197,20 +204,7 @@ func (r *Runner) save() {
 	r.domain.drain.saved = true
 	r.renewed(func() {
 		r.domain.drain.unproven = true
-		began := wall()
-		e := r.sendBackup(began)
-		r.domain.procs.backup = e.id
-		r.next(func(ctx context.Context) (func(), message) {
-			a, err := e.wait(ctx)
-			if ctx.Err() != nil {
-				return nil, message{} // endBackup has counted it
-			}
-			return func() {
-				r.domain.procs.backup = 0
-				r.backedUp(a, err, began)
-				r.handle(message{event: Done})
-			}, message{}
-		})
+		r.take(wall(), func(error) { r.handle(message{event: Done}) })
 	})
 }
 
