@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,20 +20,8 @@ import (
 	"github.com/interlock-run/interlock/internal/testkit"
 )
 
-// taker is the command with break points, built once for all tests.
-var taker = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "taker-test-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "taker")
-	cmd := exec.Command("go", "build", "-tags", "breakpoints", "-o", path, "./testdata/taker")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build: %w: %s", err, text)
-	}
-	return path, nil
-})
+// taker is the command with break points.
+func taker(t testing.TB) string { return testkit.Program(t, "./testdata/taker", "breakpoints") }
 
 const killLimit = 2 * time.Minute
 
@@ -85,8 +72,7 @@ func (v *victim) source() Source {
 // start runs a taker.
 func (v *victim) start(src Source, env ...string) *testkit.Process {
 	v.Helper()
-	exe, err := taker()
-	must(v, err)
+	exe := taker(v)
 	text, err := json.Marshal(map[string]any{"Store": v.store, "Scratch": v.scratch, "Token": v.token, "Source": src, "Keep": snapshot.Keep{Last: 4}})
 	must(v, err)
 	_ = os.Remove(filepath.Join(v.told, "thawed")) // not there in most rounds

@@ -16,14 +16,26 @@ const BinaryVar = "INTERLOCK_BIN"
 // MutateBinaryVar is BinaryVar for MutateBinary.
 const MutateBinaryVar = "INTERLOCK_MUTATE_BIN"
 
-// A flavour is how a binary is built.
-type flavour string
+// A flavour is a program and how it is built.
+type flavour struct {
+	dir  string // where the package's path starts; empty: this module's root
+	pkg  string
+	tags string
+	race bool
+}
 
-const (
-	shipped flavour = "interlock"
-	race    flavour = "interlock-race"
-	mutate  flavour = "interlock-mutate"
-)
+func (f flavour) name() string {
+	name := filepath.Base(f.pkg)
+	if f.tags != "" {
+		name += "-" + f.tags
+	}
+	if f.race {
+		name += "-race"
+	}
+	return name
+}
+
+const product = "./cmd/interlock"
 
 type built struct {
 	path string
@@ -35,7 +47,7 @@ type built struct {
 // may run it.
 func Binary(t testing.TB) string {
 	t.Helper()
-	return given(t, BinaryVar, shipped)
+	return given(t, BinaryVar, flavour{pkg: product})
 }
 
 // MutateBinary is Binary with the tag mutate: it breaks the rules that its
@@ -43,7 +55,7 @@ func Binary(t testing.TB) string {
 // INTERLOCK_MUTATE_BIN names.
 func MutateBinary(t testing.TB) string {
 	t.Helper()
-	return given(t, MutateBinaryVar, mutate)
+	return given(t, MutateBinaryVar, flavour{pkg: product, tags: "mutate"})
 }
 
 func given(t testing.TB, variable string, f flavour) string {
@@ -63,7 +75,16 @@ func RaceBinary(t testing.TB) string {
 	if _, err := exec.LookPath("gcc"); err != nil {
 		Skip(t, "race", "gcc is not installed, the race detector needs cgo")
 	}
-	return buildOnce(t, race)
+	return buildOnce(t, flavour{pkg: product, race: true})
+}
+
+// Program is the path of a package in the test's own folder, such as ./testdata/worker, built once for this
+// test process with these tags. Any user may run it.
+func Program(t testing.TB, pkg, tags string) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	must(t, err)
+	return buildOnce(t, flavour{dir: dir, pkg: pkg, tags: tags})
 }
 
 func buildOnce(t testing.TB, f flavour) string {
@@ -71,11 +92,11 @@ func buildOnce(t testing.TB, f flavour) string {
 	proc.mu.Lock()
 	defer proc.mu.Unlock()
 	if proc.dir == "" {
-		t.Fatal("testkit.Binary needs `func TestMain(m *testing.M) { testkit.Main(m) }` in this package")
+		t.Fatal("a built program needs `func TestMain(m *testing.M) { testkit.Main(m) }` in this package")
 	}
 	b, ok := proc.binary[f]
 	if !ok {
-		b.path = filepath.Join(proc.dir, "bin", string(f))
+		b.path = filepath.Join(proc.dir, "bin", f.name())
 		b.err = build(b.path, f)
 		if proc.binary == nil {
 			proc.binary = map[flavour]built{}
@@ -87,22 +108,22 @@ func buildOnce(t testing.TB, f flavour) string {
 }
 
 func build(path string, f flavour) error {
-	root, err := ModuleRoot()
-	if err != nil {
-		return err
+	if f.dir == "" {
+		root, err := ModuleRoot()
+		if err != nil {
+			return err
+		}
+		f.dir = root
 	}
-	args, cgo := []string{"build", "-trimpath", "-o", path}, "0"
-	switch f {
-	case race:
+	args, cgo := []string{"build", "-trimpath", "-tags", f.tags, "-o", path}, "0"
+	if f.race {
 		args, cgo = append(args, "-race"), "1"
-	case mutate:
-		args = append(args, "-tags", "mutate")
 	}
-	cmd := exec.Command("go", append(args, "./cmd/interlock")...)
-	cmd.Dir = root
+	cmd := exec.Command("go", append(args, f.pkg)...)
+	cmd.Dir = f.dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("cannot build cmd/interlock: %w\n%s", err, out)
+		return fmt.Errorf("cannot build %s: %w\n%s", f.pkg, err, out)
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func (m ModuleTool) Build(ctx context.Context, root string) (string, error) {
 	if _, err := os.Stat(binary); !errors.Is(err, os.ErrNotExist) {
 		return binary, err
 	}
-	turn, err := takeTurn(dir)
+	turn, err := TakeTurn(dir)
 	if err != nil {
 		return "", err
 	}
@@ -78,8 +78,8 @@ func (m ModuleTool) ownSources(root string) ([]byte, error) {
 	return all, err
 }
 
-// takeTurn waits for other processes that build the same.
-func takeTurn(dir string) (*os.File, error) {
+// TakeTurn waits for other processes that build or fetch into the same folder, until the file is closed.
+func TakeTurn(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, err

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	"github.com/interlock-run/interlock/internal/testkit"
 )
 
 // kernelPackage is the one that depends on Debian's newest kernel for clouds: the smallest with what the
@@ -32,7 +32,7 @@ func findKernel(ctx context.Context) (kernel, error) {
 	if err != nil {
 		return kernel{}, err
 	}
-	turn, err := takeTurn(cache)
+	turn, err := testkit.TakeTurn(cache)
 	if err != nil {
 		return kernel{}, err
 	}
@@ -58,24 +58,6 @@ func cacheDir(ctx context.Context) (string, error) {
 	}
 	dir := filepath.Join(strings.TrimSpace(string(out)), "interlock", "vm")
 	return dir, os.MkdirAll(dir, 0o755)
-}
-
-// takeTurn waits for other packages that fetch the same.
-func takeTurn(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("lock %s: %w", f.Name(), err), f.Close())
-		}
-		return f, nil
-	}
 }
 
 // offeredKernel asks Debian's own list on this machine, not the network.

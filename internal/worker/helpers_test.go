@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -19,39 +17,16 @@ import (
 	"github.com/interlock-run/interlock/restore"
 )
 
-// binaries are the worker alone, as released and with break points, built once for all tests.
-var binaries = sync.OnceValues(func() (map[bool]string, error) {
-	dir, err := os.MkdirTemp("", "worker-test-")
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(dir, 0o755); err != nil { // also for tests that run as somebody else
-		return nil, err
-	}
-	out := map[bool]string{false: filepath.Join(dir, "release"), true: filepath.Join(dir, "breaking")}
-	for tagged, path := range out {
-		tags := ""
-		if tagged {
-			tags = "breakpoints"
-		}
-		cmd := exec.Command("go", "build", "-tags", tags, "-o", path, "./testdata/worker")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if text, err := cmd.CombinedOutput(); err != nil {
-			return out, fmt.Errorf("build: %w: %s", err, text)
-		}
-	}
-	return out, nil
-})
-
 func TestMain(m *testing.M) { testkit.Main(m) }
 
+// binary is the worker alone, as released or with break points.
 func binary(t *testing.T, breaking bool) string {
 	t.Helper()
-	built, err := binaries()
-	if err != nil {
-		t.Fatal(err)
+	tags := ""
+	if breaking {
+		tags = "breakpoints"
 	}
-	return built[breaking]
+	return testkit.Program(t, "./testdata/worker", tags)
 }
 
 // command is a worker process that ends with the test at the latest.

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,20 +20,8 @@ import (
 	"github.com/interlock-run/interlock/restore"
 )
 
-// puller is the command with break points, built once for all tests.
-var puller = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "puller-test-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "puller")
-	cmd := exec.Command("go", "build", "-tags", "breakpoints", "-o", path, "./testdata/puller")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build: %w: %s", err, text)
-	}
-	return path, nil
-})
+// puller is the command with break points.
+func puller(t testing.TB) string { return testkit.Program(t, "./testdata/puller", "breakpoints") }
 
 const limit = 2 * time.Minute
 
@@ -53,8 +40,7 @@ func (s *scene) order(set Settings) order {
 
 func startPuller(t *testing.T, o order, env ...string) *testkit.Process {
 	t.Helper()
-	exe, err := puller()
-	must(t, err)
+	exe := puller(t)
 	text, err := json.Marshal(o)
 	must(t, err)
 	cmd := exec.Command(exe)
