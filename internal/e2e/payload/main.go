@@ -31,6 +31,7 @@ type options struct {
 	hog      bool
 	later    bool
 	spare    bool
+	write    string
 }
 
 func main() {
@@ -54,6 +55,7 @@ func main() {
 	flag.BoolVar(&o.hog, "hog", false, "take memory until killed")
 	flag.BoolVar(&o.later, "hog-later", false, "take memory until killed, from USR1 on")
 	flag.BoolVar(&o.spare, "hog-child", false, "at USR1, start a child that takes memory until it is killed for it, before all others")
+	flag.StringVar(&o.write, "write", "", "write to `FILE`, and sync it, all the time")
 	flag.Parse()
 	os.Exit(run(o))
 }
@@ -74,6 +76,9 @@ func run(o options) int {
 	offspring(o)
 	if o.hog {
 		return hog()
+	}
+	if o.write != "" {
+		go write(f, o.write) // ends with the process
 	}
 	usr1 := make(chan os.Signal, 1)
 	if o.later || o.spare {
