@@ -12,7 +12,6 @@ import (
 
 // A Schedule tells when backups are due: by the clock on the wall of a zone, or so long after the last one.
 type Schedule struct {
-	text   string
 	every  time.Duration // an interval; 0: cron
 	cron   string        // five fields
 	zone   *time.Location
@@ -29,7 +28,7 @@ func ParseSchedule(text string, zone *time.Location) (Schedule, error) {
 	if zone == nil {
 		zone = time.Local
 	}
-	s := Schedule{text: text, zone: zone}
+	s := Schedule{zone: zone}
 	if every, err := time.ParseDuration(text); err == nil {
 		if s.every = every; every < shortestEvery {
 			return Schedule{}, fmt.Errorf("schedule %q: expected an interval of %s or more", text, shortestEvery)
@@ -60,9 +59,6 @@ func cronOf(text string) string {
 	return text
 }
 
-// String is the schedule as it was written.
-func (s Schedule) String() string { return s.text }
-
 // Spread delays every backup by a part of most, always the same for the same name: so the members of a
 // fleet do not all begin at once. An interval grows by it.
 func (s Schedule) Spread(most time.Duration, name string) Schedule {
@@ -86,16 +82,6 @@ func (s Schedule) Next(last time.Time) time.Time {
 		return next
 	}
 	return next.Add(s.spread)
-}
-
-// Wait is how long it is from now until the next backup, given the start of the last one. However many were
-// missed, one is due now: the wait after it is counted from its own start.
-func (s Schedule) Wait(last, now time.Time) time.Duration {
-	next := s.Next(last)
-	if next.IsZero() {
-		return 1<<63 - 1
-	}
-	return max(0, next.Sub(now))
 }
 
 // tick is cron's next time. With a star for the hour it is that of the time that passes; a fixed hour is

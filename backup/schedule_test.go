@@ -75,18 +75,6 @@ func TestScheduleGoesOn(t *testing.T) {
 	}
 }
 
-func TestMissedOnce(t *testing.T) {
-	t.Parallel()
-	s := schedule(t, "@hourly", time.UTC)
-	now := time.Date(2026, 5, 5, 12, 20, 0, 0, time.UTC)
-	if w := s.Wait(now.Add(-50*time.Hour), now); w != 0 {
-		t.Errorf("after 50 hours: %s, want it due", w)
-	}
-	if w := s.Wait(now, now); w != 40*time.Minute {
-		t.Errorf("after that one: %s, want 40m", w)
-	}
-}
-
 func TestSpread(t *testing.T) {
 	t.Parallel()
 	s := schedule(t, "0 3 * * *", time.UTC)

@@ -213,9 +213,3 @@ func (t *Tenure) lose(cause error) {
 		t.notify.Lost(lost)
 	}
 }
-
-func (t *Tenure) isLost() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.state.lost != nil
-}

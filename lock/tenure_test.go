@@ -786,3 +786,9 @@ func TestRunningNamesWhatWasTakenOver(t *testing.T) {
 		})
 	}
 }
+
+func (t *Tenure) isLost() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.state.lost != nil
+}

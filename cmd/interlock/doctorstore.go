@@ -6,7 +6,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/interlock-run/interlock/backup"
 	"github.com/interlock-run/interlock/internal/config"
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/internal/snapshot"
@@ -92,7 +91,7 @@ func (d *depot) fresh(cat *snapshot.Catalog, now time.Time) checkup {
 	if d.cfg.Backup.Schedule == "" {
 		return l
 	}
-	s, err := backup.ParseSchedule(d.cfg.Backup.Schedule, time.UTC)
+	s, err := backupSchedule(d.cfg)
 	if err != nil {
 		return failed("snapshots", err, "correct backup.schedule")
 	}

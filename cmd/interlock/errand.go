@@ -3,7 +3,6 @@ package main
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/interlock-run/interlock/backup"
 	"github.com/interlock-run/interlock/internal/config"
@@ -36,13 +35,23 @@ func storePlan(cfg config.Config, environ []string) (lifecycle.StorePlan, error)
 		Secrets: chosen(environ, names), Loader: loader, Restore: cfg.Restore.From == config.FromStore, OnStop: cfg.Backup.OnStop,
 	}
 	if cfg.Backup.Schedule != "" {
-		s, err := backup.ParseSchedule(cfg.Backup.Schedule, time.UTC)
+		s, err := backupSchedule(cfg)
 		if err != nil {
-			return lifecycle.StorePlan{}, exit.Withf(exit.Config, "backup.schedule: %w", err)
+			return lifecycle.StorePlan{}, err
 		}
 		p.Next = s.Next
 	}
 	return p, nil
+}
+
+// backupSchedule goes by the host's clock on the wall. Its delay is the lock's, not the node's: a service that
+// moves keeps its times.
+func backupSchedule(cfg config.Config) (backup.Schedule, error) {
+	s, err := backup.ParseSchedule(cfg.Backup.Schedule, nil)
+	if err != nil {
+		return s, exit.Withf(exit.Config, "backup.schedule: %w", err)
+	}
+	return s.Spread(cfg.Backup.Spread, lockName(cfg.Lock.URL)), nil
 }
 
 func courierUser(spec string) (*courier.User, error) {

@@ -1,31 +1,33 @@
 package main
 
 import (
-	"slices"
 	"testing"
+	"time"
 
 	"github.com/interlock-run/interlock/internal/config"
 )
 
-// Keys of S3 are withheld from commands wherever S3 is used with them, for other nodes' dumps alone too.
-func TestStoreSecrets(t *testing.T) {
-	for _, c := range []struct {
-		name     string
-		url      string
-		file     string
-		others   []string
-		withheld bool
-	}{
-		{"directory", "file:///srv/store", "", nil, false},
-		{"S3", "s3://b/p", "", nil, true},
-		{"S3 with a file of keys", "s3://b/p", "/keys", nil, false},
-		{"others in S3", "file:///srv/store", "", []string{"file:///a", "s3://b/q"}, true},
-		{"others in directories", "file:///srv/store", "", []string{"file:///a"}, false},
-	} {
-		var cfg config.Config
-		cfg.Store.URL, cfg.Store.CredentialsFile, cfg.Warm.Ring.Stores = c.url, c.file, c.others
-		if got := slices.Contains(storeSecrets(cfg), "AWS_SECRET_ACCESS_KEY"); got != c.withheld {
-			t.Errorf("%s: withheld %v, expected %v", c.name, got, c.withheld)
+// TestSpreadSchedule: a service keeps its delay wherever it runs, others have another, and cron's hours are
+// those of the host's clock.
+func TestSpreadSchedule(t *testing.T) {
+	from := time.Date(2026, 5, 5, 12, 0, 0, 0, time.Local)
+	next := func(url, holder string) time.Duration {
+		cfg := config.Config{Holder: holder}
+		cfg.Lock.URL, cfg.Backup.Schedule, cfg.Backup.Spread = url, "0 3 * * *", time.Hour
+		s, err := backupSchedule(cfg)
+		if err != nil {
+			t.Fatal(err)
 		}
+		return s.Next(from).Sub(time.Date(2026, 5, 6, 3, 0, 0, 0, time.Local))
+	}
+	a := next("etcd://h/a", "one")
+	if a < 0 || a >= time.Hour {
+		t.Errorf("the backup of 3 o'clock is %s late: expected less than an hour", a)
+	}
+	if b := next("etcd://h/a", "two"); b != a {
+		t.Errorf("on another node it is %s late, not %s", b, a)
+	}
+	if b := next("etcd://h/b", "one"); b == a {
+		t.Errorf("another service is %s late, too", b)
 	}
 }

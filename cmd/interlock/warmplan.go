@@ -31,7 +31,7 @@ func addWarm(p *lifecycle.Plan, w config.Warm) error {
 	if w.Schedule == "" {
 		return nil
 	}
-	s, err := backup.ParseSchedule(w.Schedule, time.UTC)
+	s, err := backup.ParseSchedule(w.Schedule, nil)
 	if err != nil {
 		return exit.Withf(exit.Config, "warm.schedule: %w", err)
 	}

@@ -52,6 +52,8 @@ func backupFields() []Field {
 			at: func(c *Config) any { return &c.Backup.Freeze }, check: argv},
 		{Key: "backup.schedule", Flag: "backup-schedule", Help: "when a run takes backups: a cron expression of five fields (the host's time zone), @hourly, @daily, @weekly, @monthly, or an interval such as 15m", Unset: "never", Example: `"15 * * * *"`,
 			at: func(c *Config) any { return &c.Backup.Schedule }, check: oneLine},
+		{Key: "backup.spread", Flag: "backup-spread", Help: "delay each scheduled backup by a part of this that is always the same for the same lock, so that a fleet with one schedule does not begin at once", Unset: "none", Example: "10m",
+			at: func(c *Config) any { return &c.Backup.Spread }, check: notNegative},
 		{Key: "backup.on_stop", Flag: "backup-on-stop", Help: "take one more backup at an ordinary stop, while the lock is held: a copy of the files that the stopped service left, whatever the mode",
 			at: func(c *Config) any { return &c.Backup.OnStop }},
 		{Key: "backup.timeout", Flag: "backup-timeout", Help: "bound of one backup",

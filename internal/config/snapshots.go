@@ -40,6 +40,7 @@ type Backup struct {
 	Exec        []string // writes the snapshot's bytes to its standard output
 	Freeze      []string
 	Schedule    string // cron expression or interval; empty: none
+	Spread      time.Duration
 	OnStop      bool
 	Timeout     time.Duration
 	Keep        Keep

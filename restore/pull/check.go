@@ -36,14 +36,6 @@ func (l *lost) add(n fstree.Note) {
 	}
 }
 
-// Check compares a tree with a snapshot, entry by entry and hash by hash; the error, ErrDiffers, lists the
-// first differences.
-func Check(ctx context.Context, j Job) error {
-	return coded(withManifest(ctx, j, func(src *source) error {
-		return src.verify(ctx, j.Target.Data, j.Exclude, unprivileged())
-	}))
-}
-
 // unprivileged is what nobody but root restores.
 func unprivileged() lost {
 	mine := os.Geteuid() != 0
