@@ -1,6 +1,7 @@
 package measured
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -71,17 +72,19 @@ func markdown(table []Row) string {
 		if r.Note != "" {
 			end += ": " + r.Note
 		}
-		fmt.Fprintf(&b, "| %s | %s | `%s` | %s | %s | %s | %d | %s |\n", fs, r.Fault, strings.ReplaceAll(r.Finding, "|", "` or `"), r.Found, r.Policy, r.death(), r.Code, end)
+		fmt.Fprintf(&b, "| %s | %s | `%s` | %s | %s | %s | %d | %s |\n", fs, r.Fault, strings.ReplaceAll(r.Finding, "|", "` or `"), r.Found, cmp.Or(r.Policy, "none"), r.death(), r.Code, end)
 	}
 	return b.String()
 }
 
 // death says how the payload ended: most do not need more than the signals.
 func (r Row) death() string {
-	switch r.Freed {
-	case "":
+	switch {
+	case r.Policy != "kill":
+		return "the run goes on"
+	case r.Freed == "":
 		return r.Dead.String()
-	case "heal":
+	case r.Freed == "heal":
 		return "stuck; " + r.Dead.String() + " after the fault is over"
 	}
 	return fmt.Sprintf("stuck; %s after %s", r.Dead, r.Freed)

@@ -15,7 +15,7 @@ type Family struct {
 	Available []string // kernel modules that can be loaded
 	Tools     []string // commands of the host that are copied, with their libraries
 	Files     []string // patterns of files of the host that are copied to the same place, with their libraries
-	Binary    bool     // the tests use testkit.Binary
+	Binary    bool     // the tests use testkit.Binary and scene.PayloadBinary
 	Memory    int      // in MB, default 400
 	Resets    int      // how many resets that a test announces by ExpectReset a run may have
 }

@@ -11,15 +11,17 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/interlock-run/interlock/internal/e2e/scene"
 	"github.com/interlock-run/interlock/internal/testkit"
 )
 
 // Places inside the machine.
 const (
-	guestDir    = "/vmtest"
-	guestTest   = guestDir + "/test"
-	guestBinary = guestDir + "/interlock"
-	guestJob    = guestDir + "/job.json"
+	guestDir     = "/vmtest"
+	guestTest    = guestDir + "/test"
+	guestBinary  = guestDir + "/interlock"
+	guestPayload = guestDir + "/payload"
+	guestJob     = guestDir + "/job.json"
 )
 
 // A job is what the first process of the machine is told.
@@ -76,7 +78,7 @@ func (a *archive) fill(ctx context.Context, f Family, k kernel, args []string) e
 	j := job{Args: args, Env: []string{"PATH=" + toolPath, "HOME=/root", "TMPDIR=/tmp", insideVar + "=1"}, Modules: f.Modules}
 	if f.Binary {
 		err = errors.Join(err, a.binary(ctx))
-		j.Env = append(j.Env, testkit.BinaryVar+"="+guestBinary)
+		j.Env = append(j.Env, testkit.BinaryVar+"="+guestBinary, scene.PayloadVar+"="+guestPayload)
 	}
 	told, jsonErr := json.Marshal(j)
 	a.file(guestJob, 0o644, told)
@@ -117,11 +119,17 @@ func (a *archive) copies(ctx context.Context, pattern string) error {
 	return err
 }
 
-// binary adds cmd/interlock, as the runner has built it or built here.
+// binary adds cmd/interlock, as the runner has built it or built here, and the payload of the tests.
 func (a *archive) binary(ctx context.Context) error {
+	err := a.built(ctx, "internal/e2e/payload", guestPayload)
 	if path := os.Getenv(testkit.BinaryVar); path != "" {
-		return a.program(ctx, path, guestBinary)
+		return errors.Join(err, a.program(ctx, path, guestBinary))
 	}
+	return errors.Join(err, a.built(ctx, "cmd/interlock", guestBinary))
+}
+
+// built adds a command of this module.
+func (a *archive) built(ctx context.Context, pkg, at string) error {
 	root, err := testkit.ModuleRoot()
 	if err != nil {
 		return err
@@ -131,10 +139,11 @@ func (a *archive) binary(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // told by the check of what is left
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(dir, "interlock"), "./cmd/interlock")
+	path := filepath.Join(dir, filepath.Base(at))
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, "./"+pkg)
 	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("cannot build cmd/interlock: %w: %s", err, strings.TrimSpace(string(out)))
+		return fmt.Errorf("cannot build %s: %w: %s", pkg, err, strings.TrimSpace(string(out)))
 	}
-	return a.program(ctx, filepath.Join(dir, "interlock"), guestBinary)
+	return a.program(ctx, path, at)
 }
