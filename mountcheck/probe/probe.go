@@ -45,6 +45,7 @@ func Main() (status int) {
 		return exitInternal
 	}
 	setName()
+	shed()
 	return serve(Socket)
 }
 
