@@ -34,16 +34,21 @@ func (f *field) next(name string, r role, n int) (*scene.Job, []string, error) {
 	return j, keys, err
 }
 
+// pair is the holder a, as first, and b waiting behind it.
+func (f *field) pair(holder, waiter role) (a *scene.Job, p *testkit.Proxy, keys []string, err error) {
+	if a, p, err = f.first(holder); err != nil {
+		return nil, nil, nil, err
+	}
+	_, keys, err = f.next("b", waiter, 2)
+	return a, p, keys, err
+}
+
 // playCut: the holder is cut off and its key removed.
 func playCut(f *field) error { return f.cut(role{timing: usual()}, func() error { return nil }) }
 
 // cut ends with something more that happens in the successor's hold-off.
 func (f *field) cut(r role, then func() error) error {
-	_, p, err := f.first(r)
-	if err != nil {
-		return err
-	}
-	_, keys, err := f.next("b", r, 2)
+	_, p, keys, err := f.pair(r, r)
 	if err != nil {
 		return err
 	}
@@ -53,11 +58,7 @@ func (f *field) cut(r role, then func() error) error {
 // playCutLater: the same after a while in which the successor saw other versions of the record.
 func playCutLater(f *field) error {
 	r := role{timing: usual()}
-	_, p, err := f.first(r)
-	if err != nil {
-		return err
-	}
-	_, keys, err := f.next("b", r, 2)
+	_, p, keys, err := f.pair(r, r)
 	if err != nil {
 		return err
 	}
@@ -71,11 +72,7 @@ func playHolds(f *field) error {
 	long.timing.hold = 6 * time.Second
 	short.timing.hold, short.timing.try = 2*time.Second, 200*ms
 	short.timing.kill = 500 * ms
-	_, p, err := f.first(long)
-	if err != nil {
-		return err
-	}
-	_, keys, err := f.next("b", short, 2)
+	_, p, keys, err := f.pair(long, short)
 	if err != nil {
 		return err
 	}
@@ -103,11 +100,7 @@ func playInit(f *field) error {
 // playNoRecord: the holder is cut off, the record and its key are removed.
 func playNoRecord(f *field) error {
 	r := role{timing: usual()}
-	_, p, err := f.first(r)
-	if err != nil {
-		return err
-	}
-	_, keys, err := f.next("b", r, 2)
+	_, p, keys, err := f.pair(r, r)
 	if err != nil {
 		return err
 	}
@@ -185,11 +178,7 @@ func playUnacknowledged(f *field) error {
 // playLateReply: the reply to a heartbeat comes late, then the holder is cut off and its key removed.
 func playLateReply(f *field) error {
 	r := role{timing: patient()}
-	_, p, err := f.first(r)
-	if err != nil {
-		return err
-	}
-	_, keys, err := f.next("b", r, 2)
+	_, p, keys, err := f.pair(r, r)
 	if err != nil {
 		return err
 	}
@@ -206,11 +195,7 @@ func playLateReply(f *field) error {
 // landed, and is the last one that gets through.
 func playLostReply(f *field) error {
 	r := role{timing: patient()}
-	a, p, err := f.first(r)
-	if err != nil {
-		return err
-	}
-	_, keys, err := f.next("b", r, 2)
+	a, p, keys, err := f.pair(r, r)
 	if err != nil {
 		return err
 	}
@@ -260,11 +245,7 @@ func playEpoch(f *field) error {
 func playAgentStopped(f *field) error { return f.agentStopped(role{timing: usual()}) }
 
 func (f *field) agentStopped(r role) error {
-	a, _, err := f.first(r)
-	if err != nil {
-		return err
-	}
-	_, keys, err := f.next("b", r, 2)
+	a, _, keys, err := f.pair(r, r)
 	if err != nil {
 		return err
 	}
@@ -278,11 +259,7 @@ func (f *field) agentStopped(r role) error {
 func playGuardStopped(f *field) error {
 	r := role{timing: usual()}
 	r.timing.kill, r.timing.margin = time.Second, 250*ms
-	a, p, err := f.first(r)
-	if err != nil {
-		return err
-	}
-	_, keys, err := f.next("b", r, 2)
+	a, p, keys, err := f.pair(r, r)
 	if err != nil {
 		return err
 	}
