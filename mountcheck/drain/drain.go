@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/interlock-run/interlock/mountcheck"
@@ -27,6 +28,7 @@ type State string
 const (
 	Drained State = "drained" // nothing of the payload can still arrive
 	Pending State = "pending" // something can; asking again later may help
+	Kept    State = "kept"    // it is mounted, and whoever mounted it keeps it so; waiting does not help
 	Unknown State = "unknown" // nobody here can tell; waiting does not help
 )
 
@@ -43,6 +45,8 @@ type Volume struct {
 	// Export is where its network block device is connected to, for whoever attached it. Without it the
 	// socket of the process that did is looked for.
 	Export netip.AddrPort
+	// Ours is a mount that is unmounted, and its device detached, before it is asked about.
+	Ours bool
 }
 
 // Evidence is what was done to a volume since the payload was proven dead.
@@ -52,6 +56,8 @@ type Evidence struct {
 	// Settled: between the unmount and the disconnection the device answered a flush and a read (device.Rest), so that
 	// every request before them was answered, too.
 	Settled bool
+	// Left: what is still mounted stays so, because nobody here unmounts it: it is the host's.
+	Left bool
 }
 
 // A Plan is what had to be known while the volumes were mounted. One goroutine uses it.
@@ -70,6 +76,9 @@ type volume struct {
 type layer interface {
 	// check looks again; evidence is that of the whole volume.
 	check(Evidence) (State, string)
+	// outlook is what check can come to after a good sync: Drained, Kept where it also has to be unmounted and
+	// detached, Unknown.
+	outlook() (State, string)
 	close() error
 }
 
@@ -108,25 +117,79 @@ func (p *Plan) Close() error {
 	return errors.Join(errs...)
 }
 
+// Outlook tells, one volume after the other, what Check can come to if all goes well.
+func (p *Plan) Outlook() []Verdict {
+	var all []Verdict
+	for _, v := range p.volumes {
+		var w worst
+		for _, l := range v.layers {
+			w.add(l.outlook())
+		}
+		if v.block && v.remote() {
+			w.add(Kept, "a filesystem on a block device writes by itself as long as it is mounted")
+		}
+		if w.state == Kept && v.Ours {
+			w.state = Drained
+		}
+		all = append(all, Verdict{Path: v.Path, State: w.state, Why: strings.Join(w.whys, "; ")})
+	}
+	return all
+}
+
+// Local tells whether all that is written to the volume ends on this machine.
+func (p *Plan) Local(path string) bool {
+	for _, v := range p.volumes {
+		if v.Path == path {
+			return !v.remote()
+		}
+	}
+	return false
+}
+
+func (v *volume) remote() bool {
+	return slices.ContainsFunc(v.layers, func(l layer) bool { _, is := l.(local); return !is })
+}
+
 // check is the worst of its layers: all that can arrive counts, then all that cannot be told. Every layer
 // looks each time, because some learn from what they see come and go.
 func (v *volume) check(e Evidence) (State, string) {
-	worst, whys, remote := Drained, []string(nil), false
+	var w worst
 	for _, l := range v.layers {
-		state, why := l.check(e)
-		_, is := l.(local)
-		remote = remote || !is
-		if rank(state) > rank(worst) {
-			worst, whys = state, nil
-		}
-		if state == worst && why != "" {
-			whys = append(whys, why)
-		}
+		w.add(l.check(e))
 	}
-	if v.block && remote && !e.Detached {
-		return Pending, "still mounted, and a filesystem on a block device writes by itself: unmount it"
+	if v.block && v.remote() && !e.Detached {
+		return w.mounted(e, "still mounted, and a filesystem on a block device writes by itself: unmount it")
 	}
-	return worst, strings.Join(whys, "; ")
+	return w.state, strings.Join(w.whys, "; ")
+}
+
+// A worst gathers what layers say; its zero value is Drained.
+type worst struct {
+	state State
+	whys  []string
+}
+
+func (w *worst) add(s State, why string) {
+	if w.state == "" {
+		w.state = Drained
+	}
+	if rank(s) > rank(w.state) {
+		w.state, w.whys = s, nil
+	}
+	if s == w.state && why != "" {
+		w.whys = append(w.whys, why)
+	}
+}
+
+// mounted is the answer for what has to be unmounted first; bytes under way below it are waited for all the same.
+func (w *worst) mounted(e Evidence, why string) (State, string) {
+	if !e.Left {
+		return Pending, why
+	}
+	if w.state == Pending {
+		return Pending, strings.Join(w.whys, "; ")
+	}
+	return Kept, why
 }
 
 func rank(s State) int {
@@ -135,18 +198,22 @@ func rank(s State) int {
 		return 0
 	case Unknown:
 		return 1
+	case Kept:
+		return 2
 	}
-	return 2
+	return 3
 }
 
 // local is what ends on this machine: whoever reads it later reads it here.
 type local struct{ what string }
 
-func (l local) check(Evidence) (State, string) { return Drained, l.what + " is local" }
+func (l local) check(Evidence) (State, string) { return l.outlook() }
+func (l local) outlook() (State, string)       { return Drained, l.what + " is local" }
 func (l local) close() error                   { return nil }
 
 // strange is what nothing here knows how to ask.
 type strange struct{ why string }
 
 func (s strange) check(Evidence) (State, string) { return Unknown, s.why }
+func (s strange) outlook() (State, string)       { return Unknown, s.why }
 func (s strange) close() error                   { return nil }

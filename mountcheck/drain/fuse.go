@@ -79,7 +79,7 @@ func (f *fuse) note(all []conn) {
 }
 
 // check: no request may still be with the daemon, and none of its own on its way from it.
-func (f *fuse) check(Evidence) (State, string) {
+func (f *fuse) check(e Evidence) (State, string) {
 	all, err := connections()
 	if err != nil {
 		return Unknown, err.Error()
@@ -92,6 +92,8 @@ func (f *fuse) check(Evidence) (State, string) {
 	switch {
 	case err != nil:
 		return Unknown, err.Error()
+	case now == f.conn && e.Left:
+		return Kept, fmt.Sprintf("FUSE connection %d is there as long as it is mounted, and its daemon may write by itself", f.conn.Minor)
 	case now == f.conn:
 		return Pending, fmt.Sprintf("FUSE connection %d is still there: unmount it", f.conn.Minor)
 	}
@@ -105,6 +107,13 @@ func (f *fuse) check(Evidence) (State, string) {
 		}
 	}
 	return f.wires.closed(all)
+}
+
+func (f *fuse) outlook() (State, string) {
+	if f.blind != "" {
+		return Unknown, f.blind
+	}
+	return Kept, fmt.Sprintf("FUSE connection %d and its daemon must be gone", f.conn.Minor)
 }
 
 func (f *fuse) close() error {

@@ -57,6 +57,38 @@ func TestDeadDaemonOfFUSE(t *testing.T) {
 	}
 }
 
+// What the host mounted and keeps mounted is never drained, and waiting does not help: not with a living daemon,
+// nor with a dead one. Unmounted it is asked as ever.
+func TestKeptFUSE(t *testing.T) {
+	f := testkit.StartFaultFS(t, "")
+	volume := late.Capture(t, drain.Volume{Path: f.Dir})
+	t.Cleanup(f.Free)
+	if all := volume.Plan.Outlook(); len(all) != 1 || all[0].State != drain.Kept || volume.Plan.Local(f.Dir) {
+		t.Errorf("outlook %+v", all)
+	}
+	volume.Done = drain.Evidence{Synced: true, Left: true}
+	if v := volume.Ask(); v.State != drain.Kept {
+		t.Errorf("synced and kept: %+v", v)
+	}
+	f.Signal(t, 9)
+	f.Wait(t, late.Limit)
+	if v := volume.Ask(); v.State != drain.Kept {
+		t.Errorf("kept, its daemon dead: %+v", v)
+	}
+	f.Free()
+	volume.Done = drain.Evidence{Detached: true}
+	volume.Until(t, drain.Drained)
+}
+
+// What is unmounted at the end by whoever asks can be drained.
+func TestOutlookOfOurs(t *testing.T) {
+	f := testkit.StartFaultFS(t, "")
+	volume := late.Capture(t, drain.Volume{Path: f.Dir, Ours: true})
+	if all := volume.Plan.Outlook(); len(all) != 1 || all[0].State != drain.Drained {
+		t.Errorf("outlook %+v", all)
+	}
+}
+
 // What a dead daemon had sent to its server stays in a connection without an owner.
 func TestLateWriteOfADaemonsServer(t *testing.T) {
 	server, err := net.Listen("tcp", "127.0.0.1:0")

@@ -61,9 +61,12 @@ func (p *Plan) overlay(m mountcheck.Mount, export netip.AddrPort, depth int) ([]
 	if !found {
 		return []layer{local{"a read-only overlay"}}, false
 	}
+	if m.Point == "/" {
+		return []layer{local{"a container's own layer"}}, false // nobody but this host reads it
+	}
 	on, err := mountcheck.Trace(upper)
 	if err != nil || on.FSType == "overlay" {
-		// A container's root: its upper directory has a path in another mount namespace.
+		// Its upper directory has a path in another mount namespace.
 		return []layer{strange{fmt.Sprintf("%s: the upper directory %s of the overlay is not seen here", m.Point, upper)}}, true
 	}
 	return p.below(on, export, depth-1)

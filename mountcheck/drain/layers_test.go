@@ -32,7 +32,8 @@ func mounted(t *testing.T, source, fstype, options string) (dir string) {
 func TestLocal(t *testing.T) {
 	testkit.RequireRoot(t)
 	for _, dir := range []string{mounted(t, "x", "tmpfs", ""), t.TempDir()} {
-		if v := late.Capture(t, drain.Volume{Path: dir}).Ask(); v.State != drain.Drained {
+		volume := late.Capture(t, drain.Volume{Path: dir})
+		if v := volume.Ask(); v.State != drain.Drained || !volume.Plan.Local(dir) {
 			t.Errorf("%+v", v)
 		}
 	}
@@ -69,6 +70,11 @@ func TestLoopOverFUSE(t *testing.T) {
 	if v := volume.Ask(); v.State != drain.Pending || !strings.Contains(v.Why, "writes by itself") {
 		t.Errorf("mounted: %+v", v)
 	}
+	volume.Done.Left = true
+	if v := volume.Ask(); v.State != drain.Kept {
+		t.Errorf("kept mounted: %+v", v)
+	}
+	volume.Done.Left = false
 	if err := unix.Unmount(dir, 0); err != nil {
 		t.Fatal(err)
 	}

@@ -85,6 +85,8 @@ func (d *nbd) check(e Evidence) (State, string) {
 	switch {
 	case err != nil:
 		return Unknown, err.Error()
+	case !e.Detached && e.Left:
+		return Kept, d.name + " stays attached"
 	case attached || !e.Detached:
 		return Pending, d.name + " is still attached"
 	case e.Settled:
@@ -97,6 +99,14 @@ func (d *nbd) check(e Evidence) (State, string) {
 		return Unknown, err.Error()
 	}
 	return d.wires.closed(all)
+}
+
+// outlook: without sight of the connection it is quiet only if it was settled, which is whoever's who detaches it.
+func (d *nbd) outlook() (State, string) {
+	if d.blind != "" {
+		return Unknown, d.blind
+	}
+	return Kept, d.name + " must be detached"
 }
 
 func (d *nbd) close() error { return nil }

@@ -17,6 +17,9 @@ import (
 // of them is still mounted.
 const nfsServers = "/proc/fs/nfsfs/servers"
 
+// nfsVolumes lists what is mounted of them.
+const nfsVolumes = "/proc/fs/nfsfs/volumes"
+
 const nfsPort = 2049
 
 // nfs is the kernel's client of one server.
@@ -75,25 +78,52 @@ func (n *nfs) check(e Evidence) (State, string) {
 		return Unknown, err.Error()
 	case e.Synced:
 		return n.wires.idle(all)
+	case !e.Detached && e.Left:
+		if state, why := n.wires.idle(all); state != Drained {
+			return state, why
+		}
+		return Kept, "not synced, and it stays mounted"
 	case !e.Detached:
 		return Pending, "not synced"
 	case listed:
-		return Pending, fmt.Sprintf("the NFS client still knows server %s: writes are under way, or something else of it is mounted", n.server)
+		return n.known()
 	}
 	return n.wires.closed(all)
 }
 
+// known is the answer as long as the client knows the server: writes are under way, unless it knows it for
+// another mount's sake.
+func (n *nfs) known() (State, string) {
+	others, err := listedIn(nfsVolumes, n.server)
+	switch {
+	case err != nil:
+		return Unknown, err.Error()
+	case others:
+		return Unknown, fmt.Sprintf("something else of server %s is mounted, so that nobody can tell what is left of this mount", n.server)
+	}
+	return Pending, fmt.Sprintf("the NFS client still knows server %s: writes are under way", n.server)
+}
+
+func (n *nfs) outlook() (State, string) {
+	if n.blind != "" {
+		return Unknown, n.blind
+	}
+	return Drained, fmt.Sprintf("after a sync, with no byte on its way to %s", n.server)
+}
+
 func (n *nfs) close() error { return nil }
 
-func (n *nfs) listed() (bool, error) {
-	raw, err := os.ReadFile(nfsServers)
+func (n *nfs) listed() (bool, error) { return listedIn(nfsServers, n.server) }
+
+func listedIn(file string, server netip.AddrPort) (bool, error) {
+	raw, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil // the module is gone, and with it all clients
 	}
 	if err != nil {
-		return false, fmt.Errorf("cannot read the NFS client's servers: %w", err)
+		return false, fmt.Errorf("cannot read what the NFS client knows: %w", err)
 	}
-	return serverListed(string(raw), n.server)
+	return serverListed(string(raw), server)
 }
 
 // serverListed reads lines of version, address and port in hexadecimal digits.
@@ -107,7 +137,7 @@ func serverListed(text string, server netip.AddrPort) (bool, error) {
 		port, err2 := strconv.ParseUint(f[2], 16, 16)
 		ip, ok := netip.AddrFromSlice(b)
 		if err := errors.Join(err, err2); err != nil || !ok {
-			return false, fmt.Errorf("%s: line %q is not understood", nfsServers, strings.TrimSpace(line))
+			return false, fmt.Errorf("NFS client: line %q is not understood", strings.TrimSpace(line))
 		}
 		if netip.AddrPortFrom(ip.Unmap(), uint16(port)) == server {
 			return true, nil

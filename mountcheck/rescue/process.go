@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime"
 	"strings"
 	"syscall"
@@ -18,6 +19,7 @@ const Name = "interlock-rescue"
 
 // Main is that process: exit status 0 when the lever is pulled, else one line on stderr.
 func Main() int {
+	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP) // whoever signals the whole tree means the payload
 	if err := main(os.Args); err != nil {
 		fmt.Fprintln(os.Stderr, strings.ReplaceAll(err.Error(), "\n", "; "))
 		return 1

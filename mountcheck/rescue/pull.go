@@ -23,15 +23,17 @@ func (l Lever) pull() error {
 		list := fusectl.Open()
 		return errors.Join(list.Abort(l.FUSE), list.Close())
 	case Force:
-		return l.force()
+		return l.unmount(unix.MNT_FORCE)
+	case Detach:
+		return l.unmount(unix.MNT_DETACH)
 	case Disconnect:
 		return l.disconnect()
 	}
-	return fmt.Errorf("lever %q is none of %s, %s, %s", l.Kind, Abort, Force, Disconnect)
+	return fmt.Errorf("lever %q is none of %s, %s, %s, %s", l.Kind, Abort, Force, Disconnect, Detach)
 }
 
-// force: that it finds the mount busy is what is expected, for those who wait in it have not gone yet.
-func (l Lever) force() error {
+// unmount: that force finds the mount busy is what is expected, for those who wait in it have not gone yet.
+func (l Lever) unmount(how int) error {
 	now, err := mountcheck.Trace(l.Mount.Point)
 	if err != nil {
 		return err
@@ -39,8 +41,8 @@ func (l Lever) force() error {
 	if now.ID != l.Mount.ID || now.Unique != l.Mount.Unique || now.Point != l.Mount.Point {
 		return errGone
 	}
-	err = unix.Unmount(l.Mount.Point, unix.MNT_FORCE|unix.UMOUNT_NOFOLLOW)
-	if errors.Is(err, unix.EBUSY) {
+	err = unix.Unmount(l.Mount.Point, how|unix.UMOUNT_NOFOLLOW)
+	if how == unix.MNT_FORCE && errors.Is(err, unix.EBUSY) {
 		return nil
 	}
 	return err

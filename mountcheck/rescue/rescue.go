@@ -27,6 +27,8 @@ const (
 	Abort      = "abort"      // the FUSE connection
 	Force      = "force"      // umount2 with MNT_FORCE: gives up what waits; where nothing does any more, it unmounts
 	Disconnect = "disconnect" // the network block device
+	// Detach frees nobody: it takes a mount that another lever broke out of the way.
+	Detach = "detach"
 )
 
 // A Lever is one thing that can be done for one volume.
@@ -44,6 +46,8 @@ func (l Lever) String() string {
 		return fmt.Sprintf("abort FUSE connection %d of %s", l.FUSE.Minor, l.Mount.Point)
 	case Disconnect:
 		return fmt.Sprintf("disconnect %s below %s", l.Device.Name, l.Mount.Point)
+	case Detach:
+		return "detach " + l.Mount.Point
 	}
 	return "umount with force of " + l.Mount.Point
 }

@@ -109,6 +109,36 @@ func TestForce(t *testing.T) {
 	p.Wait(t, limit)
 }
 
+// What was broken is taken out of the way, and nothing else.
+func TestDetach(t *testing.T) {
+	f := testkit.StartFaultFS(t, "")
+	plan := capture(t, f.Dir)
+	out := Lever{Kind: Detach, Mount: plan.Levers[0].Mount}
+	other := out
+	other.Mount.ID++
+	if err := plan.Pull(other, limit); err == nil {
+		t.Error("a mount in the same place was detached")
+	}
+	p := stuck(t, f)
+	must(t, plan.Pull(plan.Levers[0], limit))
+	p.Wait(t, limit)
+	must(t, plan.Pull(out, limit))
+	if testkit.MountsBelow(filepath.Dir(f.Dir)) != nil {
+		t.Error("it is still mounted")
+	}
+}
+
+// Without the capabilities there is nothing to hope for, and that can be known before.
+func TestPrivileges(t *testing.T) {
+	if unix.Geteuid() != 0 {
+		if Privileged() == nil || MayReset() == nil || Reset() == nil {
+			t.Error("everybody may do everything")
+		}
+		return
+	}
+	t.Logf("levers: %v, reset: %v", Privileged(), MayReset())
+}
+
 // A lever that hangs costs its limit and no more.
 func TestHangs(t *testing.T) {
 	f := testkit.StartFaultFS(t, "")
