@@ -181,6 +181,19 @@ func (s *S3Server) Endpoint() string {
 	return "http://" + s.Addr()
 }
 
+// Flags name the store at this URL (s3://BUCKET/PREFIX) to any verb, by an endpoint that may be a proxy's.
+func (s *S3Server) Flags(url, endpoint string) []string {
+	return []string{"--store", url, "--store-endpoint", endpoint, "--store-region", s.Region, "--store-path-style"}
+}
+
+// Env is an environment with the server's keys, a home without others, and no other way to them.
+func (s *S3Server) Env(home string) []string { return S3Env(s.AccessKey, s.SecretKey, home) }
+
+// S3Env is Env with any keys.
+func S3Env(access, secret, home string) []string {
+	return []string{"AWS_ACCESS_KEY_ID=" + access, "AWS_SECRET_ACCESS_KEY=" + secret, "AWS_SESSION_TOKEN=", "HOME=" + home, "AWS_EC2_METADATA_DISABLED=true"}
+}
+
 // CA is what a client must trust; empty without TLS.
 func (s *S3Server) CA() string {
 	if s.pki == nil {

@@ -27,7 +27,7 @@ func TestNoWay(t *testing.T) {
 	p := inS3(t)
 	data, _ := filled(t, p)
 	wrong, missing, silent := *p, *p, *p
-	wrong.env = keys("tester", "wrong", p.home)
+	wrong.env = testkit.S3Env("tester", "wrong", p.home)
 	missing.flags = append([]string{"--store", "s3://no-such-bucket/db"}, p.flags[2:]...)
 	silent.flags = append([]string{"--store", p.flags[1], "--store-endpoint", "http://127.0.0.1:9"}, p.flags[4:]...)
 	to := filepath.Join(p.home, "to")

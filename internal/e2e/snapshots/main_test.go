@@ -55,14 +55,8 @@ func inS3(t testing.TB) *place {
 	s := testkit.S3(t, testkit.S3Options{})
 	s.Bucket(t, bucket)
 	p := &place{dir: filepath.Join(s.Dir(), bucket, "db"), home: t.TempDir()}
-	p.flags = []string{"--store", "s3://" + bucket + "/db", "--store-endpoint", s.Endpoint(), "--store-region", s.Region, "--store-path-style"}
-	p.env = keys(s.AccessKey, s.SecretKey, p.home)
+	p.flags, p.env = s.Flags("s3://"+bucket+"/db", s.Endpoint()), s.Env(p.home)
 	return p
-}
-
-// keys is an environment with these keys and no others.
-func keys(access, secret, home string) []string {
-	return []string{"AWS_ACCESS_KEY_ID=" + access, "AWS_SECRET_ACCESS_KEY=" + secret, "AWS_SESSION_TOKEN=", "HOME=" + home, "AWS_EC2_METADATA_DISABLED=true"}
 }
 
 // everywhere runs a test on both kinds of store.

@@ -17,8 +17,7 @@ func viaProxy(t *testing.T) (*place, *storetest.Proxy) {
 	s.Bucket(t, bucket)
 	proxy := storetest.NewProxy(t, storetest.Server{Endpoint: s.Endpoint(), AccessKey: s.AccessKey, SecretKey: s.SecretKey, Region: s.Region})
 	p := &place{dir: filepath.Join(s.Dir(), bucket, "db"), home: t.TempDir()}
-	p.flags = []string{"--store", "s3://" + bucket + "/db", "--store-endpoint", proxy.Endpoint(), "--store-region", s.Region, "--store-path-style"}
-	p.env = keys(s.AccessKey, s.SecretKey, p.home)
+	p.flags, p.env = s.Flags("s3://"+bucket+"/db", proxy.Endpoint()), s.Env(p.home)
 	return p, proxy
 }
 

@@ -54,8 +54,7 @@ func inS3(t testing.TB) *vault {
 	v := &vault{Scene: scene.New(t), s3: testkit.S3(t, testkit.S3Options{}), url: "s3://" + bucket + "/db"}
 	v.s3.Bucket(t, bucket)
 	v.proxy = storetest.NewProxy(t, storetest.Server{Endpoint: v.s3.Endpoint(), AccessKey: v.s3.AccessKey, SecretKey: v.s3.SecretKey, Region: v.s3.Region})
-	v.env = []string{"AWS_ACCESS_KEY_ID=" + v.s3.AccessKey, "AWS_SECRET_ACCESS_KEY=" + v.s3.SecretKey, "AWS_SESSION_TOKEN=",
-		"HOME=" + v.Dir, "AWS_EC2_METADATA_DISABLED=true"}
+	v.env = v.s3.Env(v.Dir)
 	v.flags = v.at(v.proxy.Endpoint())
 	v.init(t)
 	return v
@@ -63,7 +62,7 @@ func inS3(t testing.TB) *vault {
 
 // at are the flags of this bucket at an endpoint.
 func (v *vault) at(endpoint string) []string {
-	return []string{"--store", v.url, "--store-endpoint", endpoint, "--store-region", v.s3.Region, "--store-path-style"}
+	return v.s3.Flags(v.url, endpoint)
 }
 
 // direct are the flags that go past the proxy.

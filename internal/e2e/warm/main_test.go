@@ -55,9 +55,7 @@ func inS3(t testing.TB) *depot {
 	s.Bucket(t, "caches")
 	d := &depot{
 		dir: dir, scratch: filepath.Join(dir, "scratch"),
-		flags: []string{"--store", "s3://caches/one", "--store-endpoint", s.Endpoint(), "--store-region", s.Region, "--store-path-style"},
-		env: []string{"AWS_ACCESS_KEY_ID=" + s.AccessKey, "AWS_SECRET_ACCESS_KEY=" + s.SecretKey, "AWS_SESSION_TOKEN=",
-			"HOME=" + dir, "AWS_EC2_METADATA_DISABLED=true"},
+		flags: s.Flags("s3://caches/one", s.Endpoint()), env: s.Env(dir),
 	}
 	d.init(t)
 	return d
