@@ -70,13 +70,18 @@ func (e *Entry) parse(line []byte) error {
 	*e = Entry{Key: e.Key[:0]}
 	seen := 0
 	for rest := bytes.TrimRight(line, "\r\n "); len(rest) > 0; {
-		var word []byte
-		word, rest, _ = bytes.Cut(rest, []byte{' '})
-		name, value, ok := bytes.Cut(word, []byte{'='})
-		if !ok {
+		word := rest
+		if end := bytes.IndexByte(rest, ' '); end < 0 {
+			rest = nil
+		} else {
+			word, rest = rest[:end], rest[end+1:]
+		}
+		equals := bytes.IndexByte(word, '=')
+		if equals < 0 {
 			return torn(line)
 		}
-		switch string(name) {
+		value, ok := word[equals+1:], true
+		switch string(word[:equals]) {
 		case "key":
 			if len(e.Key) > 0 {
 				return torn(line) // two lines grown together
@@ -109,7 +114,10 @@ func torn(line []byte) error { return fmt.Errorf("%w: a line %.100q", ErrTorn, l
 
 // signed reads a decimal number of at most 18 digits.
 func signed(digits []byte) (n int64, ok bool) {
-	rest, negative := bytes.CutPrefix(digits, []byte{'-'})
+	rest, negative := digits, len(digits) > 0 && digits[0] == '-'
+	if negative {
+		rest = digits[1:]
+	}
 	if len(rest) == 0 || len(rest) > 18 {
 		return 0, false
 	}
@@ -127,6 +135,9 @@ func signed(digits []byte) (n int64, ok bool) {
 
 // unescape decodes a key: every byte but letters, digits and -._~ comes as % and two digits.
 func unescape(key, value []byte) ([]byte, bool) {
+	if bytes.IndexByte(value, '%') < 0 {
+		return append(key, value...), len(value) > 0 && len(value) <= memcached.MaxKey
+	}
 	for i := 0; i < len(value); i++ {
 		if value[i] != '%' {
 			key = append(key, value[i])

@@ -66,19 +66,15 @@ func closeDecks(decks []*deck) error {
 
 // add appends an entry: lengths and numbers as varints, then the key.
 func (d *deck) add(e *drain.Entry) error {
-	var line [64]byte
-	to := append(line[:0], byte(len(e.Key)), 0)
+	fetched := byte(0)
 	if e.Fetched {
-		to[1] = 1
+		fetched = 1
 	}
+	to := append(d.buf.AvailableBuffer(), byte(len(e.Key)), fetched)
 	to = binary.AppendVarint(to, e.Expires)
 	to = binary.AppendVarint(to, e.Access)
 	to = binary.AppendVarint(to, e.Size)
-	_, err := d.buf.Write(to)
-	if err == nil {
-		_, err = d.buf.Write(e.Key)
-	}
-	if err != nil {
+	if _, err := d.buf.Write(append(to, e.Key...)); err != nil {
 		return fmt.Errorf("cannot write a list of items: %w", err)
 	}
 	d.count++

@@ -22,6 +22,7 @@ const (
 type op struct {
 	entry drain.Entry
 	band  int
+	asked int64  // when, by the server's clock
 	back  uint64 // give the token of this cas back; 0: it is a read
 	twice bool   // asked for on more than one connection
 }
@@ -119,7 +120,7 @@ func (f *fetcher) ask(ctx context.Context, n int) error {
 // read takes the next reply, if need be over another connection.
 func (f *fetcher) read(ctx context.Context) error {
 	for try := 0; ; try++ {
-		err := f.conn.Read(&f.reply)
+		err := f.conn.Borrow(&f.reply)
 		if !errors.Is(err, memcached.ErrLost) || try == reconnects {
 			return err
 		}
@@ -160,7 +161,10 @@ func (f *fetcher) renew(ctx context.Context, lost error) error {
 
 // send asks for each.
 func (f *fetcher) send(ops []op) error {
-	for _, o := range ops {
+	now := f.d.now()
+	for n := range ops {
+		o := &ops[n]
+		o.asked = now
 		var err error
 		if o.back != 0 {
 			err = f.conn.SendGiveBack(o.entry.Key, o.back)
@@ -210,7 +214,7 @@ func (f *fetcher) judge(ctx context.Context, o *op) error {
 	case r.Flags > math.MaxUint32:
 		c.WideFlags++
 	default:
-		return f.store(e, o.band)
+		return f.store(o)
 	}
 	return nil
 }
@@ -229,31 +233,34 @@ func (f *fetcher) giveBack(ctx context.Context, o *op) error {
 	return f.ask(ctx, 1)
 }
 
-func (f *fetcher) store(e *drain.Entry, band int) (err error) {
-	if f.part != nil && (f.part.Full() || f.band != band) {
+func (f *fetcher) store(o *op) (err error) {
+	if f.part != nil && (f.part.Full() || f.band != o.band) {
 		if err := f.endPart(); err != nil {
 			return err
 		}
 	}
 	if f.part == nil {
-		if f.part, err = f.d.writer.Part(band); err != nil {
+		if f.part, err = f.d.writer.Part(o.band); err != nil {
 			return err
 		}
-		f.band = band
+		f.band = o.band
 	}
-	f.out = item.Item{Key: e.Key, Value: f.reply.Value, Flags: uint32(f.reply.Flags), Expires: f.d.ends(e, f.reply.Left),
+	e := &o.entry
+	f.out = item.Item{Key: e.Key, Value: f.reply.Value, Flags: uint32(f.reply.Flags), Expires: f.d.ends(o, f.reply.Left),
 		Access: max(f.d.clock.Host(e.Access)/1000, 0), Fetched: e.Fetched, Size: e.Size}
 	return f.part.Add(&f.out)
 }
 
-// ends is when an item ends, in milliseconds of the host's clock. The listed end is exact, unless somebody has changed it.
-func (d *dump) ends(e *drain.Entry, left int64) int64 {
+// ends is when an item ends, in milliseconds of the host's clock. The listed end is exact, unless somebody has
+// changed it: then it is counted from when the server was asked, which it may have answered long before the
+// answer was read.
+func (d *dump) ends(o *op, left int64) int64 {
 	if left < 0 {
 		return 0
 	}
-	end := d.now() + left
-	if diff := end - e.Expires; e.Expires != -1 && diff >= -touchedSlack && diff <= touchedSlack {
-		end = e.Expires
+	end, listed := o.asked+left, o.entry.Expires
+	if listed != -1 && listed >= end-touchedSlack && (listed <= end+touchedSlack || listed <= d.now()+left+touchedSlack) {
+		end = listed
 	}
 	return max(d.clock.Host(end), 1)
 }

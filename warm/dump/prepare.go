@@ -57,7 +57,7 @@ func (d *dump) dial(ctx context.Context) (*memcached.Conn, error) {
 		return nil, err
 	}
 	st, err := c.State()
-	if err == nil && (st.PID != d.first.PID || st.Uptime < d.first.Uptime) {
+	if err == nil && (!st.Continues(d.first)) {
 		err = fmt.Errorf("memcached %s: %w", d.Server, ErrRestarted)
 	}
 	if err != nil {

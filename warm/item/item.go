@@ -21,6 +21,8 @@ const (
 	maxValue = 1 << 30 // the most that a server can be told to take
 	maxLine  = 1 << 10
 	maxTime  = 1 << 45
+
+	maxDigits = 15 // of a number
 )
 
 // An Item is one key with all that is kept of it.
@@ -51,9 +53,8 @@ func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) } // m
 
 const hexDigits = "0123456789ABCDEF"
 
-// appendLine appends the line before the value, with its CRC.
-func (i *Item) appendLine(to []byte, table *crc32.Table) []byte {
-	start := len(to)
+// appendHead appends the line before the value. Its CRC is set later: it covers the value, too.
+func (i *Item) appendHead(to []byte) []byte {
 	to = append(to, "00000000 "...)
 	to = appendKey(to, i.Key)
 	to = strconv.AppendUint(append(to, ' '), uint64(i.Flags), 10)
@@ -66,15 +67,22 @@ func (i *Item) appendLine(to []byte, table *crc32.Table) []byte {
 	}
 	to = strconv.AppendInt(to, i.Size, 10)
 	to = strconv.AppendInt(append(to, ' '), int64(len(i.Value)), 10)
-	to = append(to, '\n')
-	sum := crc32.Update(crc32.Checksum(to[start+9:], table), table, i.Value)
-	for d := range 8 {
-		to[start+d] = hexDigits[sum>>(28-4*d)&15]
-	}
-	return to
+	return append(to, '\n')
 }
 
+// setSum puts a CRC into the head that text begins with.
+func setSum(text []byte, sum uint32) {
+	for d := range sumDigits {
+		text[d] = hexDigits[sum>>(28-4*d)&15]
+	}
+}
+
+const sumDigits = 8
+
 func appendKey(to, key []byte) []byte {
+	if plain(key) {
+		return append(to, key...)
+	}
 	for _, b := range key {
 		if b > ' ' && b < 0x7f && b != '%' {
 			to = append(to, b)
@@ -85,26 +93,33 @@ func appendKey(to, key []byte) []byte {
 	return to
 }
 
-// parseLine reads what appendLine wrote. It gives the CRC and the length of the value.
-func (i *Item) parseLine(line []byte) (sum uint32, length int64, err error) {
-	var fields [8][]byte
-	rest, found := bytes.TrimSuffix(line, []byte{'\n'}), true
-	for f := range fields {
-		if !found {
-			return 0, 0, oddLine(line)
+func plain(key []byte) bool {
+	for _, b := range key {
+		if b <= ' ' || b >= 0x7f || b == '%' {
+			return false
 		}
-		fields[f], rest, found = bytes.Cut(rest, []byte{' '})
 	}
-	sum, ok := parseSum(fields[0])
+	return true
+}
+
+// parseLine reads what appendHead wrote. It gives the CRC and the length of the value.
+func (i *Item) parseLine(line []byte) (sum uint32, length int64, err error) {
+	text := bytes.TrimSuffix(line, []byte{'\n'})
+	sum, ok := parseSum(text)
+	if !ok {
+		return 0, 0, oddLine(line)
+	}
 	*i = Item{Key: i.Key[:0], Value: i.Value[:0]}
-	i.Key, err = parseKey(i.Key, fields[1])
+	key, rest, _ := bytes.Cut(text[sumDigits+1:], []byte{' '})
+	i.Key, err = parseKey(i.Key, key)
 	var numbers [6]int64
 	for n := range numbers {
-		var fine bool
-		numbers[n], fine = parseNumber(fields[n+2])
-		ok = ok && fine
+		last := n == len(numbers)-1
+		if numbers[n], rest, ok = parseNumber(rest, last); !ok {
+			return 0, 0, oddLine(line)
+		}
 	}
-	if found || !ok || err != nil || numbers[0] > math.MaxUint32 || numbers[3] > 1 || numbers[5] > maxValue {
+	if err != nil || numbers[0] > math.MaxUint32 || numbers[3] > 1 || numbers[5] > maxValue {
 		return 0, 0, oddLine(line)
 	}
 	i.Flags, i.Expires, i.Access, i.Fetched, i.Size = uint32(numbers[0]), numbers[1], numbers[2], numbers[3] == 1, numbers[4]
@@ -113,11 +128,12 @@ func (i *Item) parseLine(line []byte) (sum uint32, length int64, err error) {
 
 func oddLine(line []byte) error { return fmt.Errorf("%w: line %.100q", ErrDamaged, line) }
 
-func parseSum(digits []byte) (sum uint32, ok bool) {
-	if len(digits) != 8 {
+// parseSum reads the digits that a line begins with, and the blank after them.
+func parseSum(line []byte) (sum uint32, ok bool) {
+	if len(line) <= sumDigits || line[sumDigits] != ' ' {
 		return 0, false
 	}
-	for _, d := range digits {
+	for _, d := range line[:sumDigits] {
 		v, ok := nibble(d)
 		if !ok {
 			return 0, false
@@ -128,6 +144,9 @@ func parseSum(digits []byte) (sum uint32, ok bool) {
 }
 
 func parseKey(to, text []byte) ([]byte, error) {
+	if bytes.IndexByte(text, '%') < 0 {
+		return append(to, text...), nil
+	}
 	for n := 0; n < len(text); n++ {
 		if text[n] != '%' {
 			to = append(to, text[n])
@@ -156,15 +175,17 @@ func nibble(c byte) (byte, bool) {
 	return 0, false
 }
 
-func parseNumber(digits []byte) (n int64, ok bool) {
-	if len(digits) == 0 || len(digits) > 15 {
-		return 0, false
+// parseNumber reads a number and the blank after it, or, the last one, up to the end.
+func parseNumber(text []byte, last bool) (n int64, rest []byte, ok bool) {
+	at := 0
+	for ; at < len(text) && at < maxDigits && text[at] >= '0' && text[at] <= '9'; at++ {
+		n = n*10 + int64(text[at]-'0')
 	}
-	for _, d := range digits {
-		if d < '0' || d > '9' {
-			return 0, false
-		}
-		n = n*10 + int64(d-'0')
+	switch {
+	case at == 0:
+		return 0, nil, false
+	case last:
+		return n, nil, at == len(text)
 	}
-	return n, true
+	return n, text[min(at+1, len(text)):], at < len(text) && text[at] == ' '
 }

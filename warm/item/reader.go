@@ -7,7 +7,10 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"slices"
 )
+
+const readSize = 128 << 10
 
 // A PartReader gives the items of one part.
 type PartReader struct {
@@ -16,7 +19,8 @@ type PartReader struct {
 	file  fs.File
 	r     *bufio.Reader
 	table *crc32.Table
-	at    int64 // in the file
+	large []byte // a value that is longer than the buffer of r
+	at    int64  // in the file
 	seen  Part
 	whole bool // from its first item
 }
@@ -43,7 +47,7 @@ func (p *PartReader) begin(first string, offset int64) error {
 	if info.Size() != p.want.Size || offset < 0 || offset > info.Size() {
 		return fmt.Errorf("%w: %d bytes, expected %d; offset %d", ErrDamaged, info.Size(), p.want.Size, offset)
 	}
-	p.r = bufio.NewReaderSize(p.file, 64<<10)
+	p.r = bufio.NewReaderSize(p.file, readSize)
 	line, err := p.line()
 	if err != nil {
 		return err
@@ -80,6 +84,15 @@ func (p *PartReader) Offset() int64 { return p.at }
 // Next reads an item into i, whose memory is used again; io.EOF after the last one of a part that is as it
 // was written.
 func (p *PartReader) Next(i *Item) error {
+	own := i.Value[:0]
+	err := p.Borrow(i)
+	i.Value = append(own, i.Value...)
+	return err
+}
+
+// Borrow is Next without a copy: the value is valid until the next item is read.
+func (p *PartReader) Borrow(i *Item) error {
+	i.Value = nil
 	err := p.next(i)
 	if err != nil && err != io.EOF {
 		err = fmt.Errorf("%s at byte %d: %w", p.name, p.at, err)
@@ -101,7 +114,7 @@ func (p *PartReader) next(i *Item) error {
 		p.at = start
 		return err
 	}
-	check := crc32.Checksum(line[9:], p.table)
+	check := crc32.Checksum(line[sumDigits+1:], p.table)
 	if length > p.want.Size-p.at {
 		return fmt.Errorf("%w: a value of %d bytes, longer than the part", ErrDamaged, length)
 	}
@@ -132,17 +145,26 @@ func (p *PartReader) line() ([]byte, error) {
 	return line, err
 }
 
+// value takes the bytes after the line.
 func (p *PartReader) value(i *Item, n int) error {
-	if cap(i.Value) < n {
-		i.Value = make([]byte, 0, n+n/4)
-	}
-	i.Value = i.Value[:n]
-	if _, err := io.ReadFull(p.r, i.Value); err != nil {
-		return short(err)
-	}
-	end, err := p.r.ReadByte()
-	if err != nil {
-		return short(err)
+	var end byte
+	if n < p.r.Size() {
+		text, err := p.r.Peek(n + 1)
+		if err != nil {
+			return short(err)
+		}
+		_, _ = p.r.Discard(n + 1) // it is in the buffer
+		i.Value, end = text[:n:n], text[n]
+	} else {
+		p.large = slices.Grow(p.large[:0], n)[:n]
+		if _, err := io.ReadFull(p.r, p.large); err != nil {
+			return short(err)
+		}
+		var err error
+		if end, err = p.r.ReadByte(); err != nil {
+			return short(err)
+		}
+		i.Value = p.large
 	}
 	p.at += int64(n) + 1
 	if end != '\n' {

@@ -1,7 +1,6 @@
 package item
 
 import (
-	"bufio"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -53,11 +52,15 @@ type PartWriter struct {
 	w          *Writer
 	band, part int
 	file       *os.File
-	buf        *bufio.Writer
+	buf        []byte // not yet in the file
 	table      *crc32.Table
-	line       []byte
 	made       Part
 }
+
+const (
+	writeSize = 256 << 10 // goes to the file at once
+	copySize  = 64 << 10  // a value from this size on goes there as it is
+)
 
 // Part begins the next part of a band.
 func (w *Writer) Part(band int) (*PartWriter, error) {
@@ -69,17 +72,25 @@ func (w *Writer) Part(band int) (*PartWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot write the cache's content: %w", err)
 	}
-	p := &PartWriter{w: w, band: band, part: part, file: f, buf: bufio.NewWriterSize(f, 64<<10), table: castagnoli(),
+	p := &PartWriter{w: w, band: band, part: part, file: f, buf: make([]byte, 0, writeSize+copySize+maxLine), table: castagnoli(),
 		made: Part{Sizes: map[int64]int64{}}}
-	return p, p.write([]byte(firstLine(w.id, band, part)))
+	p.buf = append(p.buf, firstLine(w.id, band, part)...)
+	return p, nil
 }
 
-func (p *PartWriter) write(text []byte) error {
-	n, err := p.buf.Write(text)
-	p.made.Size += int64(n)
-	if err != nil {
-		return fmt.Errorf("cannot write the cache's content: %w", err)
+// write sends what is buffered, and more, to the file.
+func (p *PartWriter) write(more []byte) error {
+	for _, text := range [][]byte{p.buf, more} {
+		if len(text) == 0 {
+			continue
+		}
+		n, err := p.file.Write(text)
+		p.made.Size += int64(n)
+		if err != nil {
+			return fmt.Errorf("cannot write the cache's content: %w", err)
+		}
 	}
+	p.buf = p.buf[:0]
 	return nil
 }
 
@@ -88,25 +99,36 @@ func (p *PartWriter) Add(i *Item) error {
 	if err := i.check(); err != nil {
 		return fmt.Errorf("item %.100q: %w", i.Key, err)
 	}
-	p.line = i.appendLine(p.line[:0], p.table)
-	for _, text := range [][]byte{p.line, i.Value, {'\n'}} {
-		if err := p.write(text); err != nil {
+	start := len(p.buf)
+	p.buf = i.appendHead(p.buf)
+	head := len(p.buf)
+	if len(i.Value) < copySize {
+		p.buf = append(p.buf, i.Value...)
+		setSum(p.buf[start:], crc32.Checksum(p.buf[start+sumDigits+1:], p.table))
+	} else {
+		setSum(p.buf[start:], crc32.Update(crc32.Checksum(p.buf[start+sumDigits+1:head], p.table), p.table, i.Value))
+		if err := p.write(i.Value); err != nil {
 			return err
 		}
 	}
+	p.buf = append(p.buf, '\n')
 	p.made.Items++
 	p.made.Bytes += int64(len(i.Value))
 	p.made.Sizes[RoundSize(i.Size)]++
+	if len(p.buf) >= writeSize {
+		return p.write(nil)
+	}
 	return nil
 }
 
 // Full tells that the next item belongs into another part.
-func (p *PartWriter) Full() bool { return p.made.Size >= PartSize }
+func (p *PartWriter) Full() bool { return p.made.Size+int64(len(p.buf)) >= PartSize }
 
 // Close ends the part.
 func (p *PartWriter) Close() error {
-	err := p.write(fmt.Appendf(nil, "end %d %d\n", p.made.Items, p.made.Bytes))
-	err = errors.Join(err, p.buf.Flush(), p.file.Close())
+	p.buf = fmt.Appendf(p.buf, "end %d %d\n", p.made.Items, p.made.Bytes)
+	err := errors.Join(p.write(nil), p.file.Close())
+	p.buf = nil
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
 	p.w.parts[p.band][p.part] = p.made

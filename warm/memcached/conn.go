@@ -19,6 +19,7 @@ type Conn struct {
 	r       *bufio.Reader
 	w       *bufio.Writer
 	line    []byte // scratch
+	large   []byte // a value that is longer than the buffer of r
 	detach  func() bool
 }
 

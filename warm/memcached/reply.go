@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 )
 
@@ -35,18 +36,23 @@ type Reply struct {
 
 // Read takes the next reply.
 func (c *Conn) Read(r *Reply) error {
-	*r = Reply{Value: r.Value[:0]}
+	own := r.Value[:0]
+	err := c.Borrow(r)
+	r.Value = append(own, r.Value...)
+	return err
+}
+
+// Borrow is Read without a copy: Value is valid until the next reply is taken.
+func (c *Conn) Borrow(r *Reply) error {
+	*r = Reply{}
 	line, err := c.readLine()
-	if err != nil {
-		return c.fail(err)
+	if err == nil {
+		err = r.parse(line)
 	}
-	if err := r.parse(line); err != nil {
-		return c.fail(err)
+	if err == nil && r.Status == Value {
+		err = c.readValue(r)
 	}
-	if r.Status == Value {
-		return c.fail(c.readValue(r))
-	}
-	return nil
+	return c.fail(err)
 }
 
 func (r *Reply) parse(line []byte) error {
@@ -132,28 +138,47 @@ func number(digits []byte) (n uint64, ok bool) {
 	return n, true
 }
 
-// readValue takes the bytes after a VA line. A long one is passed over: the stream stays in step.
+// readValue takes the bytes after a VA line. A value over the limit is passed over: the stream stays in step.
 func (c *Conn) readValue(r *Reply) error {
-	if r.Size > c.max {
+	switch {
+	case r.Size > c.max:
 		if _, err := c.r.Discard(r.Size); err != nil {
-			return err
-		}
-	} else {
-		if cap(r.Value) < r.Size {
-			r.Value = make([]byte, 0, r.Size+r.Size/4)
-		}
-		r.Value = r.Value[:r.Size]
-		if _, err := io.ReadFull(c.r, r.Value); err != nil {
 			return lost(err)
 		}
+	case r.Size+2 > c.r.Size():
+		c.large = slices.Grow(c.large[:0], r.Size)[:r.Size]
+		if _, err := io.ReadFull(c.r, c.large); err != nil {
+			return lost(err)
+		}
+		r.Value = c.large
+	default:
+		text, err := c.peek(r.Size + 2)
+		if err != nil {
+			return err
+		}
+		r.Value = text[:r.Size:r.Size]
+		return endValue(text[r.Size:], r.Size)
 	}
-	end, err := c.r.Peek(2)
+	text, err := c.peek(2)
 	if err != nil {
-		return lost(err)
+		return err
 	}
-	_, _ = c.r.Discard(2) // they are in the buffer
-	if end[0] != '\r' || end[1] != '\n' {
-		return fmt.Errorf("%w: %q after a value of %d bytes", ErrProtocol, end, r.Size)
+	return endValue(text, r.Size)
+}
+
+// peek takes n bytes, valid until the next read.
+func (c *Conn) peek(n int) ([]byte, error) {
+	text, err := c.r.Peek(n)
+	if err != nil {
+		return nil, lost(err)
+	}
+	_, _ = c.r.Discard(n) // they are in the buffer
+	return text, nil
+}
+
+func endValue(text []byte, size int) error {
+	if text[0] != '\r' || text[1] != '\n' {
+		return fmt.Errorf("%w: %q after a value of %d bytes", ErrProtocol, text, size)
 	}
 	return nil
 }

@@ -91,6 +91,8 @@ type State struct {
 	PID       int64
 	Time      int64 // its clock, seconds since 1970
 	Uptime    int64
+	Accepted  int64 // connections since it began
+	Flushes   int64 // flush_all since it began
 	Items     int64
 	Bytes     int64
 	Limit     int64 // of bytes
@@ -100,6 +102,15 @@ type State struct {
 	Crawling  bool  // a crawler command, or one of its own, runs
 }
 
+// Start is when the run of the server began, by its own clock. It is the same at every moment of a run.
+func (s State) Start() int64 { return s.Time - s.Uptime }
+
+// Continues tells whether s is of the same run of the server as an earlier state. The pid alone does not tell: in a
+// container it is always the same.
+func (s State) Continues(before State) bool {
+	return s.PID == before.PID && s.Start() == before.Start() && s.Accepted >= before.Accepted
+}
+
 // State asks for the general statistics.
 func (c *Conn) State() (State, error) {
 	all, err := c.Stats("")
@@ -107,15 +118,15 @@ func (c *Conn) State() (State, error) {
 		return State{}, err
 	}
 	var s State
-	var crawling, hits, misses, flushes int64
-	for name, to := range map[string]*int64{"pid": &s.PID, "time": &s.Time, "uptime": &s.Uptime, "curr_items": &s.Items,
+	var crawling, hits, misses int64
+	for name, to := range map[string]*int64{"pid": &s.PID, "time": &s.Time, "uptime": &s.Uptime, "total_connections": &s.Accepted, "curr_items": &s.Items,
 		"bytes": &s.Bytes, "limit_maxbytes": &s.Limit, "evictions": &s.Evictions, "cmd_set": &s.Stores,
-		"lru_crawler_running": &crawling, "delete_hits": &hits, "delete_misses": &misses, "cmd_flush": &flushes} {
+		"lru_crawler_running": &crawling, "delete_hits": &hits, "delete_misses": &misses, "cmd_flush": &s.Flushes} {
 		if *to, err = all.Number(name); err != nil {
 			return State{}, c.fail(err)
 		}
 	}
-	s.Crawling, s.Deletes = crawling != 0, hits+misses+flushes
+	s.Crawling, s.Deletes = crawling != 0, hits+misses+s.Flushes
 	return s, nil
 }
 
