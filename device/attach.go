@@ -4,138 +4,159 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math"
-	"os"
-	"path/filepath"
+	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
 )
 
 // errOthers is a device that somebody else has attached on this node.
-var errOthers = errors.New("it is attached, and not by us: somebody else on this node uses it")
+var errOthers = errors.New("it is attached, and not by us: somebody else on this node uses it, or our account of it was lost: if nobody does, unmount and detach it by hand")
 
-// mark is what the kernel shows of an attachment, different for each; empty: nothing is attached.
-func (w *work) mark() (string, error) {
-	dir := filepath.Join("/sys/class/block", filepath.Base(w.Path))
-	size, err := os.ReadFile(filepath.Join(dir, "size"))
-	if errors.Is(err, fs.ErrNotExist) || err == nil && strings.TrimSpace(string(size)) == "0" && !exists(filepath.Join(dir, "pid")) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	parts := []string{"attached"}
-	names := []string{"diskseq", "loop/backing_file"}
-	if w.NBD.Host != "" {
-		names = []string{"pid"}
-	}
-	for _, name := range names {
-		raw, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", err
-		}
-		parts = append(parts, strings.TrimSpace(string(raw)))
-	}
-	return strings.Join(parts, " "), nil
-}
-
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return !errors.Is(err, fs.ErrNotExist)
-}
-
-// attached: a device that we began to attach and that is attached now is ours, for it was free before.
-func (w *work) attached() (bool, error) {
+// whose judges what is attached now: nothing, something of ours, or somebody else's. An attachment that we
+// began, and that is there now, is ours, for the device was free before.
+func (w *work) whose() (ours bool, err error) {
 	now, err := w.mark()
 	switch {
 	case err != nil || now == "":
 		return false, err
 	case !w.state.rec.Begun, w.state.rec.Mark != "" && w.state.rec.Mark != now:
 		return false, errOthers
+	case w.state.rec.Lock != w.Tenure.Lock:
+		return false, fmt.Errorf("it is attached for the lock %q: two locks for one device keep nobody out", w.state.rec.Lock)
 	case w.state.rec.Mark == "":
-		return true, w.state.store(true, now)
+		return true, w.state.attached(now, w.state.rec.Export)
 	}
 	return true, nil
 }
 
+// fresh: there is no left-over of an earlier tenure, which is never gone on with: another node may have
+// written since, and what is in memory here would be wrong.
+func (w *work) fresh() (bool, error) {
+	ours, err := w.whose()
+	if err != nil {
+		return false, err
+	}
+	point, err := w.mountedNow()
+	return !ours && !point || w.state.rec.tenure() == w.Tenure, err
+}
+
+func (w *work) attached() (bool, error) { return w.whose() }
+
 func (w *work) attach(ctx context.Context) error {
-	if err := w.state.store(true, ""); err != nil {
+	if err := w.state.begin(w.Tenure); err != nil {
 		return err
 	}
-	if err := command(ctx, w.attachCommand()); err != nil {
-		return err
-	}
-	now, err := w.mark()
-	if err == nil && now == "" {
-		err = fmt.Errorf("the command succeeded, and %s is not attached", w.Path)
-	}
+	export, err := w.connect(ctx)
 	if err != nil {
 		return err
 	}
-	return w.state.store(true, now)
+	now, err := w.waitFor(ctx, func(mark string) bool { return mark != "" })
+	if err != nil {
+		return fmt.Errorf("the command succeeded, and %s is not attached: %w", w.Path, err)
+	}
+	return w.state.attached(now, export)
 }
 
-// attachCommand: one connection, for a second would only be allowed by a server that promises more than
+// connect runs the command; a name that stands for several addresses is tried with each.
+func (w *work) connect(ctx context.Context) (export string, err error) {
+	if w.NBD.Host == "" {
+		return "", w.command(ctx, w.Attach)
+	}
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", w.NBD.Host)
+	if err != nil {
+		return "", fmt.Errorf("nbd server %s: %w", w.NBD.Host, err)
+	}
+	var errs []error
+	for _, a := range addrs {
+		if err = w.command(ctx, w.nbdCommand(a.Unmap())); err == nil {
+			return netip.AddrPortFrom(a.Unmap(), uint16(w.NBD.Port)).String(), nil
+		}
+		errs = append(errs, err)
+	}
+	return "", fmt.Errorf("%w: if the server runs and lets one client in at a time, another node still has the export: start interlock there, which lets go of what a dead run left, or fence that node by dropping its connection at the server", errors.Join(errs...))
+}
+
+// nbdCommand: one connection, for a second would only be allowed by a server that promises more than
 // most do; a timeout, without which nothing but a disconnection ends a hang; and never -persist, which
 // does not save a filesystem: its journal is aborted at the first error.
-func (w *work) attachCommand() []string {
-	if w.NBD.Host == "" {
-		return w.Attach
-	}
+func (w *work) nbdCommand(server netip.Addr) []string {
 	seconds := int(math.Ceil(w.NBD.Timeout.Seconds()))
 	args := []string{"nbd-client", "-timeout", strconv.Itoa(seconds)}
 	if w.NBD.Export != "" {
 		args = append(args, "-name", w.NBD.Export)
 	}
-	return append(args, w.NBD.Host, strconv.Itoa(w.NBD.Port), w.Path)
+	return append(args, server.String(), strconv.Itoa(w.NBD.Port), w.Path)
 }
 
 // detach settles the device first: if it answers, every request before was answered, too.
 func (w *work) detach(ctx context.Context) error {
-	now, err := w.mark()
-	switch {
-	case err != nil:
+	ours, err := w.detachable()
+	if err != nil || !ours {
 		return err
-	case now == "":
-		return w.state.store(false, "")
-	case !w.state.rec.Begun, w.state.rec.Mark != "" && w.state.rec.Mark != now:
-		return nil // not ours to take away
-	}
-	points, err := w.mountedAt()
-	if err != nil {
-		return err
-	}
-	if len(points) > 0 {
-		return fmt.Errorf("it is mounted at %s", strings.Join(points, ", "))
 	}
 	w.rest.Settled = settle(ctx, w.Path, w.Limits.Detach/2) == nil
-	args := w.Detach
-	if w.NBD.Host != "" {
-		args = []string{"nbd-client", "-d", w.Path}
-	}
-	if err := command(ctx, args); err != nil {
+	point("detach", "before")
+	if err := w.disconnect(ctx); err != nil {
 		return err
 	}
 	if err := w.waitDetached(ctx); err != nil {
 		return err
 	}
-	return w.state.store(false, "")
+	point("detach", "after")
+	return w.state.detached()
+}
+
+// detachable: it is attached, by us, and not mounted any more.
+func (w *work) detachable() (bool, error) {
+	now, err := w.mark()
+	switch {
+	case err != nil:
+		return false, err
+	case now == "":
+		return false, w.state.detached()
+	case !w.state.rec.Begun, w.state.rec.Mark != "" && w.state.rec.Mark != now:
+		return false, nil // not ours to take away
+	}
+	points, err := w.mountedAt()
+	if err == nil && len(points) > 0 {
+		err = fmt.Errorf("it is mounted at %s", strings.Join(points, ", "))
+	}
+	return err == nil, err
+}
+
+func (w *work) disconnect(ctx context.Context) error {
+	if w.NBD.Host != "" {
+		return w.command(ctx, []string{"nbd-client", "-d", w.Path})
+	}
+	return w.command(ctx, w.Detach)
 }
 
 // waitDetached: detaching can be lazy, with success and nothing happening.
 func (w *work) waitDetached(ctx context.Context) error {
+	_, err := w.waitFor(ctx, func(mark string) bool { return mark == "" })
+	if errors.Is(err, errNotYet) {
+		return errors.New("it is still attached, although its detachment succeeded: something uses it: see fuser -m, lsof, and mounts in other namespaces")
+	}
+	return err
+}
+
+var errNotYet = errors.New("not within the limit")
+
+// waitFor looks until the mark is right: device nodes come and go a moment after the command.
+func (w *work) waitFor(ctx context.Context, right func(mark string) bool) (string, error) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		now, err := w.mark()
-		if err != nil || now == "" {
-			return err
+		if err != nil || right(now) {
+			return now, err
 		}
 		select {
 		case <-ctx.Done():
-			return errors.New("it is still attached, although its detachment succeeded: something uses it")
+			return now, errNotYet
 		case <-tick.C:
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -36,16 +37,16 @@ var errHangs = errors.New("it hangs, and SIGKILL does not end it")
 // killWait is what a killed command has to go.
 const killWait = 2 * time.Second
 
-func command(ctx context.Context, args []string) error {
-	_, err := output(ctx, args)
+func (w *work) command(ctx context.Context, args []string) error {
+	_, err := w.output(ctx, args)
 	return err
 }
 
 // output runs a command in a process group of its own, which is killed at the end of the context. One that
 // the kernel does not let go is left to it.
-func output(ctx context.Context, args []string) (string, error) {
+func (w *work) output(ctx context.Context, args []string) (string, error) {
 	cmd := exec.Command(find(args[0]), args[1:]...)
-	cmd.Env = []string{"PATH=" + toolPath, "LC_ALL=C"}
+	cmd.Env = append(slices.Clone(w.Env), "PATH="+toolPath, "LC_ALL=C")
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = killWait
@@ -93,18 +94,23 @@ func find(name string) string {
 	return name // the start says that it is not there
 }
 
-// settle asks the device for a flush and a read, within the limit. What hangs is left to the kernel, and
-// ends with the detachment.
+// settle asks the device for a flush and a read, within the limit.
 func settle(ctx context.Context, path string, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	return within(ctx, func() error { return Settle(path) })
+}
+
+// within waits for a call that may hang in the kernel. One that does is left to it: it ends with the
+// detachment, or with this process.
+func within(ctx context.Context, call func() error) error {
 	done := make(chan error, 1)
-	go func() { done <- Settle(path) }() // joined through done, or left with the device
+	go func() { done <- call() }() // joined through done, or left with the device
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return fmt.Errorf("%w: it hangs", context.Cause(ctx))
 	}
 }
 

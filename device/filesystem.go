@@ -1,8 +1,8 @@
 package device
 
 import (
-	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,24 +10,19 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 )
 
 // identify asks the device itself, not a cache, what is on it.
 func (w *work) identify(ctx context.Context) error {
-	// blkid does not tell a device that is missing from one that is empty.
-	if err := readable(w.Path); err != nil {
+	// Neither blkid nor e2fsck tells a device that is missing, or that cannot be read, from one that is empty.
+	var begin []byte
+	if err := within(ctx, func() (err error) { begin, err = readBegin(w.Path); return err }); err != nil {
 		return err
 	}
-	said, err := output(ctx, []string{"blkid", "-p", "-o", "export", w.Path})
+	found, err := w.probe(ctx, w.Path)
 	if err != nil {
 		return fmt.Errorf("there is no filesystem on it, or more than one: expected %s: %w", w.FSType, err)
-	}
-	found := map[string]string{}
-	for line := range strings.Lines(said) {
-		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-		found[key] = value
 	}
 	if found["TYPE"] != w.FSType {
 		return fmt.Errorf("there is %q on it, expected %s", found["TYPE"], w.FSType)
@@ -35,72 +30,79 @@ func (w *work) identify(ctx context.Context) error {
 	if w.UUID != "" && !strings.EqualFold(found["UUID"], w.UUID) {
 		return fmt.Errorf("its filesystem has UUID %s, expected %s: it is another device", found["UUID"], w.UUID)
 	}
+	w.uuid, w.mmp = found["UUID"], w.FSType == "ext4" && hasMMP(begin)
 	return nil
 }
 
-func readable(path string) error {
-	f, err := os.Open(path)
+// probe is blkid's low-level answer about one device.
+func (w *work) probe(ctx context.Context, path string) (map[string]string, error) {
+	said, err := w.output(ctx, []string{"blkid", "-p", "-o", "export", path})
+	found := map[string]string{}
+	for line := range strings.Lines(said) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		found[key] = value
+	}
+	return found, err
+}
+
+// readBegin reads the first block, past the cache.
+func readBegin(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECT, 0)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	st, err := f.Stat()
 	if err == nil && st.Mode()&fs.ModeDevice == 0 {
 		err = fmt.Errorf("%s is no device", path)
 	}
-	return errors.Join(err, f.Close())
+	block := aligned()
+	if err == nil {
+		_, err = f.ReadAt(block, 0)
+	}
+	return block, errors.Join(err, f.Close())
 }
 
-// unused tests beforehand what e2fsck would only answer by one exit status for all: mounted anywhere that
-// is seen here, held by another device, or claimed by somebody.
-func (w *work) unused(context.Context) error {
-	points, err := w.mountedAt()
-	if err != nil {
-		return err
-	}
-	if len(points) > 0 {
-		return fmt.Errorf("it is mounted at %s, expected nowhere", strings.Join(points, ", "))
-	}
-	holders, err := os.ReadDir(filepath.Join("/sys/class/block", filepath.Base(w.Path), "holders"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if len(holders) > 0 {
-		return fmt.Errorf("device %s stands on it", holders[0].Name())
-	}
-	fd, err := unix.Open(w.Path, unix.O_RDONLY|unix.O_EXCL|unix.O_CLOEXEC, 0)
-	if errors.Is(err, unix.EBUSY) {
-		return errors.New("somebody has claimed it: mounted in another namespace, or in use by a tool")
-	}
-	if err != nil {
-		return &os.PathError{Op: "open", Path: w.Path, Err: err}
-	}
-	return unix.Close(fd)
+// Where an ext4 superblock says what must be understood to mount it, and the bit of multiple-mount protection.
+const (
+	incompatAt  = 1024 + 0x60
+	incompatMMP = 0x100
+)
+
+func hasMMP(begin []byte) bool {
+	return binary.LittleEndian.Uint32(begin[incompatAt:])&incompatMMP != 0
 }
 
-// verify finds what a repair without a person left, or never looked at. An xfs is mounted once before,
-// which replays its log: xfs_repair cannot, and would have to throw it away.
-func (w *work) verify(ctx context.Context) error {
-	if !w.Verify {
-		return nil
-	}
-	if w.FSType == "ext4" {
-		return command(ctx, []string{"e2fsck", "-f", "-n", w.Path})
-	}
+// replayed mounts an xfs once, which replays its log: xfs_repair cannot, and would have to throw it away.
+func (w *work) replayed(ctx context.Context) error {
 	if err := w.mount(ctx); err != nil {
 		return err
 	}
-	if err := w.unmount(ctx); err != nil {
+	return w.release(ctx)
+}
+
+// verify finds what a repair without a person left, or never looked at.
+func (w *work) verify(ctx context.Context) error {
+	if !w.Check.Verify {
+		return nil
+	}
+	if w.FSType == "ext4" {
+		return w.command(ctx, []string{"e2fsck", "-f", "-n", w.Path})
+	}
+	if err := w.replayed(ctx); err != nil {
 		return err
 	}
-	return command(ctx, []string{"xfs_repair", "-n", w.Path})
+	return w.command(ctx, []string{"xfs_repair", "-n", w.Path})
 }
 
 // repair does what is safe without a person: replay, and what e2fsck calls preening.
 func (w *work) repair(ctx context.Context) error {
-	if w.FSType == "xfs" {
-		return nil // its log is replayed by the mount
+	switch {
+	case len(w.Check.Command) > 0:
+		return w.command(ctx, append(w.Check.Command[:len(w.Check.Command):len(w.Check.Command)], w.Path))
+	case w.FSType == "xfs" || w.Check.Never:
+		return nil // the mount replays the log
 	}
-	err := command(ctx, []string{"e2fsck", "-p", w.Path})
+	err := w.command(ctx, []string{"e2fsck", "-p", w.Path})
 	var f *failure
 	if !errors.As(err, &f) {
 		return err
@@ -110,8 +112,10 @@ func (w *work) repair(ctx context.Context) error {
 		return nil // all errors were corrected
 	case f.code&4 != 0:
 		return fmt.Errorf("%w: errors are left that need a person: run e2fsck by hand", f)
-	case f.code == 8:
+	case f.code == 8 && w.mmp:
 		return fmt.Errorf("%w: it cannot be read, or its multiple-mount protection sees another node using it", f)
+	case f.code == 8:
+		return fmt.Errorf("%w: it cannot be read to the end", f)
 	}
 	return f
 }
@@ -121,77 +125,73 @@ func (w *work) mount(ctx context.Context) error {
 	if w.Options != "" {
 		args = append(args, "-o", w.Options)
 	}
-	return command(ctx, append(args, w.Path, w.Point))
-}
-
-// mounted tells whether the device is mounted at the mountpoint; isOurs is the same as a demand.
-func (w *work) mounted() (bool, error) {
-	number, err := numberOf(w.Path)
-	if err != nil {
-		return false, err
-	}
-	top, err := at(w.Point)
-	return top != nil && err == nil && [2]int{top.Major, top.Minor} == number && top.Root == "/", err
+	return w.command(ctx, append(args, w.Path, w.Point))
 }
 
 func (w *work) isOurs(context.Context) error {
-	if ours, err := w.mounted(); !ours || err != nil {
+	if ours, err := w.mountedNow(); !ours || err != nil {
 		return errors.Join(fmt.Errorf("what is mounted at %s is not it", w.Point), err)
 	}
 	return nil
 }
 
-// unmount takes away the mount of the device, never another one in its place.
+// unmount syncs first, because that tells of errors where an unmount keeps them to itself.
 func (w *work) unmount(ctx context.Context) error {
-	if now, err := w.mark(); err != nil || now == "" {
+	mounted, err := w.mountedNow()
+	if err != nil {
 		return err
 	}
-	ours, err := w.mounted()
-	if err != nil || !ours {
+	w.rest.Synced = true
+	if mounted {
+		half, cancel := context.WithTimeoutCause(ctx, w.Limits.Detach/2, fmt.Errorf("not done within %v", w.Limits.Detach/2))
+		w.rest.Synced = within(half, func() error { return syncAt(w.Point) }) == nil
+		cancel()
+	}
+	return w.release(ctx)
+}
+
+// release takes away the mount of the device, never another one in its place.
+func (w *work) release(ctx context.Context) error {
+	mounted, err := w.mountedNow()
+	if err != nil || !mounted {
 		return err
 	}
-	// The options keep umount from asking the filesystem anything that could hang before the call itself.
-	return command(ctx, []string{"umount", "--no-canonicalize", "--internal-only", w.Point})
+	point("umount", "before")
+	err = within(ctx, func() error { return unix.Unmount(w.Point, unix.UMOUNT_NOFOLLOW) })
+	point("umount", "after")
+	if errors.Is(err, unix.EBUSY) {
+		err = fmt.Errorf("%s is in use: %w: see fuser -vm %s for who uses it", w.Point, err, w.Point)
+	}
+	return err
 }
 
-func (w *work) mountedAt() (points []string, err error) {
-	number, err := numberOf(w.Path)
+func syncAt(dir string) error { return atRoot(dir, unix.Syncfs) }
+
+// The request of ext4 and xfs to end all that they write, and not to write what is under way.
+const (
+	goingDown  = 0x8004587d // EXT4_IOC_SHUTDOWN, XFS_IOC_GOINGDOWN
+	noLogFlush = 2
+)
+
+func (w *work) shutdown(ctx context.Context) error {
+	return within(ctx, func() error {
+		return atRoot(w.Point, func(fd int) error { return unix.IoctlSetPointerInt(fd, goingDown, noLogFlush) })
+	})
+}
+
+// atRoot does something with a descriptor of a mount's root.
+func atRoot(dir string, do func(fd int) error) error {
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return &os.PathError{Op: "open", Path: dir, Err: err}
 	}
-	infos, err := table()
-	for _, i := range infos {
-		if [2]int{i.Major, i.Minor} == number {
-			points = append(points, i.Mountpoint)
-		}
-	}
-	return points, err
+	return errors.Join(do(fd), unix.Close(fd))
 }
 
-// at is the last mount at a path; nil: none.
-func at(point string) (top *mountinfo.Info, err error) {
-	infos, err := table()
-	for _, i := range infos {
-		if i.Mountpoint == point {
-			top = i
-		}
+// nodePath is the path of the device of that number; empty where there is none.
+func nodePath(number string) string {
+	if real, err := filepath.EvalSymlinks("/sys/dev/block/" + number); err == nil {
+		return "/dev/" + filepath.Base(real)
 	}
-	return top, err
-}
-
-func table() ([]*mountinfo.Info, error) {
-	raw, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return nil, err
-	}
-	return mountinfo.GetMountsFromReader(bytes.NewReader(raw), nil)
-}
-
-func numberOf(path string) (number [2]int, err error) {
-	raw, err := os.ReadFile(filepath.Join("/sys/class/block", filepath.Base(path), "dev"))
-	if err != nil {
-		return number, err
-	}
-	_, err = fmt.Sscanf(string(raw), "%d:%d", &number[0], &number[1])
-	return number, err
+	return ""
 }

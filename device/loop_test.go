@@ -27,13 +27,13 @@ func loopSpec(t *testing.T, fstype string) Spec {
 		size = 320 << 20
 	}
 	must(t, os.Truncate(image, size))
-	must(t, command(context.Background(), []string{"mkfs." + fstype, "-q", image}))
+	run(t, "mkfs."+fstype, "-q", image)
 	loop := freeLoop(t)
 	s := Spec{Name: "data", Path: loop, FSType: fstype, Point: point, State: state, Options: "noatime",
 		Attach: []string{"losetup", loop, image}, Detach: []string{"losetup", "-d", loop}}
 	t.Cleanup(func() {
 		_ = unix.Unmount(point, unix.MNT_DETACH)    // most often there is nothing left
-		_ = command(context.Background(), s.Detach) //nolint:errcheck // as above
+		_ = (&work{}).command(context.Background(), s.Detach) // as above
 	})
 	return s
 }
@@ -62,6 +62,9 @@ func freeLoop(t *testing.T) string {
 		must(t, ctl.Close())
 	})
 	path := fmt.Sprintf("/dev/loop%d", number)
-	testkit.Wait(t, 20*time.Second, func() (bool, string) { return exists(path), path + " is not there" })
+	testkit.Wait(t, 20*time.Second, func() (bool, string) {
+		_, err := os.Stat(path)
+		return err == nil, path + " is not there"
+	})
 	return path
 }

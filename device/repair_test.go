@@ -22,7 +22,7 @@ func crashed(t *testing.T, s Spec) {
 	_, err = f.WriteString("synced")
 	must(t, err)
 	must(t, f.Sync())
-	must(t, command(context.Background(), []string{"cp", "--sparse=always", s.Path, image + ".crashed"}))
+	run(t, "cp", "--sparse=always", s.Path, image + ".crashed")
 	must(t, f.Close())
 	down(t, s)
 	must(t, os.Rename(image+".crashed", image))
@@ -34,7 +34,7 @@ func TestReplay(t *testing.T) {
 		t.Run(fs, func(t *testing.T) {
 			s := loopSpec(t, fs)
 			crashed(t, s)
-			s.Verify = true
+			s.Check.Verify = true
 			up(t, s)
 			got, err := os.ReadFile(filepath.Join(s.Point, "synced"))
 			if err != nil || string(got) != "synced" {
@@ -49,15 +49,15 @@ func TestReplay(t *testing.T) {
 func TestErrors(t *testing.T) {
 	s := loopSpec(t, "ext4")
 	image := s.Attach[len(s.Attach)-1]
-	must(t, command(context.Background(), []string{"debugfs", "-w", "-R", "set_super_value free_inodes_count 3", image}))
-	s.Verify = true
+	run(t, "debugfs", "-w", "-R", "set_super_value free_inodes_count 3", image)
+	s.Check.Verify = true
 	up(t, s)
 	down(t, s)
 	// The inode of the root directory is zeroed, and nobody knows.
-	must(t, command(context.Background(), []string{"debugfs", "-w", "-R", "clri <2>", image}))
+	run(t, "debugfs", "-w", "-R", "clri <2>", image)
 	refused(t, s, "cannot verify")
 	isDown(t, s)
-	must(t, command(context.Background(), []string{"debugfs", "-w", "-R", "set_super_value state 0", image}))
+	run(t, "debugfs", "-w", "-R", "set_super_value state 0", image)
 	refused(t, s, "need a person")
 	isDown(t, s)
 	must(t, os.Truncate(image, 0))
@@ -79,7 +79,7 @@ func TestClaimed(t *testing.T) {
 	refused(t, s, "somebody has claimed it")
 	must(t, unix.Close(fd)) // which ends the lazy detachment
 	testkit.Wait(t, 20*time.Second, func() (bool, string) {
-		mark, err := (&work{Spec: s}).mark()
+		mark, err := marked(s)
 		return mark == "" && err == nil, mark
 	})
 	down(t, s)

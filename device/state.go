@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/interlock-run/interlock/internal/durable"
@@ -24,21 +25,30 @@ type record struct {
 	Device string `json:"device"`
 	Begun  bool   `json:"begun"`          // an attachment of ours was begun, and may have succeeded
 	Mark   string `json:"mark,omitempty"` // of the attachment, as the kernel shows it; empty: it has not ended
+	Lock   string `json:"lock,omitempty"` // whose it is
+	Token  string `json:"token,omitempty"`
+	Number string `json:"number,omitempty"` // major:minor
+	Export string `json:"export,omitempty"` // of nbd: the address that it is connected to
 }
 
-const recordVersion = 1
+func (r record) tenure() Tenure { return Tenure{r.Lock, r.Token} }
+
+const (
+	recordVersion = 1
+	stateFile     = "device.json"
+)
 
 // begin opens the state for one Up or Down; another one is refused meanwhile.
 func begin(s Spec) (*work, error) {
 	s = s.withDefaults()
-	if err := s.Check(); err != nil {
+	if err := s.Validate(); err != nil {
 		return nil, err
 	}
-	dir, err := durable.Open(s.State)
+	dir, err := stateDir(s)
 	if err != nil {
 		return nil, err
 	}
-	w := &work{Spec: s, state: &state{dir: dir, name: "device-" + s.Name + ".json"}}
+	w := &work{Spec: s, state: &state{dir: dir, name: stateFile}}
 	err = dir.Lock()
 	if err == nil {
 		err = w.state.load(s.Path)
@@ -47,6 +57,16 @@ func begin(s Spec) (*work, error) {
 		return nil, errors.Join(err, dir.Close())
 	}
 	return w, nil
+}
+
+// stateDir is one of the device's own below State, so that runs of other devices are not kept waiting.
+func stateDir(s Spec) (*durable.Dir, error) {
+	above, err := durable.OpenOrMake(s.State)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := durable.OpenOrMake(filepath.Join(s.State, s.Name))
+	return dir, errors.Join(err, above.Close())
 }
 
 func (w *work) close() error { return w.state.dir.Close() }
@@ -78,8 +98,33 @@ func (st *state) load(device string) error {
 	return nil
 }
 
-func (st *state) store(begun bool, mark string) error {
-	st.rec.Begun, st.rec.Mark = begun, mark
+// begin is on record before the attachment: what is attached after it is ours.
+func (st *state) begin(t Tenure) error {
+	st.rec = record{V: st.rec.V, Boot: st.rec.Boot, Device: st.rec.Device, Begun: true, Lock: t.Lock, Token: t.Token}
+	return st.store()
+}
+
+func (st *state) attached(mark, export string) error {
+	st.rec.Mark, st.rec.Export = mark, export
+	if node, err := (&work{Spec: Spec{Path: st.rec.Device}}).node(); err == nil && node != "" {
+		number, err := sys(node, "dev")
+		if err != nil {
+			return err
+		}
+		st.rec.Number = number
+	}
+	return st.store()
+}
+
+func (st *state) detached() error {
+	if !st.rec.Begun {
+		return nil
+	}
+	st.rec = record{V: st.rec.V, Boot: st.rec.Boot, Device: st.rec.Device}
+	return st.store()
+}
+
+func (st *state) store() error {
 	raw, err := json.Marshal(st.rec)
 	if err != nil {
 		return err

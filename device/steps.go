@@ -4,14 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+
+	"github.com/interlock-run/interlock/internal/breakpoint"
 )
 
-// work is one Up or Down.
+// work is one Up, Down or Cut.
 type work struct {
 	Spec
 	state *state
 	rest  Rest
+	uuid  string // of its filesystem, as found
+	mmp   bool   // it has multiple-mount protection
 }
 
 // A step is a line of the table. Its order is that of an Up; a Down goes backwards.
@@ -25,13 +30,21 @@ type step struct {
 
 func (w *work) steps() []step {
 	return []step{
+		{"clear what an earlier run left of", 3 * w.Limits.Detach, w.fresh, w.cut, nil},
 		{"attach", w.Limits.Attach, w.attached, w.attach, w.detach},
-		{"identify", w.Limits.Attach, w.mounted, w.identify, nil},
-		{"look for other users of", w.Limits.Attach, w.mounted, w.unused, nil},
-		{"repair", w.Limits.Repair, w.mounted, w.repair, nil},
-		{"verify", w.Limits.Repair, w.mounted, w.verify, nil},
-		{"mount", w.Limits.Mount, w.mounted, w.mount, w.unmount},
+		{"identify", w.Limits.Attach, w.mountedNow, w.identify, nil},
+		{"look for other users of", w.Limits.Attach, w.mountedNow, w.unused, nil},
+		{"repair", w.Limits.Repair, w.mountedNow, w.repair, nil},
+		{"verify", w.Limits.Repair, w.mountedNow, w.verify, nil},
+		{"mount", w.Limits.Mount, w.mountedNow, w.mount, w.unmount},
 		{"check the mount of", w.Limits.Mount, nil, w.isOurs, nil},
+	}
+}
+
+// point is where a test kills.
+func point(step, when string) {
+	if breakpoint.On {
+		breakpoint.At("device:" + strings.Fields(step)[0] + ":" + when)
 	}
 }
 
@@ -54,9 +67,26 @@ func (w *work) one(ctx context.Context, s step) error {
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.limit)
+	if w.Tell != nil {
+		w.Tell(s.name)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, w.limit(s), fmt.Errorf("not done within %v", w.limit(s)))
 	defer cancel()
-	return s.do(ctx)
+	point(s.name, "begin")
+	err := s.do(ctx)
+	point(s.name, "end")
+	return err
+}
+
+// mmpLimit is the least that a step has whose filesystem has multiple-mount protection: the take-over of an
+// unclean one took 44 s.
+const mmpLimit = 2 * time.Minute
+
+func (w *work) limit(s step) time.Duration {
+	if w.mmp {
+		return max(s.limit, mmpLimit)
+	}
+	return s.limit
 }
 
 // back undoes the steps before the one that failed, and what that one may have begun.
@@ -66,7 +96,7 @@ func (w *work) back(ctx context.Context, failed int) error {
 		if s.undo == nil {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(ctx, w.Limits.Detach)
+		ctx, cancel := context.WithTimeoutCause(ctx, w.Limits.Detach, fmt.Errorf("not done within %v", w.Limits.Detach))
 		err := s.undo(ctx)
 		cancel()
 		if err != nil {
@@ -77,4 +107,39 @@ func (w *work) back(ctx context.Context, failed int) error {
 	return nil
 }
 
-func (w *work) down(ctx context.Context) error { return w.back(ctx, len(w.steps())-1) }
+func (w *work) down(ctx context.Context) error {
+	err := w.back(ctx, len(w.steps())-1)
+	w.rest.Synced = w.rest.Synced && err == nil
+	return err
+}
+
+// cut is Down for a device whose storage may be somebody else's by now. A device of the kernel's network block
+// driver fails all that is under way, and all that comes, once it is disconnected.
+func (w *work) cut(ctx context.Context) error {
+	ours, err := w.whose()
+	if err != nil {
+		return err
+	}
+	mounted, err := w.mountedNow()
+	if err != nil {
+		return err
+	}
+	if ours && w.NBD.Host != "" {
+		err = w.disconnect(ctx)
+	} else if mounted {
+		err = w.shutdown(ctx)
+	}
+	if err != nil && w.Tell != nil {
+		w.Tell(fmt.Sprintf("go on although it could not be cut off (%v) with", err))
+	}
+	if err := w.release(ctx); err != nil {
+		return fmt.Errorf("cannot unmount it: %w", err)
+	}
+	if w.NBD.Host == "" {
+		return w.detach(ctx)
+	}
+	if err := w.waitDetached(ctx); err != nil {
+		return w.detach(ctx)
+	}
+	return w.state.detached()
+}
