@@ -1,7 +1,10 @@
 package memcached
 
 import (
+	"bytes"
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -48,30 +51,38 @@ const maxStats = 20_000
 
 // Stats asks for a group of statistics; the empty group is the general one.
 func (c *Conn) Stats(group string) (Stats, error) {
-	command := strings.TrimSpace("stats "+group) + "\r\n"
-	if err := c.write([]byte(command)); err != nil {
-		return nil, err
-	}
-	if err := c.Flush(); err != nil {
-		return nil, err
-	}
 	all := Stats{}
-	for range maxStats {
-		raw, err := c.readLine()
-		if err != nil {
-			return nil, c.fail(err)
-		}
-		line := string(raw)
-		if line == "END" {
-			return all, nil
-		}
-		if r := refusal(line); r != nil {
-			return nil, c.fail(r)
-		}
-		name, value, _ := strings.Cut(strings.TrimPrefix(line, "STAT "), " ")
-		all[name] = value
+	err := c.stats(group, func(name, value []byte) { all[string(name)] = string(value) })
+	return all, c.fail(err)
+}
+
+// stats asks for a group and gives each line to take.
+func (c *Conn) stats(group string, take func(name, value []byte)) error {
+	command := strings.TrimSpace("stats "+group) + "\r\n"
+	if _, err := c.w.WriteString(command); err != nil {
+		return err
 	}
-	return nil, c.fail(fmt.Errorf("%w: over %d lines of stats", ErrProtocol, maxStats))
+	if err := c.w.Flush(); err != nil {
+		return err
+	}
+	for range maxStats {
+		line, err := c.readLine()
+		if err != nil {
+			return err
+		}
+		text, isStat := bytes.CutPrefix(line, []byte("STAT "))
+		if !isStat {
+			if string(line) == "END" {
+				return nil
+			}
+			if r := refusal(string(line)); r != nil {
+				return r
+			}
+		}
+		name, value, _ := bytes.Cut(text, []byte{' '})
+		take(name, value)
+	}
+	return fmt.Errorf("%w: over %d lines of stats", ErrProtocol, maxStats)
 }
 
 // Stats are names and values as the server gives them.
@@ -113,20 +124,33 @@ func (s State) Continues(before State) bool {
 
 // State asks for the general statistics.
 func (c *Conn) State() (State, error) {
-	all, err := c.Stats("")
-	if err != nil {
-		return State{}, err
-	}
 	var s State
-	var crawling, hits, misses int64
-	for name, to := range map[string]*int64{"pid": &s.PID, "time": &s.Time, "uptime": &s.Uptime, "total_connections": &s.Accepted, "curr_items": &s.Items,
-		"bytes": &s.Bytes, "limit_maxbytes": &s.Limit, "evictions": &s.Evictions, "cmd_set": &s.Stores,
-		"lru_crawler_running": &crawling, "delete_hits": &hits, "delete_misses": &misses, "cmd_flush": &s.Flushes} {
-		if *to, err = all.Number(name); err != nil {
-			return State{}, c.fail(err)
-		}
+	var crawling, hits, misses, flushes int64
+	wanted := [...]struct {
+		name string
+		to   *int64
+	}{
+		{"pid", &s.PID}, {"time", &s.Time}, {"uptime", &s.Uptime}, {"curr_items", &s.Items}, {"bytes", &s.Bytes}, {"limit_maxbytes", &s.Limit},
+		{"evictions", &s.Evictions}, {"cmd_set", &s.Stores}, {"lru_crawler_running", &crawling}, {"delete_hits", &hits},
+		{"delete_misses", &misses}, {"cmd_flush", &flushes},
 	}
-	s.Crawling, s.Deletes = crawling != 0, hits+misses+s.Flushes
+	var found [len(wanted)]bool
+	err := c.stats("", func(name, value []byte) {
+		for n := range wanted {
+			if string(name) == wanted[n].name {
+				if v, ok := number(value); ok && v <= math.MaxInt64 {
+					*wanted[n].to, found[n] = int64(v), true
+				}
+			}
+		}
+	})
+	if err != nil {
+		return State{}, c.fail(err)
+	}
+	if n := slices.Index(found[:], false); n >= 0 {
+		return State{}, c.fail(fmt.Errorf("%w: stats give no number as %s", ErrProtocol, wanted[n].name))
+	}
+	s.Crawling, s.Deletes = crawling != 0, hits+misses+flushes
 	return s, nil
 }
 
