@@ -1,6 +1,7 @@
 package mountcheck
 
 import (
+	"runtime"
 	"sync"
 	"time"
 )
@@ -17,6 +18,9 @@ func (w *Watcher) follow() {
 			return
 		}
 		w.judgeAll()
+		// What was found is delivered by this thread before it waits again: to wake another one costs, on a busy
+		// machine, as much as the event itself.
+		runtime.Gosched()
 	}
 }
 

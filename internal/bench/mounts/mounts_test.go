@@ -22,7 +22,8 @@ import (
 func TestMain(m *testing.M) { testkit.MainWithMounts(m) }
 
 const (
-	rounds  = 200
+	rounds  = 300
+	pause   = 5 * time.Millisecond
 	crowd   = 1000
 	limit   = 30 * time.Second
 	aim     = 5 * time.Millisecond // p99 from the event to the finding
@@ -65,17 +66,24 @@ func (w *watch) next(t *testing.T, finding string) line {
 	}
 }
 
-// event does something to the mount at dir; undo makes a new watch possible.
+// event does something to the mount at dir, and undo makes it right, or at least another one, so that it can be
+// done again before the same watch.
 type event struct {
 	name, finding string
 	do            func(dir string) error
+	undo          func(dir string) error
+	undone        string
 }
 
 func events() []event {
+	remount := func(flags uintptr) func(string) error {
+		return func(dir string) error { return unix.Mount("", dir, "", unix.MS_REMOUNT|flags, "") }
+	}
+	detach := func(dir string) error { return unix.Unmount(dir, unix.MNT_DETACH) }
 	return []event{
-		{"unmount", "absent", func(dir string) error { return unix.Unmount(dir, unix.MNT_DETACH) }},
-		{"mounted over", "replaced", func(dir string) error { return mount(dir) }},
-		{"remount ro", "readonly", func(dir string) error { return unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, "") }},
+		{"unmount", "absent", detach, mount, "replaced"},
+		{"mounted over", "replaced", mount, detach, "ok"},
+		{"remount ro", "readonly", remount(unix.MS_RDONLY), remount(0), "ok"},
 	}
 }
 
@@ -96,41 +104,53 @@ func TestMountsSeen(t *testing.T) {
 	}
 }
 
-// measure takes the time of one event after another. The mount is made right again between two, which the
-// watch sees, too: only after a replacement it needs a new one.
+// measure takes the time of one event after another, from before the system call to the line of the watch, and
+// beside it what a thread takes that does nothing but wait for the kernel's event: the least that this machine
+// can do with its present load.
 func measure(t *testing.T, e event) {
 	dir := filepath.Join(t.TempDir(), "m")
 	must(t, os.Mkdir(dir, 0o755))
 	t.Cleanup(func() { clean(dir) })
-	var took []time.Duration
-	n := rounds
-	if e.finding != "readonly" {
-		n = rounds / 4 // each needs a watch of its own
-	}
-	var w *watch
-	for range n {
-		if w == nil || e.finding != "readonly" {
-			clean(dir)
-			must(t, mount(dir))
-			w = begin(t, dir)
-		}
+	must(t, mount(dir))
+	w := begin(t, dir)
+	bare := startBare(t)
+	var took, least []time.Duration
+	for range rounds {
+		<-time.After(pause) // the watch is at rest again, as it is in a service
+		bare.drop()
 		began := time.Now()
 		must(t, e.do(dir))
 		took = append(took, w.next(t, e.finding).Time.Sub(began))
-		if e.finding == "readonly" {
-			must(t, unix.Mount("", dir, "", unix.MS_REMOUNT, ""))
-			w.next(t, "ok")
-			continue
-		}
-		w.Signal(t, unix.SIGTERM)
-		w.Wait(t, limit)
+		least = append(least, bare.woken(t).Sub(began))
+		must(t, e.undo(dir))
+		w.next(t, e.undone)
 	}
-	slices.Sort(took)
-	p99 := took[len(took)*99/100]
-	t.Logf("%d times: p50 %v, p99 %v, most %v", len(took), took[len(took)/2], p99, took[len(took)-1])
-	if p99 > aim {
+	w.Signal(t, unix.SIGTERM)
+	w.Wait(t, limit)
+	t.Logf("%d times: %s; a bare poll(2) beside it: %s; load %s", len(took), spread(took), spread(least), load(t))
+	switch p99, floor := percentile(took, 99), percentile(least, 99); {
+	case p99 <= aim:
+	case floor > aim/2:
+		t.Logf("NOT JUDGED: p99 %v, aim %v, but on this machine a bare poll takes %v now", p99, aim, floor)
+	default:
 		t.Errorf("p99 %v, expected at most %v", p99, aim)
 	}
+}
+
+func percentile(all []time.Duration, p int) time.Duration {
+	return slices.Sorted(slices.Values(all))[len(all)*p/100]
+}
+
+func spread(all []time.Duration) string {
+	return fmt.Sprintf("p50 %v, p99 %v, most %v", percentile(all, 50), percentile(all, 99), slices.Max(all))
+}
+
+func load(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile("/proc/loadavg")
+	must(t, err)
+	one, _, _ := strings.Cut(string(b), " ")
+	return one
 }
 
 // surround makes mounts that are nobody's business.
