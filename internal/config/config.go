@@ -41,6 +41,7 @@ type Storage struct {
 	Data     string // directory of the payload's data; absolute
 	StateDir string // of claim and state file; empty: chosen, see docs/configuration.md
 	Mounts   []Mount
+	Device   Device
 	Probe    Probe
 }
 

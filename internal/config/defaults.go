@@ -33,7 +33,7 @@ func Defaults() Config {
 		Timing:  defaultTiming(),
 		Fence:   Fence{Timeout: 30 * time.Second},
 		Process: Process{Isolate: "auto", Stop: Stop{Signal: "TERM", Grace: 25 * time.Second}},
-		Storage: Storage{Probe: Probe{Period: 2 * time.Second, Timeout: 5 * time.Second}},
+		Storage: Storage{Device: defaultDevice(), Probe: Probe{Period: 2 * time.Second, Timeout: 5 * time.Second}},
 		Snapshots: Snapshots{
 			Restore: Restore{From: "exec", When: "empty", OnEmpty: "stop", Diverged: "stop", At: "latest", Timeout: 2 * time.Hour},
 			Backup:  Backup{Timeout: 6 * time.Hour},

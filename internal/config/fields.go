@@ -38,6 +38,7 @@ func Groups() []Group {
 		{"Timing and fencing", timingFields()},
 		{"Process", processFields()},
 		{"Storage", storageFields()},
+		{"Block device", deviceFields()},
 		{"Snapshot store", storeFields()},
 		{"Restore", restoreFields()},
 		{"Backup", slices.Concat(backupFields(), keepFields())},

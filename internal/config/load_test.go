@@ -49,7 +49,11 @@ func sourceOf(r config.Resolved, key string) string {
 // TestEveryFieldEveryPlace gives every field a value by flag and by variable, as the sample has it.
 func TestEveryFieldEveryPlace(t *testing.T) {
 	warm := func(key string) bool { return strings.HasPrefix(key, "warm.") }
-	everyField(t, func(key string) bool { return !warm(key) })
+	const nbd = "device.attach.nbd" // instead of the commands
+	everyField(t, func(key string) bool { return !warm(key) && key != nbd })
+	everyField(t, func(key string) bool {
+		return key == nbd || key == "device.attach.dev" || key == "device.mount.path" || key == "restore.exec" || key == "data"
+	})
 	// What a run with data does with its store, one with a cache does not.
 	everyField(t, func(key string) bool {
 		return warm(key) || key == "store.url" || key == "data" || key == "restore.exec"
@@ -65,6 +69,8 @@ func everyField(t *testing.T, wanted func(key string) bool) {
 		"data": "/srv/x/data", "state-dir": "/srv/x/state", "reason-file": "/run/reason", "listen": "unix:/run/il.sock",
 		"store": "s3://bucket/prefix", "store-endpoint": "https://s3:9000", "restore-at": "2026-01-31T12:00:00Z",
 		"backup-mode": config.ModeCommand, "backup-freeze": "[]", "backup-exclude": `["*.pid"]`,
+		"device-attach-nbd": "nbd-1:10809/orders", "device-attach-dev": "/dev/nbd0", "device-uuid": "6d1c2f0e-5f6f-4c8e-9a53-0c9d1a7f2b10",
+		"device-mount-path": "/srv/blocks", "device-mount-opts": `["noatime"]`, "device-state-dir": "/run/il",
 		"warm-memcached": "cache1:11211", "warm-from": config.FromNone, "warm-budget-bytes": "8GiB", "warm-ready": "0.8",
 		"fence-agent": "/usr/sbin/fence_x", "fence-options-file": "/etc/fence", "fence-watchdog": "/dev/watchdog",
 		"warm-ring-kind": config.RingAuto, "warm-ring-nodes": `["a:11211","b:11211=3"]`, "warm-ring-self": "b:11211", "warm-ring-stores": `["file:///srv/a"]`,

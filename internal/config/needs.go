@@ -59,7 +59,7 @@ func (c Config) StopNeed() Need {
 	if c.Backup.OnStop || len(c.Hooks.PostStop.Exec) > 0 {
 		parts = append(parts, Part{"kill-budget after it", t.KillBudget})
 	}
-	return need(append(parts, Part{"budgets-drain", c.Budgets.Drain}, Part{"release", c.tries()})...)
+	return need(append(parts, Part{"budgets-drain", c.Budgets.Drain}, c.Device.endPart(), Part{"release", c.tries()})...)
 }
 
 // StartNeed is from the start until the payload serves, after a crash of the holder before, which may have had
@@ -70,6 +70,7 @@ func (c Config) StartNeed() Need {
 	if c.Data != "" || len(c.Mounts) > 0 {
 		parts = append(parts, Part{"budgets-mount, twice", 2 * c.Budgets.Mount})
 	}
+	parts = append(parts, c.Device.part())
 	if c.Data != "" || c.StateDir != "" {
 		parts = append(parts, Part{"budgets-claim", c.Budgets.Claim})
 	}

@@ -53,6 +53,7 @@ func (l *loader) verify() {
 	l.verifyFence()
 	l.verifyTiming()
 	l.verifyStorage()
+	l.verifyDevice()
 	l.verifyStore()
 	l.verifyRestore()
 	l.verifyBackup()
