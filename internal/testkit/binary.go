@@ -58,6 +58,13 @@ func MutateBinary(t testing.TB) string {
 	return given(t, MutateBinaryVar, flavour{pkg: product, tags: "mutate"})
 }
 
+// BreakpointBinary is Binary with the tag breakpoints: it is killed or stopped at the point that its environment
+// names (internal/breakpoint).
+func BreakpointBinary(t testing.TB) string {
+	t.Helper()
+	return buildOnce(t, flavour{pkg: product, tags: "breakpoints"})
+}
+
 func given(t testing.TB, variable string, f flavour) string {
 	t.Helper()
 	if path := setting(variable); path != "" {

@@ -13,6 +13,7 @@ import (
 	"github.com/klauspost/compress/s2"
 	"golang.org/x/sys/unix"
 
+	"github.com/interlock-run/interlock/internal/breakpoint"
 	"github.com/interlock-run/interlock/warm/memcached"
 )
 
@@ -120,6 +121,7 @@ func (c *child) drain(from conn, to io.Writer) error {
 		n, err := from.Read(buf)
 		if n > 0 {
 			heard = time.Now()
+			breakpoint.At("drain:read")
 			if end, err := c.take(buf[:n], to); end || err != nil {
 				return err
 			}

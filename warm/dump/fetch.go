@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/interlock-run/interlock/internal/breakpoint"
 	"github.com/interlock-run/interlock/warm/drain"
 	"github.com/interlock-run/interlock/warm/item"
 	"github.com/interlock-run/interlock/warm/memcached"
@@ -243,6 +244,7 @@ func (f *fetcher) store(o *op) (err error) {
 		if f.part, err = f.d.writer.Part(o.band); err != nil {
 			return err
 		}
+		breakpoint.At("warm:part")
 		f.band = o.band
 	}
 	e := &o.entry

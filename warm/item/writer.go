@@ -9,6 +9,8 @@ import (
 	"hash/crc32"
 	"os"
 	"sync"
+
+	"github.com/interlock-run/interlock/internal/breakpoint"
 )
 
 // PartSize is when a part is full.
@@ -156,6 +158,7 @@ func (w *Writer) Finish(c Cache) (*Cache, error) {
 	if err := w.root.WriteFile(indexName+".new", raw, 0o600); err != nil {
 		return nil, fmt.Errorf("cannot write the cache's content: %w", err)
 	}
+	breakpoint.At("warm:index")
 	if err := w.root.Rename(indexName+".new", indexName); err != nil {
 		return nil, fmt.Errorf("cannot write the cache's content: %w", err)
 	}

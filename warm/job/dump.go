@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/interlock-run/interlock/internal/breakpoint"
 	"github.com/interlock-run/interlock/internal/snapshot"
 	"github.com/interlock-run/interlock/warm/dump"
 	"github.com/interlock-run/interlock/warm/stored"
@@ -56,6 +57,7 @@ func (d Dump) Run(ctx context.Context) (made Dumped, err error) {
 	if made.Report, err = dump.Dump(ctx, o); err != nil {
 		return made, err
 	}
+	breakpoint.At("warm:dumped")
 	if d.Before != nil {
 		if err := d.Before(ctx); err != nil {
 			return made, err
@@ -92,6 +94,7 @@ func (d Dump) tidy(ctx context.Context) ([]snapshot.ID, error) {
 	if _, err := d.Repository.Forget(ctx, d.Holder, old, false); err != nil {
 		return nil, fmt.Errorf("retention: %w", err)
 	}
+	breakpoint.At("warm:forgotten")
 	if _, err = d.Repository.Collect(ctx, d.Holder, false); err != nil {
 		err = fmt.Errorf("retention: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/interlock-run/interlock/internal/breakpoint"
 	"github.com/interlock-run/interlock/internal/fstree"
 	"github.com/interlock-run/interlock/internal/snapshot"
 	"github.com/interlock-run/interlock/warm/item"
@@ -32,6 +33,7 @@ func Save(ctx context.Context, r *snapshot.Repository, who snapshot.Holder, dir,
 	if err != nil {
 		return none, err
 	}
+	breakpoint.At("warm:draft")
 	tree, err := fstree.Open(dir, fstree.Options{})
 	if err != nil {
 		return none, err
@@ -40,11 +42,13 @@ func Save(ctx context.Context, r *snapshot.Repository, who snapshot.Holder, dir,
 	if err = errors.Join(err, tree.Close()); err != nil {
 		return none, err
 	}
+	breakpoint.At("warm:written")
 	var made snapshot.Snapshot
 	for range publishTries {
 		if made, err = draft.Publish(ctx); !errors.Is(err, snapshot.ErrUncertain) {
 			break
 		}
 	}
+	breakpoint.At("warm:published")
 	return made, err
 }
