@@ -3,8 +3,8 @@
 //
 // Promise: the payload writes and syncs all the time; finding, death and end are seen from outside, by
 // /status, a descriptor of the payload's process and the record; what arrives at the server after the
-// record said drained fails the test. Non-promise: times are as exact as asking each 10 ms is, and no later
-// than the fault's cause returned. Imported by tests only.
+// record said drained fails the test. Non-promise: times are no more exact than asking each 100 ms makes
+// them: an emulated machine has better things to do. Imported by tests only.
 package ordeal
 
 import (
@@ -26,8 +26,8 @@ import (
 const limit = 90 * time.Second
 
 // patience is how long a payload is waited for before the fault is healed, and a run that has lost it. The
-// last step of the kill comes 2.5 s after the finding.
-const patience = 6 * time.Second
+// last step of the kill comes 4 s after the finding.
+const patience = 10 * time.Second
 
 // A Case is one fault of one filesystem.
 type Case struct {
@@ -83,11 +83,11 @@ func start(t *testing.T, c Case) *trial {
 	x := &trial{Case: c, t: t, scene: scene.New(t), payload: -1,
 		row: measured.Row{Filesystem: c.Filesystem, Fault: c.Fault, Note: c.Note}}
 	x.scene.Data = filepath.Join(c.Mount, "data")
-	x.scene.Timing = []string{"--hold", "15s", "--heartbeat", "1s", "--try-timeout", "1s", "--tries", "2", "--grace", "1s", "--kill-budget", "1s"}
+	x.scene.Timing = []string{"--hold", "15s", "--heartbeat", "1s", "--try-timeout", "1s", "--tries", "2", "--grace", "1s", "--kill-budget", "3s"}
 	must(t, os.MkdirAll(x.scene.Data, 0o777))
 	before := c.Arrived()
 	x.job = x.scene.Run(t, "node", scene.Flags(append([]string{"--mount", fmt.Sprintf("%s%s,fail_after=%v", c.Mount, c.Expect, c.FailAfter),
-		"--probe-period", "200ms", "--probe-timeout", "2s"}, c.Flags...)...), x.scene.Payload(t, "-write", filepath.Join(x.scene.Data, "file")))
+		"--probe-period", "200ms", "--probe-timeout", "2s"}, c.Flags...)...), x.scene.Payload(t, "-tick", "200ms", "-write", filepath.Join(x.scene.Data, "file"), "-write-every", "100ms"))
 	t.Cleanup(x.heal) // before the run is waited for
 	st := x.job.WaitPhase(t, limit, "serving")
 	fd, err := unix.PidfdOpen(st.Payload.PID, 0)
@@ -101,7 +101,7 @@ func start(t *testing.T, c Case) *trial {
 // find waits for the finding.
 func (x *trial) find() {
 	x.t.Helper()
-	testkit.Wait(x.t, limit, func() (bool, string) {
+	testkit.Wait(x.t, limit, seldom(func() (bool, string) {
 		st, err := x.job.Status()
 		if err != nil {
 			return false, err.Error()
@@ -113,7 +113,7 @@ func (x *trial) find() {
 			}
 		}
 		return false, fmt.Sprintf("none of %v: %+v", x.Findings, st.Mounts)
-	})
+	}))
 }
 
 // goesOn sees that a fault that is over soon enough is none.
@@ -133,10 +133,10 @@ func (x *trial) dies() {
 	x.t.Helper()
 	since := x.began
 	if _, dead := testkit.Poll(patience, func() (bool, string) { return x.dead(), "" }); !dead {
-		testkit.Wait(x.t, limit, func() (bool, string) {
+		testkit.Wait(x.t, limit, seldom(func() (bool, string) {
 			st, err := x.job.Status()
 			return err == nil && len(st.Stuck) > 0, fmt.Sprintf("not called stuck: %+v %v", st, err)
-		})
+		}))
 		x.held()
 		since = time.Now()
 		x.heal()
@@ -192,8 +192,25 @@ func (x *trial) held() {
 		Age  float64 `json:"heartbeat_age_seconds"`
 	}
 	x.scene.ShowLock(x.t, &lock)
-	if st, err := x.job.Status(); err != nil || !lock.Held || !st.Lock.Held || st.Lock.LeaseLeft <= 0 {
+	st, err := x.job.Status()
+	if over, _ := x.ended(); over {
+		return // just now
+	}
+	if err != nil || !lock.Held || !st.Lock.Held || st.Lock.LeaseLeft <= 0 {
 		x.t.Errorf("the lock is not held: %+v, %+v, %v", lock, st, err)
+	}
+}
+
+// seldom asks again only after 100 ms.
+func seldom(cond func() (bool, string)) func() (bool, string) {
+	var next time.Time
+	var word string
+	return func() (ok bool, _ string) {
+		if now := time.Now(); !now.Before(next) {
+			next = now.Add(100 * time.Millisecond)
+			ok, word = cond()
+		}
+		return ok, word
 	}
 }
 

@@ -32,6 +32,7 @@ type options struct {
 	later    bool
 	spare    bool
 	write    string
+	every    time.Duration
 }
 
 func main() {
@@ -56,6 +57,7 @@ func main() {
 	flag.BoolVar(&o.later, "hog-later", false, "take memory until killed, from USR1 on")
 	flag.BoolVar(&o.spare, "hog-child", false, "at USR1, start a child that takes memory until it is killed for it, before all others")
 	flag.StringVar(&o.write, "write", "", "write to `FILE`, and sync it, all the time")
+	flag.DurationVar(&o.every, "write-every", 5*time.Millisecond, "time between two such writes")
 	flag.Parse()
 	os.Exit(run(o))
 }
@@ -78,7 +80,7 @@ func run(o options) int {
 		return hog()
 	}
 	if o.write != "" {
-		go write(f, o.write) // ends with the process
+		go write(f, o.write, o.every) // ends with the process
 	}
 	usr1 := make(chan os.Signal, 1)
 	if o.later || o.spare {
