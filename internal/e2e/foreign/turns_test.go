@@ -78,7 +78,7 @@ func (r *rig) begunAfter(t testing.TB, j *scene.Job, since time.Duration) time.D
 	return r.begun(t, j, session+scene.Hold+15*time.Second) - since
 }
 
-// Between interlocks nothing changes: a holder that drained is followed at once, by whoever waited as by
+// Between interlocks nothing changes: a holder that drained is followed at once (whoever waits needs the hold and more), by whoever waited as by
 // whoever came later, if no peer was between; and holders are not disturbed by the proofs.
 func TestInterlocksAmongThemselves(t *testing.T) {
 	t.Parallel()
@@ -89,17 +89,17 @@ func TestInterlocksAmongThemselves(t *testing.T) {
 			r.initialise(t)
 			a := r.run(t, "a")
 			began := scene.Now()
-			atMost(t, "the start on a lock that nobody used", r.begun(t, a, 10*time.Second)-began, scene.Hold-time.Second)
+			atMost(t, "the start on a lock that nobody used", r.begun(t, a, 10*time.Second)-began, scene.Hold)
 			b := r.run(t, "b")
 			r.queued(t, 2)
 			<-time.After(scene.Hold) // several proofs
 			ended := scene.Now()
 			stopped(t, a)
-			atMost(t, "from a holder's end to the start of the next in line", r.begun(t, b, 10*time.Second)-ended, scene.Hold-time.Second)
+			atMost(t, "from a holder's end to the start of the next in line", r.begun(t, b, 10*time.Second)-ended, scene.Hold)
 			stopped(t, b)
 			ended = scene.Now()
 			c := r.run(t, "c")
-			atMost(t, "from a holder's end to a later start", r.begun(t, c, 10*time.Second)-ended, scene.Hold-time.Second)
+			atMost(t, "from a holder's end to a later start", r.begun(t, c, 10*time.Second)-ended, scene.Hold)
 			stopped(t, c)
 			p := r.peer(t, k)
 			p.begins(t, 20*time.Second)
