@@ -78,8 +78,16 @@ func readTask(pid int) (task, error) {
 		return task{}, errors.New(path + ": found " + strconv.Itoa(len(f)) + " fields after the name: expected 20 or more")
 	}
 	ppid, err := strconv.Atoi(f[1])
-	return task{pid, ppid, f[0][0], f[19]}, err
+	state := f[0][0]
+	if threads, bad := strconv.Atoi(f[17]); state == 'Z' && bad == nil && threads > 1 {
+		state = others
+	}
+	return task{pid, ppid, state, f[19]}, err
 }
+
+// others is a process whose first thread is dead, which the kernel calls a zombie, while others live: they
+// may run on, or be stuck in the kernel after a SIGKILL.
+const others = 'O'
 
 // hidden is the parent of a process that lives and may not be looked at; no process has this number.
 const hidden = -1

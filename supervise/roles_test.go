@@ -78,6 +78,10 @@ func testPayload() int {
 		for {
 			time.Sleep(time.Hour)
 		}
+	case "headless": // deaf, and the first thread is dead
+		ignoreAll()
+		_, _, _ = syscall.Syscall(syscall.SYS_EXIT, 0, 0, 0) // of a thread; this is the first one
+		return 2
 	case "tree": // n children that ignore TERM
 		n, err := strconv.Atoi(arg)
 		if err != nil {

@@ -87,6 +87,26 @@ func TestStuckTask(t *testing.T) {
 	})
 }
 
+// A process whose first thread is dead is no zombie as long as another lives: it is named while it is stuck,
+// killed, and waited for.
+func TestFirstThreadIsDead(t *testing.T) {
+	eachMode(t, func(t *testing.T, isolate string) {
+		g := startGuard(t, options{})
+		payload := g.begin(isolate, 0, time.Minute, self(t), "payload-under-test", "headless").PID
+		eventually(t, "the first thread is dead", func() bool {
+			all, err := tasks()
+			return err == nil && slices.ContainsFunc(all, func(p task) bool { return p.pid == payload && p.state == others })
+		})
+		thaw := freeze(t, payload, freezer)
+		g.order(command{Op: "kill", Tenure: 1})
+		if e := g.event(Stuck); !slices.Contains(e.PIDs, payload) {
+			t.Errorf("stuck names %v, expected %d", e.PIDs, payload)
+		}
+		thaw()
+		g.event(Empty)
+	})
+}
+
 // The guard stays until the last one is dead, also when it has nobody to tell.
 func TestGuardWaitsForTheProof(t *testing.T) {
 	eachMode(t, func(t *testing.T, isolate string) {

@@ -45,6 +45,9 @@ func parseStat(pid int, stat string) (task, bool) {
 	if err != nil {
 		return task{}, false
 	}
+	if f[0] == "Z" && f[17] != "0" && f[17] != "1" {
+		f[0] = "Z, but other threads are not" // stuck in the kernel, or the first one ended by itself
+	}
 	return task{pid: pid, name: stat[open+1 : end], state: f[0], ppid: ppid, start: f[19]}, true
 }
 
