@@ -342,7 +342,7 @@ func (t *Tenure) record(phase Phase) Record {
 		}
 		r.WaitMS, r.SettleMS = ceilMS(wait), ceilMS(t.in.settle)
 	case Running:
-		r.Volumes = t.o.Volumes
+		r.Volumes = t.volumes()
 		r.WaitMS, r.Domain = ceilMS(t.o.Timing.Hold), domain
 	}
 	return r

@@ -60,7 +60,7 @@ func (t *Tenure) parting(phase Phase, started bool) Record {
 		return r
 	}
 	r := t.record(Dead)
-	r.Volumes = t.o.Volumes
+	r.Volumes = t.volumes()
 	return r
 }
 

@@ -123,8 +123,9 @@ func carried(owes []Owed) []Owed {
 // afterDrain is what is still carried once we have drained our own volumes: what an earlier payload of this
 // same boot had to send to them went with it.
 func (t *Tenure) afterDrain() []Owed {
+	ours := t.volumes()
 	return slices.DeleteFunc(slices.Clone(t.in.owes), func(o Owed) bool {
 		return !o.Unknown && o.Node == t.o.Node && o.BootID == t.o.BootID &&
-			!slices.ContainsFunc(o.Volumes, func(v string) bool { return !slices.Contains(t.o.Volumes, v) })
+			!slices.ContainsFunc(o.Volumes, func(v string) bool { return !slices.Contains(ours, v) })
 	})
 }

@@ -71,6 +71,7 @@ type state struct {
 	acked    chan struct{} // closed and replaced at each acknowledged write
 	tries    int           // since the last acknowledged write
 	domain   *Domain
+	volumes  []string // network mounts that the payload uses
 	waitLeft time.Duration
 }
 
@@ -92,7 +93,7 @@ func newTenure(place Place, token fence.Token, v Version, o Options) *Tenure {
 	t := &Tenure{
 		o: o, place: place, token: token, version: v,
 		ended: make(chan struct{}), beatNow: make(chan struct{}, 1),
-		state: state{pulse: o.Clock(), acked: make(chan struct{})},
+		state: state{pulse: o.Clock(), acked: make(chan struct{}), volumes: o.Volumes},
 	}
 	if o.Foreign {
 		t.foreign.place, _ = place.(SharedPlace)
@@ -140,10 +141,29 @@ func (t *Tenure) SetDomain(d *Domain) {
 	t.mu.Unlock()
 }
 
+// SetVolumes replaces the network mounts on record, from the next heartbeat on: those that came after the
+// grant, or, before the release, those alone that are not drained.
+func (t *Tenure) SetVolumes(vs []string) {
+	t.mu.Lock()
+	t.state.volumes = vs
+	t.mu.Unlock()
+}
+
+func (t *Tenure) volumes() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.state.volumes
+}
+
 // WithdrawDomain takes the domain off the record and waits until a heartbeat that was sent afterwards is
 // acknowledged.
 func (t *Tenure) WithdrawDomain(ctx context.Context) error {
 	t.SetDomain(nil)
+	return t.Recorded(ctx)
+}
+
+// Recorded waits until a heartbeat is acknowledged that is sent from now on.
+func (t *Tenure) Recorded(ctx context.Context) error {
 	from := t.o.Clock()
 	for {
 		t.mu.Lock()

@@ -792,3 +792,35 @@ func (t *Tenure) isLost() bool {
 	defer t.mu.Unlock()
 	return t.state.lost != nil
 }
+
+// What came after the grant is on record before anything may write there; a release as dead names those alone
+// that are not drained, one as drained none.
+func TestVolumesThatChange(t *testing.T) {
+	for _, c := range []struct {
+		phase Phase
+		want  []string
+	}{{Dead, []string{"left"}}, {Drained, nil}} {
+		t.Run(string(c.phase), func(t *testing.T) {
+			within(t, func(s *service, o *Options) {
+				s.put(t, Record{Phase: Drained, Token: 1})
+				o.Volumes = []string{"first"}
+			}, func(s *service, ct *contender) {
+				<-ct.leased
+				ct.t.SetVolumes([]string{"first", "left"})
+				<-time.After(5 * time.Second) // some heartbeats
+				w := s.written()
+				if got := w[len(w)-1].Volumes; !slices.Equal(got, []string{"first", "left"}) {
+					t.Errorf("running names %v", got)
+				}
+				ct.t.SetVolumes([]string{"left"})
+				if _, err := ct.t.Release(context.Background(), c.phase, true); err != nil {
+					t.Fatal(err)
+				}
+				w = s.written()
+				if got := w[len(w)-1]; got.Phase != c.phase || !slices.Equal(got.Volumes, c.want) {
+					t.Errorf("%s names %v, expected %v", got.Phase, got.Volumes, c.want)
+				}
+			})
+		})
+	}
+}
