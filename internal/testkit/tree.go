@@ -66,6 +66,17 @@ func Descendants(pid int) []int {
 	return pids
 }
 
+// Stopped is the process that stands still by a signal, pid or one below it; 0: none does.
+func Stopped(pid int) int {
+	top, _ := readTask(pid)
+	for _, p := range append(descendants(pid), top) {
+		if p.state == "T" {
+			return p.pid
+		}
+	}
+	return 0
+}
+
 // Orphans lists the running processes below this test process: as subreaper
 // it inherits all that lost their parent.
 func Orphans() []int { return Descendants(os.Getpid()) }

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/interlock-run/interlock/internal/breakpoint"
 	"github.com/interlock-run/interlock/warm/memcached"
 )
 
@@ -158,6 +159,7 @@ func follow(ctx context.Context, messages <-chan message, o Options, grown func(
 			}
 			grown()
 			if m.Begun {
+				breakpoint.At("drain:begun")
 				limit = o.Stall
 			}
 			silence.Reset(limit)
