@@ -70,6 +70,8 @@ func needs() []need {
 		{"vm", "nfs-common", "mount.nfs"},
 		{"vm", "nbd-client", "nbd-client"},
 		{"vm", "nbdkit", "nbdkit"},
+		{"vm", "nbd-server", "nbd-server"},
+		{"vm", "nftables", "nft"},
 		{"vm", "lz4", "lz4"},
 		{"mounts", "glusterfs-server", "glusterfsd"},
 		{"mounts", "glusterfs-client", "glusterfs"},
