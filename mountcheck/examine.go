@@ -15,6 +15,8 @@ import (
 type exam struct {
 	want   Expect
 	ident  probe.Ident
+	source string
+	fstype string
 	data   string // directory below the mount whose free space counts, too
 	dir    string // directory below the mount for the write probe; writes tells whether there is one
 	writes bool
@@ -25,11 +27,11 @@ type exam struct {
 	moved bool        // the helper saw another mount than the table
 }
 
-// examine asks statfs, sentinel, write, in this order, and stops at the first bad answer. What ends no run
+// examine asks statfs, UUID, sentinel, write, in this order, and stops at the first bad answer. What ends no run
 // (a full filesystem) does not hide what is worse.
 func (p *prober) examine(ctx context.Context, x *exam) Finding {
 	worst := finding(x.want.Path, OK, "")
-	for _, ask := range []func(context.Context, *exam) Finding{p.statfs, p.sentinel, p.write} {
+	for _, ask := range []func(context.Context, *exam) Finding{p.statfs, p.uuid, p.sentinel, p.write} {
 		f := x.want.rule(ask(ctx, x))
 		worst = worse(worst, f)
 		if x.moved || f.Fatal() || p.stuck != "" || f.Kind == Unknown {

@@ -9,7 +9,7 @@ import (
 )
 
 // flagForm is what a message shows.
-const flagForm = "PATH[,fstype=NAME][,source=GLOB][,opts=a+b+!c][,volume=ID][,fail_after=DURATION][,recover_after=DURATION]" +
+const flagForm = "PATH[,fstype=NAME][,source=GLOB][,opts=a+b+!c][,volume=ID][,uuid=UUID][,fail_after=DURATION][,recover_after=DURATION]" +
 	"[,policy=FINDING:kill|alert|ignore+...][,latency=DURATION][,min_free=SIZE][,min_inodes=NUMBER]"
 
 // ParseFlag reads the value of --mount. A comma inside a value is written as "\,".
@@ -45,6 +45,8 @@ func (e *Expect) set(key, value string) (err error) {
 		e.Source = value
 	case "volume":
 		e.Volume = value
+	case "uuid":
+		e.UUID = value
 	case "opts":
 		e.Require, e.Forbid, err = ParseOpts(strings.Split(value, "+"))
 	case "fail_after":
@@ -106,6 +108,9 @@ func (e Expect) Check() (Expect, error) {
 	}
 	if e.Volume != "" && !validID(e.Volume) {
 		return e, fmt.Errorf("volume %q: expected 1 to 128 letters, digits, dots, underscores, colons or hyphens", e.Volume)
+	}
+	if e.UUID != "" && !ValidUUID(e.UUID) {
+		return e, fmt.Errorf("uuid %q: expected hexadecimal digits and hyphens, as blkid shows them", e.UUID)
 	}
 	return e, nil
 }

@@ -19,6 +19,7 @@ type Expect struct {
 	Require []string // options that must be in force: key, or key=value
 	Forbid  []string // options that must not
 	Volume  string   // id in the sentinel file of the mount's root
+	UUID    string   // of the filesystem, as blkid shows it, and of what its device holds
 	// FailAfter is how long errors and hangs must last before they count. The mount table's own verdicts
 	// (absent, wrong, replaced, read-only) count at once.
 	FailAfter time.Duration

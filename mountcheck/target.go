@@ -138,7 +138,7 @@ func (t *target) exam() (x *exam, ok bool) {
 	if t.blockedLocked() {
 		return nil, false
 	}
-	x = &exam{want: t.want, ident: t.state.current.ident(), data: t.data}
+	x = &exam{want: t.want, ident: t.state.current.ident(), source: t.state.current.Source, fstype: t.state.current.FSType, data: t.data}
 	if t.state.pinned.ID == x.ident.ID && t.state.pinned != (probe.Ident{}) {
 		subvol := x.ident.Subvol
 		x.ident = t.state.pinned

@@ -17,7 +17,7 @@ func TestMountsAgree(t *testing.T) {
 		"/srv/db", "/", "/srv,fstype=nfs4", "/srv,source=filer*:/orders", `/srv,source=a\,b`, "/srv,opts=hard+vers=4.2+!soft",
 		"/srv,volume=a:b_c.D-9", "/srv,fail_after=9s", "/srv,opts=ro", "/srv,fstype=fuse.*",
 		"", "srv", "/srv,", "/srv,fstype", "/srv,fstype=", "/srv,x=y", "/srv,fstype=a,fstype=b", "/srv,opts=a+!a",
-		"/srv,opts=ro+rw", "/srv,opts=a++b", "/srv,volume=a/b", "/srv,fail_after=5", "/srv,fail_after=-1s",
+		"/srv,opts=ro+rw", "/srv,uuid=6B1B6b02-4f0b-4a53-9fb9-0d1d4e1c7a11", "/srv,uuid=ABCD-1234", "/srv,uuid=x", "/srv,uuid=123", "/srv,uuid=-", "/srv,opts=a++b", "/srv,volume=a/b", "/srv,fail_after=5", "/srv,fail_after=-1s",
 		"/srv,recover_after=3s,latency=200ms,min_free=10GiB,min_inodes=1000,policy=full:kill+hung:alert+slow:ignore",
 		"/srv,recover_after=-1s", "/srv,latency=-1s", "/srv,min_free=1GB", "/srv,min_free=-1", "/srv,min_free=9999999PiB", "/srv,min_free=4096",
 		"/srv,min_inodes=-1", "/srv,min_inodes=many", "/srv,policy=absent:alert", "/srv,policy=full:warn", "/srv,policy=full", "/srv,policy=full:kill+full:alert",

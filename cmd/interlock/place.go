@@ -45,7 +45,7 @@ func storagePlan(cfg config.Config, environ []string, log *slog.Logger) (storage
 
 // expectation is what the configuration says of one mount, as package mountcheck wants it.
 func expectation(c config.Mount) (mountcheck.Expect, error) {
-	e := mountcheck.Expect{Path: c.Path, FSType: c.FSType, Source: c.Source, Volume: c.Volume, FailAfter: c.FailAfter, RecoverAfter: c.RecoverAfter}
+	e := mountcheck.Expect{Path: c.Path, FSType: c.FSType, Source: c.Source, Volume: c.Volume, UUID: c.UUID, FailAfter: c.FailAfter, RecoverAfter: c.RecoverAfter}
 	e.Latency, e.MinInodes = c.Latency, uint64(max(c.MinInodes, 0))
 	var errOpts, errPolicy, errFree error
 	e.Require, e.Forbid, errOpts = mountcheck.ParseOpts(c.Opts)

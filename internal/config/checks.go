@@ -161,6 +161,16 @@ func volumeID(v any) string {
 	return ""
 }
 
+// mountUUID takes what blkid shows of any filesystem: not all have 128 bits.
+func mountUUID(v any) string {
+	s, _ := v.(string)
+	digits := strings.ToLower(strings.ReplaceAll(s, "-", ""))
+	if s != "" && (len(digits) < 4 || len(digits) > 32 || strings.Trim(digits, "0123456789abcdef") != "") {
+		return "the UUID of a filesystem, as blkid shows it"
+	}
+	return ""
+}
+
 // mountOpts refuses options that no mount could have together.
 func mountOpts(v any) string {
 	opts, _ := v.([]string)

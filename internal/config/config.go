@@ -99,6 +99,7 @@ type Mount struct {
 	Source    string   // glob
 	Opts      []string // required, or forbidden with a leading !
 	Volume    string
+	UUID      string
 	FailAfter time.Duration // DefaultFailAfter unless told otherwise
 
 	RecoverAfter time.Duration // DefaultRecoverAfter unless told otherwise

@@ -19,6 +19,7 @@ func mountParts() []mountPart {
 		{"source", func(m *Mount) any { return &m.Source }, oneLine},
 		{"opts", func(m *Mount) any { return &m.Opts }, mountOpts},
 		{"volume", func(m *Mount) any { return &m.Volume }, volumeID},
+		{"uuid", func(m *Mount) any { return &m.UUID }, mountUUID},
 		{"fail_after", func(m *Mount) any { return &m.FailAfter }, positive},
 		{"recover_after", func(m *Mount) any { return &m.RecoverAfter }, notNegative},
 		{"policy", func(m *Mount) any { return &m.Policy }, mountPolicy},
@@ -29,7 +30,7 @@ func mountParts() []mountPart {
 }
 
 // mountForm is what a flag takes.
-const mountForm = "PATH[,fstype=TYPE][,source=GLOB][,opts=a+b+!c][,volume=ID][,fail_after=DURATION][,recover_after=DURATION]" +
+const mountForm = "PATH[,fstype=TYPE][,source=GLOB][,opts=a+b+!c][,volume=ID][,uuid=UUID][,fail_after=DURATION][,recover_after=DURATION]" +
 	"[,policy=FINDING:kill|alert|ignore+...][,latency=DURATION][,min_free=SIZE][,min_inodes=NUMBER]"
 
 func mountPartNames() []string {

@@ -103,3 +103,23 @@ func DecodeFound(b []byte) (Found, error) {
 	f.Real = string(d.b)
 	return f, nil
 }
+
+func (u UUIDs) encode() []byte {
+	b := binary.LittleEndian.AppendUint32(nil, u.DeviceErrno)
+	b = append(b, flag(u.Opened))
+	for _, s := range []string{u.Mounted, u.Device} {
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(s)))
+		b = append(b, s...)
+	}
+	return b
+}
+
+// DecodeUUIDs reads the Data of OpUUID.
+func DecodeUUIDs(b []byte) (UUIDs, error) {
+	d := decoder{b: b}
+	u := UUIDs{DeviceErrno: d.u32(), Opened: d.byte() == 1, Mounted: d.text(), Device: d.text()}
+	if d.bad {
+		return UUIDs{}, ErrPacket
+	}
+	return u, nil
+}

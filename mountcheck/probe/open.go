@@ -41,6 +41,8 @@ func (c *call) on(root int) Reply {
 		return c.write(root)
 	case OpInit:
 		return c.initVolume(root)
+	case OpUUID:
+		return c.uuid(root)
 	}
 	return c.fail(unix.ENOSYS)
 }

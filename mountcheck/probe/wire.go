@@ -16,6 +16,7 @@ const (
 	OpRead                   // read the small file Rel
 	OpWrite                  // create, write, fsync, read back and unlink a file in the directory Rel
 	OpInit                   // write the sentinel file with the id Text
+	OpUUID                   // tell the UUID of the filesystem, and of the device that holds it: Text, if it is that
 )
 
 // Stage is the step a request is in; the parent counts the timeout of each from its beginning.
@@ -36,12 +37,14 @@ const (
 	StageUnlink
 	StageRename
 	StageFsyncDir
+	StageUUID
+	StageDevice
 )
 
 // String is the stage as findings name it.
 func (s Stage) String() string {
 	names := [...]string{"start", "open", "statfs", "sentinel", "read", "open directory", "create", "write",
-		"fsync", "read back", "unlink", "rename", "fsync directory"}
+		"fsync", "read back", "unlink", "rename", "fsync directory", "uuid", "read of the device"}
 	if int(s) < len(names) {
 		return names[s]
 	}
@@ -94,7 +97,7 @@ type Request struct {
 	Want   Ident
 	Path   string // the mountpoint; of OpResolve: any path
 	Rel    string // below the mount, without a leading slash
-	Text   string // OpWrite: name of the file; OpInit: the id
+	Text   string // OpWrite: name of the file; OpInit: the id; OpUUID: the source
 }
 
 // Reply is one packet of the helper: Done ends the request, else the helper enters Stage.
