@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -29,7 +30,7 @@ type Row struct {
 	Fault      string `json:"fault"`
 	Finding    string `json:"finding"` // of the mount; in the table several may be separated by "|"
 	Found      Secs   `json:"found"`   // since the fault
-	Policy     string `json:"policy"`  // kill, alert
+	Policy     string `json:"policy"`  // kill, alert, ignore
 	Freed      string `json:"freed"`   // what it took to end the payload: empty for SIGKILL or less, "heal", "force", …
 	Dead       Secs   `json:"dead"`    // since the fault, or since that
 	Code       int    `json:"code"`    // of the run
@@ -41,7 +42,10 @@ type Row struct {
 type Secs float64
 
 // Since is the time since then.
-func Since(then time.Time) Secs { return Secs(time.Since(then).Round(10 * time.Millisecond).Seconds()) }
+func Since(then time.Time) Secs { return Seconds(time.Since(then)) }
+
+// Seconds rounds.
+func Seconds(d time.Duration) Secs { return Secs(math.Round(d.Seconds()*100) / 100) }
 
 // mark begins a line with a row, among whatever else a test prints.
 const mark = "measured: "

@@ -35,9 +35,12 @@ type Case struct {
 	Mount             string        // where it is mounted
 	Expect            string        // the rest of --mount: ",fstype=nfs4"
 	Flags             []string      // more of the run's
-	Break, Heal       func()        // Heal is called once
+	Break, Heal       func()        // Heal is called once; nil: nothing heals it
+	Free              func()        // breaks what the payload waits in, where that is not healed or healing is not enough
 	Arrived           func() string // what the payload's file is at the server, seen without the mount
 	Findings          []string      // any of these; none: the run goes on without one
+	Ignored           bool          // without a finding because of its policy
+	Through           bool          // a run that goes on does so beyond the fault, and is stopped then
 	FailAfter         time.Duration // default 1 s
 	Note              string
 }
@@ -50,6 +53,7 @@ type trial struct {
 	payload int // a descriptor of its process
 	began   time.Time
 	healed  bool
+	seen    testkit.Tree // the run's processes before the fault
 	row     measured.Row
 }
 
@@ -95,25 +99,53 @@ func start(t *testing.T, c Case) *trial {
 	x.payload = fd
 	t.Cleanup(func() { must(t, unix.Close(fd)) })
 	testkit.Wait(t, limit, func() (bool, string) { return c.Arrived() != before, "nothing the payload writes arrives" })
+	testkit.Wait(t, limit, seldom(func() (bool, string) {
+		m, err := x.mount()
+		return m.Finding == "ok", fmt.Sprintf("the first write probe has not ended well: %+v, %v", m, err)
+	}))
+	x.seen = testkit.Snapshot(t, x.job.Pid())
 	return x
 }
 
-// find waits for the finding.
+// find waits for the finding to be logged.
 func (x *trial) find() {
 	x.t.Helper()
+	var found entry
 	testkit.Wait(x.t, limit, seldom(func() (bool, string) {
-		st, err := x.job.Status()
-		if err != nil {
-			return false, err.Error()
-		}
-		for _, m := range st.Mounts {
-			if m.Path == x.Mount && slices.Contains(x.Findings, m.Finding) {
-				x.row.Found, x.row.Finding, x.row.Policy = measured.Since(x.began), m.Finding, m.Policy
+		ended, _ := x.ended() // asked first: what it has said is all then
+		for _, e := range entries(x.job.Stderr(x.t)) {
+			if e.field["msg"] == "mount finding" && e.field["mount"] == x.Mount && e.at.After(x.began) && slices.Contains(x.Findings, e.field["finding"]) {
+				found = e
 				return true, ""
 			}
 		}
-		return false, fmt.Sprintf("none of %v: %+v", x.Findings, st.Mounts)
+		if ended {
+			x.t.Fatalf("the run ended without one of %v: %s", x.Findings, x.job.ReasonText())
+		}
+		return false, fmt.Sprintf("none of %v: %s", x.Findings, x.job.Stderr(x.t))
 	}))
+	x.t.Log(found.field["detail"])
+	x.row.Finding, x.row.Found = found.field["finding"], measured.Seconds(found.at.Sub(x.began))
+	if m, err := x.mount(); err == nil && m.Finding == x.row.Finding {
+		x.row.Policy = m.Policy
+	} else { // what only alerts ends nothing
+		x.job.Expect(x.t, limit, exitMountLost)
+		x.row.Policy = "kill"
+	}
+}
+
+// exitMountLost is the exit code of a run whose mount was lost.
+const exitMountLost = 74
+
+// mount is what the run says of the mount now.
+func (x *trial) mount() (m struct{ Path, Finding, Policy string }, err error) {
+	st, err := x.job.Status()
+	for _, m := range st.Mounts {
+		if m.Path == x.Mount {
+			return m, err
+		}
+	}
+	return m, err
 }
 
 // goesOn sees that a fault that is over soon enough is none.
@@ -125,30 +157,20 @@ func (x *trial) goesOn() {
 	testkit.Wait(x.t, limit, func() (bool, string) { return x.Arrived() != before, "nothing arrives any more" })
 	st := x.job.WaitPhase(x.t, limit, "serving")
 	x.row.Finding = st.Mounts[0].Finding
-}
-
-// dies waits for the payload's death; if that does not come, the run has to say so and to keep the lock
-// until the fault is over.
-func (x *trial) dies() {
-	x.t.Helper()
-	since := x.began
-	if _, dead := testkit.Poll(patience, func() (bool, string) { return x.dead(), "" }); !dead {
-		testkit.Wait(x.t, limit, seldom(func() (bool, string) {
-			st, err := x.job.Status()
-			return err == nil && len(st.Stuck) > 0, fmt.Sprintf("not called stuck: %+v %v", st, err)
-		}))
-		x.held()
-		since = time.Now()
-		x.heal()
-		x.row.Freed = "heal"
-		testkit.Wait(x.t, limit, func() (bool, string) { return x.dead(), "the payload is still stuck" })
+	if x.Ignored {
+		x.row.Policy = "ignore"
 	}
-	x.row.Dead = measured.Since(since)
 }
 
 // lives sees that the run goes on, and stops it.
 func (x *trial) lives() {
 	x.t.Helper()
+	if x.Through {
+		testkit.Poll(2*time.Second, func() (bool, string) { return x.dead(), "" }) // several probes
+		x.heal()
+		at := x.Arrived()
+		testkit.Wait(x.t, limit, func() (bool, string) { return x.Arrived() != at, "nothing arrives any more" })
+	}
 	if x.dead() {
 		x.t.Errorf("policy %s, and the payload is dead", x.row.Policy)
 	}
@@ -161,8 +183,7 @@ func (x *trial) ends() {
 	x.t.Helper()
 	if _, ended := testkit.Poll(patience, x.ended); !ended {
 		x.held()
-		x.heal()
-		x.row.Note = join(x.row.Note, "once the fault is over")
+		x.release()
 	}
 	x.row.Code = x.job.Wait(x.t, limit)
 	x.row.End = x.scene.RecordedPhase(x.t)
@@ -173,32 +194,7 @@ func (x *trial) ends() {
 	if late && x.row.End == "drained" {
 		x.t.Errorf("it arrived after the record said drained: %s, then %s", at, x.Arrived())
 	}
-}
-
-func (x *trial) ended() (bool, string) {
-	select {
-	case <-x.job.Exited():
-		return true, ""
-	default:
-		return false, "the run has not ended"
-	}
-}
-
-// held fails unless the lock is held and renewed.
-func (x *trial) held() {
-	x.t.Helper()
-	var lock struct {
-		Held bool
-		Age  float64 `json:"heartbeat_age_seconds"`
-	}
-	x.scene.ShowLock(x.t, &lock)
-	st, err := x.job.Status()
-	if over, _ := x.ended(); over {
-		return // just now
-	}
-	if err != nil || !lock.Held || !st.Lock.Held || st.Lock.LeaseLeft <= 0 {
-		x.t.Errorf("the lock is not held: %+v, %+v, %v", lock, st, err)
-	}
+	x.nobodyLeft()
 }
 
 // seldom asks again only after 100 ms.
@@ -214,14 +210,8 @@ func seldom(cond func() (bool, string)) func() (bool, string) {
 	}
 }
 
-// dead tells whether the last thread of the payload has ended.
-func (x *trial) dead() bool {
-	n, err := unix.Poll([]unix.PollFd{{Fd: int32(x.payload), Events: unix.POLLIN}}, 0)
-	return err == nil && n > 0
-}
-
 func (x *trial) heal() {
-	if !x.healed {
+	if !x.healed && x.Heal != nil {
 		x.healed = true
 		x.Heal()
 	}

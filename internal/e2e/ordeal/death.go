@@ -1,0 +1,108 @@
+package ordeal
+
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/internal/measured"
+	"github.com/interlock-run/interlock/internal/testkit"
+)
+
+// dies waits for the payload's death; if that does not come, the run has to say so and to keep the lock
+// until the fault is over.
+func (x *trial) dies() {
+	x.t.Helper()
+	since := x.began
+	if _, dead := testkit.Poll(patience, func() (bool, string) { return x.dead(), "" }); !dead {
+		testkit.Wait(x.t, limit, seldom(func() (bool, string) {
+			st, err := x.job.Status()
+			return err == nil && len(st.Stuck) > 0, fmt.Sprintf("not called stuck: %+v %v", st, err)
+		}))
+		x.held()
+		since = x.freed()
+	}
+	x.row.Dead = measured.Since(since)
+}
+
+// freed is what ends a stuck payload, and when that was begun: the fault's end, or if that is not enough,
+// breaking the connection.
+func (x *trial) freed() (since time.Time) {
+	x.t.Helper()
+	since = time.Now()
+	if x.Heal != nil {
+		x.heal()
+		x.row.Freed = "heal"
+		word, dead := testkit.Poll(patience, func() (bool, string) { return x.dead(), "the payload is still stuck" })
+		switch {
+		case dead:
+			return since
+		case x.Free == nil:
+			x.t.Fatal(word)
+		}
+		x.held()
+	}
+	since = time.Now()
+	x.Free()
+	x.row.Freed = "abort"
+	testkit.Wait(x.t, limit, func() (bool, string) { return x.dead(), "the payload is stuck without the connection" })
+	return since
+}
+
+// release lets a run end that waits for its storage.
+func (x *trial) release() {
+	x.t.Helper()
+	if x.Heal != nil && !x.healed {
+		x.heal()
+		x.row.Note = join(x.row.Note, "once the fault is over")
+		return
+	}
+	if x.Free == nil {
+		x.t.Fatalf("the run does not end: %s", x.job.Stderr(x.t))
+	}
+	x.Free()
+	x.row.Note = join(x.row.Note, "once the connection is broken")
+}
+
+func (x *trial) ended() (bool, string) {
+	select {
+	case <-x.job.Exited():
+		return true, ""
+	default:
+		return false, "the run has not ended"
+	}
+}
+
+// held fails unless the lock is held and renewed.
+func (x *trial) held() {
+	x.t.Helper()
+	var lock struct {
+		Held bool
+		Age  float64 `json:"heartbeat_age_seconds"`
+	}
+	x.scene.ShowLock(x.t, &lock)
+	st, err := x.job.Status()
+	if over, _ := x.ended(); over {
+		return // just now
+	}
+	if err != nil || !lock.Held || !st.Lock.Held || st.Lock.LeaseLeft <= 0 {
+		x.t.Errorf("the lock is not held: %+v, %+v, %v", lock, st, err)
+	}
+}
+
+// dead tells whether the last thread of the payload has ended.
+func (x *trial) dead() bool {
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(x.payload), Events: unix.POLLIN}}, 0)
+	return err == nil && n > 0
+}
+
+// nobodyLeft: a probe helper may have waited in the mount until now.
+func (x *trial) nobodyLeft() {
+	x.t.Helper()
+	_, gone := testkit.Poll(patience, func() (bool, string) { return len(x.seen.Alive()) == 0, "" })
+	if !gone && x.Free != nil {
+		x.Free()
+	}
+	x.seen.WaitGone(x.t, limit)
+}
