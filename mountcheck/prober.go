@@ -29,6 +29,9 @@ type prober struct {
 	mount  string
 	helper *helper
 	stuck  string // what the killed helper was waiting in; empty while the helper is of use
+
+	held     []held // helpers of others that the kernel holds in this mount
+	searched bool   // for those
 }
 
 // ask sends a request. The finding is OK when the helper gave an answer, whatever that says.
@@ -71,6 +74,9 @@ func (p *prober) ready(ctx context.Context) Finding {
 	}
 	if p.helper != nil {
 		return finding(p.mount, OK, "")
+	}
+	if h, found := p.earlier(); found {
+		return finding(p.mount, Hung, fmt.Sprintf("a killed probe helper of an earlier look (pid %d) still waits in it", h.pid))
 	}
 	h, err := p.env.starter.start(ctx, p.mount, max(p.env.cfg.Timeout, startTime))
 	if err != nil {
