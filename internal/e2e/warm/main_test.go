@@ -7,12 +7,16 @@ package warm
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"filippo.io/age"
 
 	"github.com/interlock-run/interlock/internal/e2e/scene"
 	"github.com/interlock-run/interlock/internal/testkit"
@@ -38,39 +42,72 @@ type depot struct {
 	flags   []string
 	env     []string
 	scratch string
+	binary  func(testing.TB) string // nil: the one that is shipped
+}
+
+// broken is the same for a binary that is killed or stopped at a point, such as warm:part#2=kill.
+func (d *depot) broken(at string) *depot {
+	b := *d
+	b.binary, b.env = testkit.BreakpointBinary, append(slices.Clone(d.env), "BREAKPOINT="+at)
+	return &b
+}
+
+func (d *depot) program(t testing.TB) string {
+	t.Helper()
+	if d.binary == nil {
+		return testkit.Binary(t)
+	}
+	return d.binary(t)
 }
 
 func inDirectory(t testing.TB) *depot {
 	t.Helper()
+	d := newDepot(t)
+	d.want(t, 0, "store", "init")
+	return d
+}
+
+func newDepot(t testing.TB) *depot {
+	t.Helper()
 	dir := testkit.PublicDir(t)
 	d := &depot{dir: dir, scratch: filepath.Join(dir, "scratch"), flags: []string{"--store", "file://" + filepath.Join(dir, "store")}}
-	must(t, os.Mkdir(filepath.Join(dir, "store"), 0o755))
-	d.init(t)
+	must(t, errors.Join(os.Mkdir(filepath.Join(dir, "store"), 0o755), os.Mkdir(d.scratch, 0o700)))
+	return d
+}
+
+// encrypted is a store whose content only an identity opens.
+func encrypted(t testing.TB) *depot {
+	t.Helper()
+	d := newDepot(t)
+	id, err := age.GenerateX25519Identity()
+	must(t, err)
+	file := filepath.Join(d.dir, "identity")
+	must(t, os.WriteFile(file, []byte(id.String()+"\n"), 0o600))
+	d.want(t, 0, "store", "init", "--recipient", id.Recipient().String())
+	d.env = []string{"INTERLOCK_STORE_IDENTITY_FILE=" + file}
 	return d
 }
 
 func inS3(t testing.TB) *depot {
 	t.Helper()
-	dir, s := testkit.PublicDir(t), testkit.S3(t, testkit.S3Options{})
-	s.Bucket(t, "caches")
-	d := &depot{
-		dir: dir, scratch: filepath.Join(dir, "scratch"),
-		flags: s.Flags("s3://caches/one", s.Endpoint()), env: s.Env(dir),
-	}
-	d.init(t)
-	return d
+	return onS3(t, testkit.S3(t, testkit.S3Options{}))
 }
 
-func (d *depot) init(t testing.TB) {
+func onS3(t testing.TB, s *testkit.S3Server) *depot {
 	t.Helper()
-	must(t, os.Mkdir(d.scratch, 0o700))
+	d := newDepot(t)
+	s.Bucket(t, "caches")
+	d.flags = []string{"--store", "s3://caches/one", "--store-endpoint", s.Endpoint(), "--store-region", s.Region, "--store-path-style"}
+	d.env = []string{"AWS_ACCESS_KEY_ID=" + s.AccessKey, "AWS_SECRET_ACCESS_KEY=" + s.SecretKey, "AWS_SESSION_TOKEN=",
+		"HOME=" + d.dir, "AWS_EC2_METADATA_DISABLED=true"}
 	d.want(t, 0, "store", "init")
+	return d
 }
 
 // start begins a verb.
 func (d *depot) start(t testing.TB, words ...string) *testkit.Process {
 	t.Helper()
-	cmd := exec.Command(testkit.Binary(t), append(words, d.flags...)...)
+	cmd := exec.Command(d.program(t), append(words, d.flags...)...)
 	for _, kv := range os.Environ() {
 		if !strings.HasPrefix(kv, "INTERLOCK_") {
 			cmd.Env = append(cmd.Env, kv)
@@ -171,7 +208,8 @@ func (s *service) start(t testing.TB, flags ...string) *scene.Job {
 	}
 	argv = append(argv, s.extra...)
 	flags = append(append([]string{"--warm-memcached", s.socket}, s.d.flags...), flags...)
-	return s.Run(t, "cache", scene.Command(argv...), scene.Flags(flags...), scene.Env(s.d.env...))
+	binary := scene.Wrapped(func(t testing.TB, args ...string) []string { args[0] = s.d.program(t); return args })
+	return s.Run(t, "cache", scene.Command(argv...), scene.Flags(flags...), scene.Env(s.d.env...), binary)
 }
 
 // warming is what tests read of the status page.
