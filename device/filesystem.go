@@ -80,11 +80,15 @@ func (w *work) replayed(ctx context.Context) error {
 	return w.release(ctx)
 }
 
+func (w *work) verified() (bool, error) {
+	if !w.Check.Verify {
+		return true, nil
+	}
+	return w.mountedNow()
+}
+
 // verify finds what a repair without a person left, or never looked at.
 func (w *work) verify(ctx context.Context) error {
-	if !w.Check.Verify {
-		return nil
-	}
 	if w.FSType == "ext4" {
 		return w.command(ctx, []string{"e2fsck", "-f", "-n", w.Path})
 	}

@@ -32,7 +32,7 @@ func loopSpec(t *testing.T, fstype string) Spec {
 	s := Spec{Name: "data", Path: loop, FSType: fstype, Point: point, State: state, Options: "noatime",
 		Attach: []string{"losetup", loop, image}, Detach: []string{"losetup", "-d", loop}}
 	t.Cleanup(func() {
-		_ = unix.Unmount(point, unix.MNT_DETACH)    // most often there is nothing left
+		_ = unix.Unmount(point, unix.MNT_DETACH)              // most often there is nothing left
 		_ = (&work{}).command(context.Background(), s.Detach) // as above
 	})
 	return s

@@ -22,7 +22,7 @@ func crashed(t *testing.T, s Spec) {
 	_, err = f.WriteString("synced")
 	must(t, err)
 	must(t, f.Sync())
-	run(t, "cp", "--sparse=always", s.Path, image + ".crashed")
+	run(t, "cp", "--sparse=always", s.Path, image+".crashed")
 	must(t, f.Close())
 	down(t, s)
 	must(t, os.Rename(image+".crashed", image))

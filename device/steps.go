@@ -35,7 +35,7 @@ func (w *work) steps() []step {
 		{"identify", w.Limits.Attach, w.mountedNow, w.identify, nil},
 		{"look for other users of", w.Limits.Attach, w.mountedNow, w.unused, nil},
 		{"repair", w.Limits.Repair, w.mountedNow, w.repair, nil},
-		{"verify", w.Limits.Repair, w.mountedNow, w.verify, nil},
+		{"verify", w.Limits.Repair, w.verified, w.verify, nil},
 		{"mount", w.Limits.Mount, w.mountedNow, w.mount, w.unmount},
 		{"check the mount of", w.Limits.Mount, nil, w.isOurs, nil},
 	}

@@ -54,6 +54,7 @@ func doctor(c *cli.Context) error {
 	environ := invocationOf(c).environ
 	all = append(all, killModes(cfg)...)
 	all = append(all, lockService(c.Context, cfg)...)
+	all = append(all, deviceNow(cfg)...)
 	all = append(all, mountsNow(c.Context, cfg, environ)...)
 	all = append(all, storeNow(c.Context, cfg, environ)...)
 	all = append(all, fencingNow(cfg, environ)...)
@@ -149,7 +150,7 @@ func lockRecord(ctx context.Context, d lock.Driver, cfg config.Config) []checkup
 }
 
 func mountsNow(ctx context.Context, cfg config.Config, environ []string) []checkup {
-	if cfg.Storage.Data == "" && len(cfg.Storage.Mounts) == 0 {
+	if cfg.Storage.Data == "" && len(cfg.Storage.Mounts) == 0 && !cfg.Storage.Device.Wanted() {
 		return []checkup{{Level: "warn", Topic: "mount", What: "neither --data nor --mount given", Do: "give them to check the storage"}}
 	}
 	ctx, cancel := context.WithTimeout(ctx, cfg.Budgets.Mount)
@@ -157,6 +158,9 @@ func mountsNow(ctx context.Context, cfg config.Config, environ []string) []check
 	at, err := storagePlan(cfg, environ, newLogger(config.Log{Level: "error"}, io.Discard))
 	if err != nil {
 		return []checkup{{Level: "fail", Topic: "mount", What: err.Error(), code: exit.Code(err)}}
+	}
+	if cfg.Storage.Device.Wanted() {
+		at.mounts = devicePlan(cfg, nil).Others(at.mounts)
 	}
 	var all []checkup
 	for _, f := range mountcheck.Look(ctx, at.mounts) {
@@ -171,7 +175,7 @@ func mountsNow(ctx context.Context, cfg config.Config, environ []string) []check
 		}
 		all = append(all, l)
 	}
-	if at.state != "" {
+	if at.state != "" && !onDevice(cfg.Storage.Device, at.state) {
 		all = append(all, stateNow(at.state, !slices.ContainsFunc(all, func(l checkup) bool { return l.Level != "ok" })))
 	}
 	if at.fleeting {

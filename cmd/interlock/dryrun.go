@@ -31,7 +31,14 @@ func dryRun(c *cli.Context, cfg config.Config) error {
 	for _, f := range around {
 		fmt.Fprintf(out, "warning  %s: %s\n", f.Topic, f.line())
 	}
-	found := mountcheck.Look(ctx, plan.Mounts)
+	if err := dryDevice(out, plan, cfg.Storage.Device); err != nil {
+		return wouldEnd(err)
+	}
+	mounts := plan.Mounts
+	if cfg.Storage.Device.Wanted() {
+		mounts = plan.Device.Others(mounts)
+	}
+	found := mountcheck.Look(ctx, mounts)
 	for _, f := range found {
 		fmt.Fprintf(out, "mount    %s: %s %s\n", f.Path, f.Kind, f.Detail)
 	}
@@ -43,7 +50,9 @@ func dryRun(c *cli.Context, cfg config.Config) error {
 	if lockErr != nil {
 		return wouldEnd(lockErr)
 	}
-	if err := dryData(ctx, out, plan); err != nil {
+	if onDevice(cfg.Storage.Device, plan.State) {
+		fmt.Fprintln(out, "restore  decided once the device is mounted")
+	} else if err := dryData(ctx, out, plan); err != nil {
 		return wouldEnd(err)
 	}
 	if err := dryStore(c.Context, out, plan); err != nil {

@@ -36,6 +36,10 @@ func storagePlan(cfg config.Config, environ []string, log *slog.Logger) (storage
 		}
 		m.Expect = append(m.Expect, e)
 	}
+	m.Expect = expectDevice(cfg.Storage.Device, m.Expect)
+	if onDevice(cfg.Storage.Device, m.Data) { // the bare directory below it is never taken for it
+		m.Seen = mountcheck.Mount{Point: cfg.Storage.Device.Mount.Path}
+	}
 	at := storage{mounts: m}
 	var err error
 	at.state, at.fleeting, err = stateDir(cfg, lookup(environ, "MESOS_SANDBOX"), log)
@@ -64,11 +68,14 @@ func stateDir(cfg config.Config, sandbox string, log *slog.Logger) (dir string, 
 	if data == "" {
 		return given, false, nil
 	}
-	m, err := mountcheck.Trace(data)
+	m, err := traceData(cfg.Storage)
 	if err != nil {
 		return "", false, exit.Withf(exit.Restore, "cannot tell which mount holds %s: %w: check that each directory of the path may be entered", data, err)
 	}
-	named := slices.ContainsFunc(cfg.Storage.Mounts, func(e config.Mount) bool { return e.Path == m.Point })
+	named := onDevice(cfg.Storage.Device, data) || slices.ContainsFunc(cfg.Storage.Mounts, func(e config.Mount) bool { return e.Path == m.Point })
+	if given != "" && onDevice(cfg.Storage.Device, given) {
+		return given, false, exit.With(exit.Config, restore.CheckStateDir(given, data, m.Point, true))
+	}
 	if given != "" {
 		return given, false, checkStateDir(given, data, m, named)
 	}
@@ -85,6 +92,14 @@ func stateDir(cfg config.Config, sandbox string, log *slog.Logger) (dir string, 
 		return filepath.Join(sandbox, restore.StateDirName), true, nil
 	}
 	return dir, false, nil
+}
+
+// traceData is the mount that holds the data; that of the device is not there yet.
+func traceData(s config.Storage) (mountcheck.Mount, error) {
+	if onDevice(s.Device, s.Data) {
+		return mountcheck.Mount{Point: s.Device.Mount.Path, FSType: s.Device.FSType, Source: s.Device.Attach.Dev}, nil
+	}
+	return mountcheck.Trace(s.Data)
 }
 
 // sandboxServes tells whether the sandbox of a Mesos task is better than nothing: the place beside the data

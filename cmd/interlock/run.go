@@ -142,7 +142,7 @@ func (e *endedError) As(target any) bool {
 func announce(log *slog.Logger, cfg config.Config, p lifecycle.Plan) {
 	t := p.Lock.Options.Timing
 	log.Info("starting", "version", thisBuild().Version, "lock", p.Lock.Name, "holder", p.Lock.Options.Holder, "node", p.Lock.Options.Node,
-		"wait", cfg.Lock.Wait, "data", p.Data, "state_dir", p.State, "restore", p.Restore.When, "hold", t.Hold.String(),
+		"wait", cfg.Lock.Wait, "data", p.Data, "state_dir", p.State, "restore", p.Restore.When, "device", cfg.Storage.Device.Attach.Dev, "hold", t.Hold.String(),
 		"take_over_within", (t.ServerTimeout() + lock.Scaled(t.Hold+t.Settle)).Round(time.Second).String(), "command", p.Payload.Name)
 }
 

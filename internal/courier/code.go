@@ -53,6 +53,8 @@ func failureOf(op string) int {
 		return exit.Unreachable
 	case OpRestore, OpBackup, OpWarm, OpDump:
 		return exit.Restore
+	case OpUp, OpDown, OpCut:
+		return exit.Mount
 	}
 	return exit.Internal
 }

@@ -89,8 +89,10 @@ func (w *courier) do(r Request) (Answer, error) {
 		return w.warm(ctx, r)
 	case OpDump:
 		return w.dump(ctx, r)
+	case OpUp, OpDown, OpCut:
+		return w.device(ctx, r)
 	}
-	return Answer{}, exit.Withf(exit.Internal, "courier: operation %q: expected claim, restore, backup, warm or dump", r.Op)
+	return Answer{}, exit.Withf(exit.Internal, "courier: operation %q: expected claim, restore, backup, warm, dump, up, down or cut", r.Op)
 }
 
 // close ends a session; all that matters was acknowledged before.

@@ -1,5 +1,5 @@
-// Package courier is the process role that works on the snapshot store for a run: claim, look, restore,
-// backup.
+// Package courier is the process role that works on the snapshot store for a run (claim, look, restore,
+// backup), and brings its block device up and down.
 //
 // Promise: one request on stdin, lines of progress and then one answer on stdout; it lies in the kill
 // domain, so a lost lease or mount ends it together with all that may touch the data, at any point, which
@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/interlock-run/interlock/device"
 	"github.com/interlock-run/interlock/fence"
 	"github.com/interlock-run/interlock/internal/config"
 	"github.com/interlock-run/interlock/internal/snapshot"
@@ -38,6 +39,9 @@ const (
 	OpBackup  = "backup"  // take a snapshot and publish it, then retention
 	OpWarm    = "warm"    // fill a cache from its dumps
 	OpDump    = "dump"    // dump a cache and publish that, then retention
+	OpUp      = "up"      // attach, repair and mount the device
+	OpDown    = "down"    // unmount and detach it
+	OpCut     = "cut"     // the same for a holder that is none any more: nothing more is written
 )
 
 // A Request is what the agent asks for. It holds no secret: those are in the environment.
@@ -53,6 +57,7 @@ type Request struct {
 	Restore config.Restore `json:"restore,omitzero"`
 	Backup  config.Backup  `json:"backup,omitzero"`
 	Warm    config.Warm    `json:"warm,omitzero"`
+	Device  *device.Spec   `json:"device,omitempty"`
 	User    *User          `json:"user,omitempty"`    // of the commands of presets and backups; nil: ours
 	OnStop  bool           `json:"on_stop,omitempty"` // backup: the payload is dead, a cold copy; else at low priority beside it
 }
@@ -83,11 +88,12 @@ type Place struct {
 	Scratch  string `json:"scratch,omitempty"` // dump: a local folder for it until it is published
 }
 
-// A Line is one line of what a courier says: one of the four.
+// A Line is one line of what a courier says: one of the five.
 type Line struct {
 	Note     *Note     `json:"note,omitempty"`
 	Progress *Progress `json:"progress,omitempty"`
 	Decision *Decision `json:"decision,omitempty"`
+	Step     string    `json:"step,omitempty"` // of a device: what begins now
 	Answer   *Answer   `json:"answer,omitempty"`
 }
 
@@ -125,6 +131,7 @@ type Answer struct {
 	Bytes    int64             `json:"bytes,omitempty"`    // restore: written
 	Dropped  int               `json:"dropped,omitempty"`  // backup: snapshots that retention removed
 	Cache    *job.Loaded       `json:"cache,omitempty"`    // warm: what became of the dumps, also of a failure
+	Device   *Device           `json:"device,omitempty"`   // up, down
 	Warnings []string          `json:"warnings,omitempty"` // what went wrong beside the main thing
 }
 
@@ -185,7 +192,7 @@ func DecodeLine(data []byte) (Line, error) {
 	if err := json.Unmarshal(data, &l); err != nil {
 		return Line{}, fmt.Errorf("courier said %d bytes that are no line of its own: %w", len(data), err)
 	}
-	if l.Note == nil && l.Progress == nil && l.Decision == nil && l.Answer == nil {
+	if l.Note == nil && l.Progress == nil && l.Decision == nil && l.Step == "" && l.Answer == nil {
 		return Line{}, errors.New("courier said an empty line")
 	}
 	return l, nil

@@ -21,19 +21,33 @@ import (
 // look checks the mounts read-only before queueing, so that a node without the mount does not win the
 // lock again and again (T7).
 func (r *Runner) look() {
+	if r.plan.Device.there() {
+		r.foresee()
+		return
+	}
+	r.watch(func() { r.beside(r.mountsRight) })
+}
+
+// watch begins to watch the mounts, and goes on if the phase is still the same.
+func (r *Runner) watch(then func()) {
+	phase := r.phase
 	r.besideAlways(func(ctx context.Context) message {
 		// The watch outlives this phase, unless the phase ends before it stands.
 		life, end := context.WithCancel(context.Background())
 		stood := context.AfterFunc(ctx, end)
 		w, err := mountcheck.Watch(life, r.plan.Mounts)
-		if err != nil || !stood() {
+		switch {
+		case err != nil:
 			end()
 			return message{event: Failed, code: exit.Mount, reason: fmt.Sprintf("cannot watch the mounts: %v", err)}
+		case !stood(): // its own end, which is heard with the phase's
+			end()
+			return message{then: func() { r.endWatch(w) }}
 		}
 		return message{then: func() {
 			r.seen.mounts = w
-			if r.phase == Looking {
-				r.beside(r.mountsRight)
+			if r.phase == phase {
+				then()
 			}
 		}}
 	})
@@ -107,6 +121,9 @@ func (r *Runner) fenceOff(ctx context.Context, own fence.Token, o lock.Owed) err
 // neverRan is T3's proof: each configured place of a claim was read, after the grant, and holds none. A
 // state directory counts only on a verified shared mount, or where the lock itself is of one host.
 func (r *Runner) neverRan(ctx context.Context) bool {
+	if r.plan.Device.there() { // it is not attached yet: nobody can have read a claim on it
+		return false
+	}
 	if r.plan.State == "" {
 		return r.plan.Lock.OneHost
 	}
@@ -136,9 +153,12 @@ func (r *Runner) stateShared() bool {
 
 // networkVolumes are the mounts whose late writes a successor may have to wait for.
 func (r *Runner) networkVolumes() []string {
-	var vs []string
+	vs := r.plan.Device.volumes()
 	known := map[string]bool{}
 	for _, p := range r.protected() {
+		if r.plan.Device.holds(p) {
+			continue
+		}
 		m, err := mountcheck.Trace(p)
 		if err != nil {
 			r.log.Warn("cannot trace a path to its mount; it is recorded as a network volume", "path", p, "cause", err)
@@ -256,7 +276,7 @@ func (r *Runner) extend(l lock.Lease) {
 
 // recheck looks at the mounts again now that the lease runs.
 func (r *Runner) recheck() {
-	r.beside(r.mountsRight)
+	r.bringUp(func() { r.beside(r.mountsRight) })
 }
 
 // lostCode is the code of a loss: a tenure that never got a lease has lost none.

@@ -20,6 +20,7 @@ type drainage struct {
 	quieting bool                        // what came after the proof of death is being killed
 	unproven bool                        // something was started after the proof
 	saved    bool                        // backup.on_stop was begun
+	device   attachment
 	done     bool
 }
 
@@ -28,7 +29,7 @@ type drainage struct {
 func (r *Runner) drain() {
 	r.domain.drain.done = false
 	if r.domain.gone || r.hold.lost {
-		r.soon(message{event: Done})
+		r.takeDown(func() { r.soon(message{event: Done}) })
 		return
 	}
 	r.renewed(r.postStop)
@@ -92,12 +93,12 @@ func (r *Runner) sync() {
 	paths := r.drainPaths()
 	if lost := r.lostMount(paths); lost != "" {
 		r.log.Warn("not drained: a mount is lost", "mount", lost)
-		r.handle(message{event: Done})
+		r.takeDown(func() { r.handle(message{event: Done}) })
 		return
 	}
 	if len(paths) == 0 || !r.hold.writes {
 		r.domain.drain.done = true
-		r.handle(message{event: Done})
+		r.takeDown(func() { r.handle(message{event: Done}) })
 		return
 	}
 	wait := r.ask(worker.Request{Op: worker.OpDrain, Paths: paths}, math.MaxInt64)
@@ -121,7 +122,7 @@ func (r *Runner) synced(paths []string, err error) {
 		r.log.Warn("not drained", "paths", paths, "cause", err)
 	}
 	r.domain.drain.done, r.domain.drain.overdue = err == nil, ""
-	r.handle(message{event: Done})
+	r.takeDown(func() { r.handle(message{event: Done}) })
 }
 
 // overdue says so when the drain takes longer than its budget.

@@ -10,6 +10,7 @@ import (
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/internal/mutate"
 	"github.com/interlock-run/interlock/lock"
+	"github.com/interlock-run/interlock/mountcheck"
 	"github.com/interlock-run/interlock/supervise"
 )
 
@@ -101,7 +102,7 @@ func (r *Runner) watchGuard() {
 
 // mayRun tells whether something may be running in the kill domain.
 func (r *Runner) mayRun() bool {
-	return r.hold.writes && r.phase >= Claiming && r.phase <= Draining
+	return r.hold.writes && r.phase >= Mounting && r.phase <= Draining
 }
 
 // ordered notes that the guard was asked for something whose answer is waited for; an order that it did not
@@ -152,7 +153,11 @@ func (r *Runner) closeMounts() {
 		return
 	}
 	r.seen.closed = true
-	if err := r.seen.mounts.Close(); err != nil {
+	r.endWatch(r.seen.mounts)
+}
+
+func (r *Runner) endWatch(w *mountcheck.Watcher) {
+	if err := w.Close(); err != nil {
 		r.log.Warn("a mount probe could not be ended", "cause", err)
 	}
 }

@@ -57,11 +57,16 @@ func (r *Runner) send(op string, limit time.Duration, hear func(courier.Line)) e
 	if op == courier.OpRestore {
 		q.User = r.plan.Store.Loader
 	}
+	return r.dispatch(q, r.plan.Store.Secrets, limit, hear)
+}
+
+// dispatch starts the courier that carries out a request, with these variables beside the usual ones.
+func (r *Runner) dispatch(q courier.Request, secrets []string, limit time.Duration, hear func(courier.Line)) errand {
 	in, out, err := errandPipes(q)
 	if err != nil {
 		return errand{wait: func(context.Context) (courier.Answer, error) { return courier.Answer{}, err }}
 	}
-	id, end := r.spawn(supervise.Spec{Worker: true, Courier: true, Env: slices.Concat(r.env(), r.plan.Store.Secrets), Stdin: in, Stdout: out.w})
+	id, end := r.spawn(supervise.Spec{Worker: true, Courier: true, Env: slices.Concat(r.env(), secrets), Stdin: in, Stdout: out.w})
 	closeAll(in, out.w) // the guard has its own
 	return errand{id, func(ctx context.Context) (courier.Answer, error) {
 		return r.follow(ctx, id, end, out.r, limit, hear)

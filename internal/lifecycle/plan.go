@@ -19,6 +19,7 @@ type Plan struct {
 	Mounts  mountcheck.Config
 	Data    string // empty: no data directory
 	State   string // state directory; empty: no claim, no restore
+	Device  DevicePlan
 	Restore RestorePlan
 	Store   StorePlan
 	Warm    WarmPlan

@@ -118,6 +118,7 @@ func (r *Runner) Run() Verdict {
 		r.hold.tenure.Abandon()
 	}
 	r.steps.Wait()
+	r.lastCut()
 	r.domain.payload.memory.close(r.log)
 	if r.verdict == nil {
 		r.decide(exit.Internal, "the run ended without a verdict")

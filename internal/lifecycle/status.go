@@ -33,6 +33,7 @@ type DataStatus struct {
 	Restored float64           `json:"restore_seconds,omitempty"` // how long the restore took
 	Store    *SnapshotStatus   `json:"snapshots,omitempty"`
 	Warm     *WarmStatus       `json:"warming,omitempty"`
+	Device   *DeviceStatus     `json:"device,omitempty"`
 }
 
 // EndStatus is how the end goes on, shown among the fields of Status.
@@ -171,7 +172,7 @@ func (s *seen) badMount() string {
 func (r *Runner) show() {
 	st := Status{
 		Phase: r.phase.String(), Since: r.step.since, KillMode: r.domain.info.Mode, Misses: r.domain.info.Misses,
-		EndStatus: EndStatus{Stuck: r.domain.stuck, Drain: r.domain.drain.overdue}, DataStatus: DataStatus{Restore: r.seen.decision, Restored: r.seen.restoreTook.Seconds()}, Lock: r.lockStatus(), Turned: r.clock(),
+		EndStatus: EndStatus{Stuck: r.domain.stuck, Drain: r.domain.drain.overdue}, DataStatus: DataStatus{Restore: r.seen.decision, Restored: r.seen.restoreTook.Seconds(), Device: r.deviceStatus()}, Lock: r.lockStatus(), Turned: r.clock(),
 		Payload: PayloadStatus{PID: r.domain.payload.pid},
 	}
 	if !r.domain.payload.started.IsZero() {
