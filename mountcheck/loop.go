@@ -105,8 +105,5 @@ func (t *target) enable(dir string) {
 	t.mu.Lock()
 	t.writes.on, t.writes.dir = true, dir
 	t.mu.Unlock()
-	select {
-	case t.kick <- struct{}{}:
-	default:
-	}
+	t.kicked()
 }

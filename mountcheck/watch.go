@@ -12,6 +12,7 @@ import (
 type Watcher struct {
 	plan   *plan
 	events *events
+	errors *errorEvents // nil where there are none
 	queue  *queue
 	cancel context.CancelFunc
 	ctx    context.Context
@@ -50,6 +51,10 @@ func Watch(ctx context.Context, c Config) (*Watcher, error) {
 	}
 	w.loops.Go(func() { w.queue.run(w.ctx) })
 	w.loops.Go(w.follow)
+	if e, heard := hearErrors(p.targets); e != nil {
+		w.errors = e
+		w.loops.Go(func() { w.listen(heard) })
+	}
 	for _, t := range p.targets {
 		w.loops.Go(func() { w.run(t) })
 	}
@@ -139,8 +144,14 @@ func (w *Watcher) Close() error {
 	w.once.Do(func() {
 		w.cancel()
 		w.events.end()
+		if w.errors != nil {
+			w.errors.end()
+		}
 		w.loops.Wait()
 		w.events.close()
+		if w.errors != nil {
+			w.errors.close()
+		}
 		w.err = errors.Join(append(w.left, w.plan.env.starter.close())...)
 	})
 	return w.err

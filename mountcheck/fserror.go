@@ -1,0 +1,131 @@
+package mountcheck
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// errorEvents hears of errors inside of filesystems, of which the mount table has no event: a probe is due then.
+type errorEvents struct {
+	group int // fanotify
+	wake  int // eventfd that ends the wait
+}
+
+// CanHearErrors says why errors inside of ext4 are found by the next probe only; nil where the kernel tells of them
+// at once (Linux 5.16, CAP_SYS_ADMIN).
+func CanHearErrors() error {
+	group, err := errorGroup()
+	if err != nil {
+		return fmt.Errorf("fanotify: %w", err)
+	}
+	return unix.Close(group)
+}
+
+func errorGroup() (int, error) {
+	return unix.FanotifyInit(unix.FAN_CLASS_NOTIF|unix.FAN_REPORT_FID|unix.FAN_CLOEXEC|unix.FAN_NONBLOCK, 0)
+}
+
+// hearErrors begins to listen to those of these targets whose filesystem tells; nil where there is none.
+func hearErrors(targets []*target) (*errorEvents, []*target) {
+	group, err := errorGroup()
+	if err != nil {
+		return nil, nil
+	}
+	var heard []*target
+	for _, t := range targets {
+		if t.fstype() == "ext4" && markErrors(group, t.want.Path) == nil {
+			heard = append(heard, t)
+		}
+	}
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil || len(heard) == 0 {
+		unix.Close(group)
+		if err == nil {
+			unix.Close(wake)
+		}
+		return nil, nil
+	}
+	return &errorEvents{group: group, wake: wake}, heard
+}
+
+// fstype is that of the mount as it was found right; empty before that.
+func (t *target) fstype() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.state.base.FSType
+}
+
+// markErrors asks for the events of the filesystem at a path. The way there is followed in the kernel's cache
+// alone, and what is asked of ext4 needs no device: nothing here can hang.
+func markErrors(group int, path string) error {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: resolveCached | unix.RESOLVE_NO_SYMLINKS}
+	fd, err := unix.Openat2(unix.AT_FDCWD, path, &how)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.FanotifyMark(group, unix.FAN_MARK_ADD|unix.FAN_MARK_FILESYSTEM, unix.FAN_FS_ERROR, unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd))
+}
+
+// next returns true when there was an error since the last call, false after end. What it was the probe will say.
+func (e *errorEvents) next() bool {
+	if !e.wait(-1, unix.PollFd{Fd: int32(e.group), Events: unix.POLLIN}) {
+		return false
+	}
+	buf := make([]byte, 4096)
+	for {
+		if n, err := unix.Read(e.group, buf); err != unix.EINTR && n <= 0 {
+			return true
+		}
+	}
+}
+
+// rest lets time pass; false when the watch has ended. An error that a probe itself brings about must not ask for
+// the next probe at once.
+func (e *errorEvents) rest(d time.Duration) bool { return e.wait(int(d.Milliseconds())) }
+
+// wait is false when it was woken, or cannot wait.
+func (e *errorEvents) wait(ms int, more ...unix.PollFd) bool {
+	fds := append([]unix.PollFd{{Fd: int32(e.wake), Events: unix.POLLIN}}, more...)
+	for {
+		_, err := unix.Poll(fds, ms)
+		if err == unix.EINTR {
+			continue
+		}
+		return err == nil && fds[0].Revents == 0
+	}
+}
+
+func (e *errorEvents) end() {
+	// Eight bytes into a fresh counter cannot fail or block.
+	_, _ = unix.Write(e.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+}
+
+func (e *errorEvents) close() {
+	unix.Close(e.group)
+	unix.Close(e.wake)
+}
+
+// listen asks for a probe of the mounts that may be meant, at most once a period: several filesystems share the
+// events, and a probe of one that is well costs little.
+func (w *Watcher) listen(heard []*target) {
+	for w.errors.next() {
+		for _, t := range heard {
+			t.kicked()
+		}
+		if !w.errors.rest(w.plan.env.cfg.Period) {
+			return
+		}
+	}
+}
+
+// kicked asks for a probe now, beside those of the period.
+func (t *target) kicked() {
+	select {
+	case t.kick <- struct{}{}:
+	default:
+	}
+}
