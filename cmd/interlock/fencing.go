@@ -17,7 +17,7 @@ import (
 )
 
 // fenceCheckBudget is for the agent's own description of itself.
-const fenceCheckBudget = 15 * time.Second
+const fenceCheckBudget = 30 * time.Second
 
 // fencePlan is how nodes are switched off; nil where no agent is configured. What cannot work is refused
 // before anything begins, not in a hold-off years later.

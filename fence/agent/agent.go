@@ -67,7 +67,7 @@ func (a Agent) do(ctx context.Context, action, node string, env []string) (resul
 		return result{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	}
 	r, err := call(ctx, a.Path, input, slices.Concat(a.Env, env), &tail{})
-	r.tail = a.Options.redact(r.tail)
+	r.tail = a.Options.redact(r.tail, node)
 	if err != nil {
 		return r, fmt.Errorf("%w: %s action=%s for node %s: %w%s", ErrUnknown, a.Path, action, node, err, r.said())
 	}

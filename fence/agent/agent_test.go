@@ -87,6 +87,42 @@ func TestMissing(t *testing.T) {
 	}
 }
 
+// An agent that was asked what it takes and did not get to answer is not taken for a script that has no answer.
+func TestMetadata(t *testing.T) {
+	const about = `<resource-agent name="x"><parameters><parameter name="plug" required="1"/></parameters></resource-agent>`
+	for name, c := range map[string]struct {
+		body string
+		good bool
+	}{
+		"described":       {"echo '" + about + "'", true},
+		"no metadata":     {"exit 1", true},
+		"says nothing":    {"exit 0", true},
+		"not about it":    {"echo hello", true},
+		"killed":          {"kill -9 $$", false},
+		"hangs":           {"sleep 1000", false},
+		"cut in two":      {"echo '" + about[:60] + "'", false},
+		"another charset": {`echo '<?xml version="1.0" encoding="koi8-r"?>` + about + "'", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			if !c.good {
+				ctx, cancel = context.WithTimeout(t.Context(), 3*time.Second)
+			}
+			defer cancel()
+			a := script(t, c.body)
+			a.Options = options(t, "unheard_of=1\n")
+			_, err := a.Check(ctx)
+			described := name == "described"
+			if (err == nil) != (c.good && !described) {
+				t.Errorf("%v: expected good %v", err, c.good)
+			}
+			if described != (err != nil && strings.Contains(err.Error(), "unheard_of")) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
 // An agent that hangs is killed with all that it started, and nothing is known.
 func TestHanging(t *testing.T) {
 	pids := filepath.Join(t.TempDir(), "pids")
@@ -149,7 +185,7 @@ func TestCancelled(t *testing.T) {
 // Options go to stdin alone, node by node, and no error shows what may be secret.
 func TestInput(t *testing.T) {
 	a := script(t, `printf '%s\n' "$IN" "args=$#" "env=$INTERLOCK_FENCE_NODE"; exit 1`)
-	a.Options = options(t, "# a comment\nusername=admin\npasswd=s3 cret\nip={node}.mgmt\nverbose=1\n[n1]\nplug=7\n[n2]\nplug=8\npasswd=other\n")
+	a.Options = options(t, "# a comment\nusername=admin\npasswd=s3 cret\nsecret=key of {node}!\nip={node}.mgmt\nverbose=1\n[n1]\nplug=7\n[n2]\nplug=8\npasswd=other\n")
 	err := a.Off(t.Context(), "n1", []string{"INTERLOCK_FENCE_NODE=n1"})
 	if err == nil {
 		t.Fatal("no error")
@@ -159,7 +195,7 @@ func TestInput(t *testing.T) {
 			t.Errorf("%v: expected %q", err, want)
 		}
 	}
-	for _, never := range []string{"s3 cret", "admin", "other", "port=", "plug=8"} {
+	for _, never := range []string{"s3 cret", "admin", "other", "port=", "plug=8", "key of"} {
 		if strings.Contains(err.Error(), never) {
 			t.Errorf("%v: shows %q", err, never)
 		}
@@ -185,6 +221,8 @@ func TestRefusedOptions(t *testing.T) {
 		"action":           {"action=on\n", 0o600},
 		"nodename":         {"nodename=x\n", 0o600},
 		"odd key":          {"a b=1\n", 0o600},
+		"missing is off":   {"missing_as_off=1\n", 0o600},
+		"a line in a line": {"a=1\raction=on\n", 0o600},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := ReadOptions(write(t, "options", c.content, c.mode)); err == nil {

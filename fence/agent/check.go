@@ -5,44 +5,47 @@ import (
 	"encoding/xml"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 )
 
 // Check looks whether the agent can be used: it is there, and where it describes itself (action=metadata,
-// as ClusterLabs agents do), it knows every option that is set, because it would ignore the others, and can
-// be told which node is meant, or it would switch off one machine for all. A script that describes nothing
-// is believed. It returns the agent as it should be used.
+// as ClusterLabs agents do), it knows every option that is set, because it would ignore the others, and the
+// options make it switch off another machine for each node. A script that describes nothing is believed; an
+// agent that was not heard out is not. It returns the agent as it should be used.
 func (a Agent) Check(ctx context.Context) (Agent, error) {
 	if err := executable(a.Path); err != nil {
 		return a, fmt.Errorf("fence agent: %w: expected the path of a fence agent, such as /usr/sbin/fence_ipmilan of Debian's fence-agents, or of a script", err)
 	}
-	takes := a.takes(ctx)
+	takes, err := a.takes(ctx)
+	if err != nil {
+		return a, fmt.Errorf("fence agent: %s action=metadata: %w: expected a description of its options, or an exit status other than 0 where it has none", a.Path, err)
+	}
 	if takes == nil {
 		return a, nil
 	}
 	for _, key := range a.Options.keys() {
-		if _, known := takes[key]; !known {
+		if !takes.knows(key) {
 			return a, fmt.Errorf("fence options: %s does not know %q, which %s sets: it takes %s",
 				a.Path, key, a.Options.path, strings.Join(slices.Sorted(maps.Keys(takes)), ", "))
 		}
 	}
-	// An optional plug: the agent's device is one machine, whatever name it is given.
-	_, port := takes["port"]
-	_, plug := takes["plug"]
-	a.Options.port = port || plug
-	if !takes["port"] && !takes["plug"] && !a.Options.namesNode() {
-		return a, fmt.Errorf("fence options of %s: %w", a.Path, errNoNode)
+	a.Options.port = takes.knows("port") || takes.knows("plug")
+	if err := takes.distinct(a.Options); err != nil {
+		return a, fmt.Errorf("fence options of %s: %w", a.Path, err)
 	}
 	return a, nil
 }
 
-// takes lists the options that the agent says it has, and whether each is required; nil if it says nothing
-// that can be read.
-func (a Agent) takes(ctx context.Context) map[string]bool {
+// takes are the options that the agent says it has; nil if it describes nothing.
+func (a Agent) takes(ctx context.Context) (described, error) {
 	r, err := call(ctx, a.Path, "action=metadata\n", a.Env, &tail{answers: true})
-	if err != nil || r.code != 0 {
-		return nil
+	switch {
+	case err != nil:
+		return nil, err
+	case r.code != 0 || !strings.Contains(r.tail, "<resource-agent"):
+		return nil, nil
 	}
 	var about struct {
 		Parameters []struct {
@@ -50,12 +53,18 @@ func (a Agent) takes(ctx context.Context) map[string]bool {
 			Required string `xml:"required,attr"`
 		} `xml:"parameters>parameter"`
 	}
-	if xml.Unmarshal([]byte(r.tail), &about) != nil {
-		return nil
+	if err := xml.Unmarshal([]byte(r.tail), &about); err != nil {
+		return nil, fmt.Errorf("not readable: %w", err)
 	}
-	names := map[string]bool{}
+	names := described{}
 	for _, p := range about.Parameters {
 		names[p.Name] = p.Required == "1"
 	}
-	return names
+	if slices.Contains(plugAnyway(), filepath.Base(a.Path)) {
+		names["plug"] = true
+	}
+	return names, nil
 }
+
+// plugAnyway are agents that cannot do without the plug, though they describe it as one of those that can.
+func plugAnyway() []string { return []string{"fence_powerman", "fence_vmware"} }

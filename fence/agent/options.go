@@ -2,7 +2,6 @@ package agent
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -89,8 +88,10 @@ func (o *Options) parse(data string) error {
 				return bad(key + " once")
 			case key == "action" || key == "option" || key == "nodename":
 				return bad("no " + key + ": that is set for each call")
-			case strings.ContainsRune(value, 0):
-				return bad("a value without a NUL byte")
+			case key == "missing_as_off":
+				return bad("no " + key + ": a node that the agent does not know is not off")
+			case strings.ContainsAny(value, "\x00\r"): // an agent reads the latter as the end of a line
+				return bad("a value without a NUL byte or a carriage return")
 			}
 			into[key] = value
 		}
@@ -108,39 +109,51 @@ func (o Options) input(action, node string) (string, error) {
 	if node == "" || strings.ContainsFunc(node, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return "", fmt.Errorf("node %q is no name that a fence agent could be told", node)
 	}
-	own, listed := o.nodes[node]
-	if len(o.nodes) > 0 && !listed {
+	if len(o.nodes) > 0 && o.nodes[node] == nil {
 		return "", fmt.Errorf("%s has no section [%s], and it has some for other nodes", o.path, node)
 	}
+	set := o.set(node)
+	var b strings.Builder
+	fmt.Fprintf(&b, "action=%s\nnodename=%s\n", action, node)
+	for _, key := range slices.Sorted(maps.Keys(set)) {
+		fmt.Fprintf(&b, "%s=%s\n", key, set[key])
+	}
+	return b.String(), nil
+}
+
+// set are the options of one node.
+func (o Options) set(node string) map[string]string {
 	set := map[string]string{}
 	if o.port {
 		set["port"] = node
 	}
 	maps.Copy(set, o.all)
-	maps.Copy(set, own)
+	maps.Copy(set, o.nodes[node])
 	if _, plug := set["plug"]; plug {
 		delete(set, "port") // the same thing under its newer name
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "action=%s\nnodename=%s\n", action, node)
-	for _, key := range slices.Sorted(maps.Keys(set)) {
-		fmt.Fprintf(&b, "%s=%s\n", key, strings.ReplaceAll(set[key], nodeWord, node))
+	for key, value := range set {
+		set[key] = strings.ReplaceAll(value, nodeWord, node)
 	}
-	return b.String(), nil
+	return set
 }
+
+// sets tells whether the file sets an option, for whatever node.
+func (o Options) sets(key string) bool { return slices.Contains(o.keys(), key) }
 
 // open are the options whose values may be seen.
 func open(key string) bool {
 	return slices.Contains([]string{"ip", "ipaddr", "ipport", "port", "plug", "verbose", "method", "lanplus", "ssl", "ssl_insecure", "debug", "switch"}, key)
 }
 
-// secrets are the values that nobody may see, longest first.
-func (o Options) secrets() []string {
+// secrets are the values that nobody may see, as they are in the file and as the agent got them for node,
+// longest first.
+func (o Options) secrets(node string) []string {
 	var all []string
 	for _, set := range append(slices.Collect(maps.Values(o.nodes)), o.all) {
 		for key, value := range set {
 			if !open(key) && len(value) > 2 {
-				all = append(all, value)
+				all = append(all, value, strings.ReplaceAll(value, nodeWord, node))
 			}
 		}
 	}
@@ -149,21 +162,11 @@ func (o Options) secrets() []string {
 }
 
 // redact takes them out of what an agent said.
-func (o Options) redact(text string) string {
-	for _, s := range o.secrets() {
+func (o Options) redact(text, node string) string {
+	for _, s := range o.secrets(node) {
 		text = strings.ReplaceAll(text, s, "***")
 	}
 	return text
-}
-
-// namesNode tells whether the options say which node is meant, other than by `port`.
-func (o Options) namesNode() bool {
-	for _, value := range o.all {
-		if strings.Contains(value, nodeWord) {
-			return true
-		}
-	}
-	return len(o.nodes) > 0
 }
 
 // keys are all that are set anywhere.
@@ -174,5 +177,3 @@ func (o Options) keys() []string {
 	}
 	return slices.Sorted(maps.Keys(set))
 }
-
-var errNoNode = errors.New("the agent does not demand a plug, so its device is one machine and each node needs its own options: a section [NODE] for each, or {node} in a value")

@@ -72,6 +72,18 @@ func TestRealOptions(t *testing.T) {
 		"an address a node":  {"fence_ipmilan", "username=u\npassword=p\n[n1]\nip=192.0.2.7\n", ""},
 		"addresses by name":  {"fence_ipmilan", "ip={node}.bmc.example\nusername=u\npassword=p\n", ""},
 		"a plug is demanded": {"fence_vbox", "ip=192.0.2.7\nusername=u\n", ""},
+		"one plug":           {"fence_vbox", "ip=192.0.2.7\nusername=u\nplug=7\n", "one machine"},
+		"one plug, as port":  {"fence_vbox", "ip=192.0.2.7\nusername=u\nport=7\n", "one machine"},
+		"a plug a node":      {"fence_vbox", "ip=192.0.2.7\nusername=u\n[n1]\nplug=7\n[n2]\nplug=8\n", ""},
+		"a plug by name":     {"fence_vbox", "ip=192.0.2.7\nusername=u\nplug=vm-{node}\n", ""},
+		"a plug twice":       {"fence_vbox", "ip=192.0.2.7\nusername=u\n[n1]\nplug=7\n[n2]\nplug=7\n", "n1 and n2"},
+		"empty sections":     {"fence_ipmilan", "ip=192.0.2.7\nusername=u\npassword=p\n[n1]\n[n2]\n", "n1 and n2"},
+		"an address twice":   {"fence_ipmilan", "username=u\n[n1]\nip=192.0.2.7\npassword=p\n[n2]\nip=192.0.2.7\npassword=q\n", "n1 and n2"},
+		"plugs of one BMC":   {"fence_ipmilan", "ip=192.0.2.7\nusername=u\n[n1]\nplug=7\n[n2]\nplug=8\n", "n1 and n2"},
+		"plugs of powerman":  {"fence_powerman", "ip=192.0.2.7\n[n1]\nplug=7\n[n2]\nplug=8\n", ""},
+		"names of powerman":  {"fence_powerman", "ip=192.0.2.7\n", ""},
+		"plugs as addresses": {"fence_ipmilan", "port_as_ip=1\nusername=u\n[n1]\nplug=192.0.2.7\n[n2]\nplug=192.0.2.8\n", ""},
+		"only a log by name": {"fence_ipmilan", "ip=192.0.2.7\nusername=u\npassword=p\ndebug_file=/tmp/{node}\n", "one machine"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := checked(t, real(t, c.agent), c.opts)
