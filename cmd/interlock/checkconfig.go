@@ -37,6 +37,9 @@ func checkConfig(c *cli.Context) error {
 	}
 	r, err := resolveConfig(c, require...)
 	if err == nil {
+		err = checkWarm(r.Config.Warm, r.Config.Command)
+	}
+	if err == nil {
 		err = checkCache(c.Context, r.Config.Warm)
 	}
 	if c.Bool("json") {

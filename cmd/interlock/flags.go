@@ -35,6 +35,7 @@ type setting struct {
 	field config.Field
 	group string
 	each  bool // of a list: each text is an element
+	many  bool // a verb that works on several reads all texts itself; config gets the first
 	typed bool // by a person in a shell: paths may be relative
 	texts []string
 }
@@ -53,6 +54,8 @@ func (s *setting) String() string {
 	line := "--" + f.Flag
 	if s.each {
 		line += " TEXT"
+	} else if s.many {
+		line += " [NODE=]ADDRESS"
 	} else if !f.Switch() {
 		line += " " + f.Kind()
 	}
@@ -137,6 +140,10 @@ func givenFlags(c *cli.Context) map[string][]string {
 
 // given is what config reads: a list is one JSON array.
 func (s *setting) given() []string {
+	if s.many {
+		_, first := nodeAddress(s.texts[0])
+		return []string{first}
+	}
 	if !s.each {
 		return s.absolute()
 	}

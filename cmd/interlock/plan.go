@@ -62,7 +62,7 @@ func makePlan(cfg config.Config, inv invocation, log *slog.Logger) (lifecycle.Pl
 	if p.Lock.Watchdog, err = watchdogPlan(cfg); err != nil {
 		return lifecycle.Plan{}, nil, err
 	}
-	if err := addWarm(&p, cfg.Warm); err != nil {
+	if err := addWarm(&p, cfg, log); err != nil {
 		return lifecycle.Plan{}, nil, err
 	}
 	found := around(cfg, inv.environ, os.Getppid()) // our own parent is the guard

@@ -32,6 +32,8 @@ type named struct {
 	key, flag string
 	unset     string // what its default comes to for the verb, where that is another one
 	each      bool   // a list's flag takes one element, and may be given again
+	many      bool   // may be given again, for each that the verb works on
+	help      string // what it says for the verb, where that is something else
 }
 
 func (n named) setting(f config.Field, group string) *setting {
@@ -39,7 +41,10 @@ func (n named) setting(f config.Field, group string) *setting {
 	if n.unset != "" {
 		f.Unset = n.unset
 	}
-	return &setting{field: f, group: group, each: n.each, typed: true}
+	if n.help != "" {
+		f.Help = n.help
+	}
+	return &setting{field: f, group: group, each: n.each, many: n.many, typed: true}
 }
 
 // lockFlags are those by which a lock is reached, without the lock itself.

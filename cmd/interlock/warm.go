@@ -25,19 +25,20 @@ func warmCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "dump", Usage: "publish the content of a memcached as a snapshot, without disturbing its clients",
-				Flags: append(writerFlags(warmKeys("schedule", "from", "ready", "if_cold", "exec", "ring.kind", "ring.nodes", "ring.stores")...), jsonFlag(),
+				Flags: append(writerFlags(warmKeys("schedule", "from", "ready", "if_cold", "exec", "order", "ring.kind", "ring.nodes", "ring.stores")...), jsonFlag(),
 					&cli.StringFlag{Name: "scratch", Usage: "local `DIR` for the dump until it is published (default: a cache directory)"}),
 				Action: warmDump,
 			},
 			{
 				Name: "load", Usage: "fill a memcached with the newest dump, or with its share of the dumps of all nodes",
-				Flags: append(lockedFlags(warmKeys("schedule", "keep", "ready", "if_cold", "exec")...), jsonFlag(),
+				Flags: append(lockedFlags(warmKeys("schedule", "keep", "ready", "if_cold", "exec", "listing")...), jsonFlag(),
+					&cli.StringFlag{Name: "scratch", Usage: "local `DIR` for how far the load is, so that one that was killed is gone on with (default: a cache directory)"},
 					&cli.BoolFlag{Name: "in-use", Usage: "clients use it already: stop at the first delete, which the load could undo", DisableDefaultText: true}),
 				Action: warmLoad,
 			},
 			{
 				Name: "show", Usage: "what a dump holds: items, bytes, how hot they are, when they expire",
-				Flags: append(storeFlags(warmKeys("schedule", "keep", "ready", "if_cold", "exec", "user", "password_file", "tls.ca", "tls.cert", "tls.key", "tls.name",
+				Flags: append(storeFlags(warmKeys("memcached", "schedule", "keep", "ready", "if_cold", "exec", "listing", "order", "user", "password_file", "tls.ca", "tls.cert", "tls.key", "tls.name",
 					"budget.time", "budget.bytes", "budget.rate", "ring.kind", "ring.nodes", "ring.self", "ring.stores")...), jsonFlag(),
 					&cli.BoolFlag{Name: "expiry", Usage: "read all items, and tell how many are still alive when", DisableDefaultText: true}),
 				Action: warmShow,
@@ -45,8 +46,9 @@ func warmCommand() *cli.Command {
 			{
 				Name: "ring", Usage: "which node the clients put a key on",
 				Subcommands: []*cli.Command{{
-					Name: "verify", Usage: "compare each rule with what the nodes hold, as their dumps say",
-					Flags:  append(storeFlags(warmKeys("schedule", "keep", "ready", "if_cold", "exec", "ring.self", "budget.time", "budget.bytes", "budget.rate")...), jsonFlag()),
+					Name: "verify", Usage: "compare each rule with the keys that the nodes hold: those of live servers, and for the others those of their dumps",
+					Flags: append(storeFlags(ringKeys()...), jsonFlag(),
+						&cli.StringFlag{Name: "scratch", Usage: "local `DIR` for the lists of keys (default: a cache directory)"}),
 					Action: warmRing,
 				}},
 			},
@@ -75,6 +77,17 @@ func warmKeys(without ...string) (all []named) {
 			n.flag, n.each = "other-store", true
 		}
 		all = append(all, n)
+	}
+	return all
+}
+
+// ringKeys are those of the verb that asks several servers.
+func ringKeys() []named {
+	all := warmKeys("schedule", "keep", "ready", "if_cold", "exec", "order", "ring.self", "budget.time", "budget.bytes", "budget.rate")
+	for n := range all {
+		if all[n].key == "warm.memcached" {
+			all[n].many, all[n].help = true, "a live node: its address, or NODE=ADDRESS where it stands otherwise in the clients' list; its keys are listed; may be given again"
+		}
 	}
 	return all
 }

@@ -72,7 +72,7 @@ func (d *depot) warmDump(ctx context.Context, c *cli.Context) error {
 	defer end()
 	j := job.Dump{
 		Repository: d.repo, Holder: who.Holder, About: d.about(who, nil), Node: d.cfg.Warm.Ring.Self, Keep: d.cfg.Warm.Keep, Scratch: scratch,
-		Options: courier.DumpOptions(server, d.cfg.Warm.Budget),
+		Options: courier.DumpOptions(server, d.cfg.Warm),
 		Before:  func(ctx context.Context) error { return d.still(ctx, who) },
 		Grows:   func(dir string) { folder.Store(dir) },
 	}

@@ -43,7 +43,11 @@ func (d *depot) warmLoad(ctx context.Context, c *cli.Context, sources []job.Sour
 	if err != nil {
 		return err
 	}
-	l := &job.Load{Sources: sources, At: at, Ring: r, Options: courier.LoadOptions(server, w.Budget)}
+	scratch, err := d.warmScratch(c.String("scratch"))
+	if err != nil {
+		return err
+	}
+	l := &job.Load{Sources: sources, At: at, Ring: r, Scratch: scratch, Options: courier.LoadOptions(server, w)}
 	l.Options.InUse = c.Bool("in-use")
 	l.Options.Note = func(text string) { d.log.Info(text) }
 	end := d.showWarm(c, func() progress.State {
@@ -68,6 +72,9 @@ func printLoad(c *cli.Context, v job.Loaded) error {
 		ids = append(ids, string(id))
 	}
 	text := fmt.Sprintf("%d of %d items of %s loaded in %s", v.Loaded, v.Held, strings.Join(ids, ", "), took(v.Took))
+	if v.Resumed > 0 {
+		text += fmt.Sprintf(", %d more by a load before that did not end", v.Resumed)
+	}
 	if v.Kept > 0 {
 		text = fmt.Sprintf("nothing was loaded: the server holds %d items already", v.Kept)
 	}

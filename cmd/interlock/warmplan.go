@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"syscall"
 	"time"
 
 	"github.com/interlock-run/interlock/backup"
@@ -17,7 +19,11 @@ import (
 )
 
 // addWarm puts what warming needs into the plan of a run.
-func addWarm(p *lifecycle.Plan, w config.Warm) error {
+func addWarm(p *lifecycle.Plan, cfg config.Config, log *slog.Logger) error {
+	w := cfg.Warm
+	if err := checkWarm(w, cfg.Process.Command); err != nil {
+		return err
+	}
 	if !w.Loads() && w.Schedule == "" {
 		return nil
 	}
@@ -28,14 +34,38 @@ func addWarm(p *lifecycle.Plan, w config.Warm) error {
 		return exit.Withf(exit.Config, "warm.ring.self is missing: expected our own name among warm.ring.nodes")
 	}
 	p.Store.Errand.Warm = w
+	if w.Memcached != "" {
+		restartWarm(p, cfg, log)
+		if err := scratchOfWarm(p); err != nil {
+			return err
+		}
+	}
 	if w.Schedule == "" {
 		return nil
 	}
-	s, err := backup.ParseSchedule(w.Schedule, nil)
+	s, err := backup.ParseSchedule(w.Schedule, time.UTC)
 	if err != nil {
 		return exit.Withf(exit.Config, "warm.schedule: %w", err)
 	}
 	p.Store.Next = s.Next
+	return nil
+}
+
+// restartWarm has a memcached with -e keep its content: TERM would drop it.
+func restartWarm(p *lifecycle.Plan, cfg config.Config, log *slog.Logger) {
+	m, _ := readMemcached(cfg.Process.Command)
+	if m.memory == "" {
+		return
+	}
+	p.Payload.NextSecond = true
+	if p.Stop.Signal == syscall.SIGTERM {
+		p.Stop.Signal = syscall.SIGUSR1
+		log.Info("memcached keeps its content in a file (-e): it is stopped by USR1, not TERM, which would drop it", "file", m.memory)
+	}
+}
+
+// scratchOfWarm is where a dump lies until it is published, and how far a load is.
+func scratchOfWarm(p *lifecycle.Plan) (err error) {
 	if p.Store.Scratch, err = warmFolder(); err != nil && p.State != "" {
 		p.Store.Scratch, err = p.State, nil // of a container whose own files are read-only
 	}

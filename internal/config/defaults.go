@@ -19,7 +19,7 @@ const (
 	maxTries    = 100
 	maxKeep     = 100_000 // as many as a catalog lists
 	maxRate     = 1_000_000_000
-	maxWeight   = 1_000_000
+	maxWeight   = 10_000
 )
 
 // MaxTokenEpoch is the largest lock.token_epoch: eight bits above the lock service's own number.
@@ -37,7 +37,7 @@ func Defaults() Config {
 		Snapshots: Snapshots{
 			Restore: Restore{From: "exec", When: "empty", OnEmpty: "stop", Diverged: "stop", At: "latest", Timeout: 2 * time.Hour},
 			Backup:  Backup{Timeout: 6 * time.Hour},
-			Warm:    Warm{From: "latest", Keep: 2, Budget: WarmBudget{Time: 10 * time.Minute}, Ready: WhenWarm, IfCold: "ready"},
+			Warm:    Warm{From: "latest", Keep: 2, Listing: "auto", Order: HottestFirst, Budget: WarmBudget{Time: 10 * time.Minute}, Ready: WhenWarm, IfCold: "ready"},
 		},
 		Hooks:   defaultHooks(30 * time.Second),
 		Health:  Health{ReasonFile: DefaultReasonFile},

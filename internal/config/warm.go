@@ -15,6 +15,8 @@ type Warm struct {
 	From         string // latest | none | ID | TIME: what is loaded at a start
 	Schedule     string // of dumps, as backup.schedule
 	Keep         int    // how many dumps of a node stay
+	Listing      string // auto | hash | all
+	Order        string // hottest-first | coldest-first
 	Budget       WarmBudget
 	Ready        string // when_warm | at_once | a fraction; read it with ReadyAt
 	IfCold       string // ready | stop
@@ -51,6 +53,9 @@ const (
 	AtOnce   = "at_once"
 	FromNone = "none"
 	RingAuto = "auto"
+
+	HottestFirst = "hottest-first"
+	ColdestFirst = "coldest-first"
 )
 
 // Limit is the number of bytes; 0: none.
@@ -59,9 +64,12 @@ func (b WarmBudget) Limit() int64 {
 	return n
 }
 
-// Whole is the budget of time with what surrounds it: the start of the server, the choice of the dumps, the look
-// at the ring, and the pass that protects the hottest items.
-func (b WarmBudget) Whole() time.Duration { return b.Time + time.Minute }
+// WarmAround is for what surrounds a budget of time: the start of the server, the choice of the dumps, the look at
+// the ring, and the pass that protects the hottest items.
+const WarmAround = time.Minute
+
+// Whole is the budget of time with what surrounds it.
+func (b WarmBudget) Whole() time.Duration { return b.Time + WarmAround }
 
 // ReadyAt is the part that must be loaded before the service is ready, 0 to 1.
 func (w Warm) ReadyAt() float64 {

@@ -27,6 +27,10 @@ func warmFields() []Field {
 			at: func(c *Config) any { return &c.Warm.Schedule }, check: oneLine},
 		{Key: "warm.keep", Flag: "warm-keep", Help: "how many dumps of this node stay in the store; 0: all",
 			at: func(c *Config) any { return &c.Warm.Keep }, check: between(0, maxKeep)},
+		{Key: "warm.listing", Flag: "warm-listing", Help: "how a dump lists the keys: hash misses none, all may miss some of the hottest, auto takes hash where the server's version and the folder of the list allow it", Values: []string{"auto", "hash", "all"},
+			at: func(c *Config) any { return &c.Warm.Listing }},
+		{Key: "warm.order", Flag: "warm-order", Help: "in which order what fits is loaded: hottest-first is useful at every moment; coldest-first leaves the server with the best order of eviction, and is for a fresh server that nobody uses before all is loaded", Values: []string{ColdestFirst, HottestFirst},
+			at: func(c *Config) any { return &c.Warm.Order }},
 		{Key: "warm.budget.time", Flag: "warm-budget-time", Help: "how long one load or dump may take: what is not loaded or read by then is left out, the coldest",
 			at: func(c *Config) any { return &c.Warm.Budget.Time }, check: positive},
 		{Key: "warm.budget.bytes", Flag: "warm-budget-bytes", Help: "how much one load or dump may move at most, as the items take it in the server: a number, or one with KiB, MiB, GiB or TiB", Unset: "no limit but the server's memory", Example: "8GiB",
@@ -98,9 +102,9 @@ func nodeNames(v any) string {
 	seen := map[string]bool{}
 	for _, entry := range list {
 		node, weight, weighted := strings.Cut(entry, "=")
-		n, err := strconv.Atoi(weight)
-		if node == "" || name(node) != "" || seen[node] || weighted && (err != nil || n < 1 || n > maxWeight) {
-			return "the names of the nodes, each once and with =WEIGHT where it has one (1 to 1000000)"
+		n, err := strconv.ParseFloat(weight, 64)
+		if node == "" || name(node) != "" || seen[node] || weighted && (err != nil || !(n > 0 && n <= maxWeight)) {
+			return "the names of the nodes, each once and with =WEIGHT where it has one (above 0, up to 10000)"
 		}
 		seen[node] = true
 	}

@@ -62,13 +62,15 @@ func CacheRing(r config.Ring) (job.Ring, error) {
 }
 
 // DumpOptions are those of a dump.
-func DumpOptions(s memcached.Server, b config.WarmBudget) dump.Options {
-	return dump.Options{Server: s, Rate: b.Rate, Limit: dump.Limit{Bytes: b.Limit(), Time: b.Time}}
+func DumpOptions(s memcached.Server, w config.Warm) dump.Options {
+	b := w.Budget
+	return dump.Options{Server: s, Listing: dump.Listing(w.Listing), Rate: b.Rate, Limit: dump.Limit{Bytes: b.Limit(), Time: b.Time}}
 }
 
 // LoadOptions are those of a load.
-func LoadOptions(s memcached.Server, b config.WarmBudget) load.Options {
-	return load.Options{Server: s, Rate: b.Rate, Limit: load.Limit{Bytes: b.Limit(), Time: b.Time}}
+func LoadOptions(s memcached.Server, w config.Warm) load.Options {
+	b := w.Budget
+	return load.Options{Server: s, Order: load.Order(w.Order), Rate: b.Rate, Limit: load.Limit{Bytes: b.Limit(), Time: b.Time}}
 }
 
 // CacheError gives what the packages below warm say its exit code.
@@ -81,7 +83,7 @@ func CacheError(err error) error {
 		code int
 	}{
 		{job.ErrNone, exit.NoSnapshot}, {memcached.ErrAuth, exit.Credentials}, {memcached.ErrBinaryOnly, exit.Config},
-		{dump.ErrVersion, exit.Config}, {load.ErrVersion, exit.Config}, {dump.ErrRunning, exit.Held}, {drain.ErrForbidden, exit.Config},
+		{dump.ErrVersion, exit.Config}, {load.ErrVersion, exit.Config}, {dump.ErrRunning, exit.Held}, {load.ErrInUse, exit.Config}, {job.ErrNoSpace, exit.Config}, {drain.ErrForbidden, exit.Config},
 		{memcached.ErrLost, exit.Unreachable}, {item.ErrDamaged, exit.Damaged}, {item.ErrNoCache, exit.Damaged},
 		{ring.ErrNoRule, exit.Config}, {ring.ErrAmbiguous, exit.Config}, {ring.ErrServers, exit.Config}, {ring.ErrRule, exit.Config},
 	} {

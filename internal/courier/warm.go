@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/interlock-run/interlock/internal/config"
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/internal/snapshot"
 	"github.com/interlock-run/interlock/warm/job"
@@ -26,7 +27,8 @@ func (w *courier) warm(ctx context.Context, r Request) (Answer, error) {
 		return Answer{}, err
 	}
 	defer end()
-	l := &job.Load{Sources: sources, At: r.Warm.From, Ring: ring, Own: true, Options: LoadOptions(server, r.Warm.Budget)}
+	l := &job.Load{Sources: sources, At: r.Warm.From, Ring: ring, Own: true, Scratch: r.Place.Scratch, Options: LoadOptions(server, r.Warm)}
+	l.Options.Limit.Time = min(l.Options.Limit.Time, max(r.Timeout-config.WarmAround, time.Second)) // of what an earlier courier has left
 	l.Options.InUse = r.Warm.ReadyAt() < 1
 	l.Options.Note = func(text string) { w.log.Info("warming: " + text) }
 	stop := w.each(loadTick, func() Progress {
@@ -84,7 +86,7 @@ func (w *courier) dump(ctx context.Context, r Request) (Answer, error) {
 	defer w.close(s)
 	d := job.Dump{
 		Repository: s.repo, Holder: r.Who.holder(), About: snapshot.About{Holder: r.Who.Holder, Node: r.Who.Node, Release: r.Who.Release},
-		Node: r.Warm.Ring.Self, Keep: r.Warm.Keep, Scratch: r.Place.Scratch, Options: DumpOptions(server, r.Warm.Budget),
+		Node: r.Warm.Ring.Self, Keep: r.Warm.Keep, Scratch: r.Place.Scratch, Options: DumpOptions(server, r.Warm),
 	}
 	d.Options.Note = func(text string) { w.log.Warn("dump: " + text) }
 	made, err := d.Run(ctx)

@@ -193,7 +193,7 @@ func (r *Runner) protected() []string {
 // adopt takes the granted tenure; its token is the tenure's name towards the guard.
 func (r *Runner) adopt(t *lock.Tenure) {
 	r.hold.tenure = t
-	r.hold.tenant = uint64(t.Token())
+	r.hold.tenant, r.hold.since = uint64(t.Token()), wall()
 	r.seen.waited = r.clock().HolderSince(r.seen.at)
 	left, why := t.HoldOff()
 	r.log.Info("granted", "token", t.Token(), "hold_off", left.String(), "why", why)

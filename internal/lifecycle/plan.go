@@ -67,6 +67,7 @@ type PayloadPlan struct {
 	ArgvFrom   int
 	Name       string // argv[0], for messages
 	Credential *supervise.Credential
+	NextSecond bool // it is started in a later second of the wall clock than the lock was granted in: a memcached with -e drops its content else
 }
 
 // StopPlan is the two kinds of patience: of an ordinary stop, and after a loss.

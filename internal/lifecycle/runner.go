@@ -45,7 +45,8 @@ type step struct {
 type holding struct {
 	tenure *lock.Tenure
 	lease  lock.Lease
-	tenant uint64 // the tenure's number in messages to the guard: its token
+	tenant uint64    // the tenure's number in messages to the guard: its token
+	since  time.Time // by the wall clock
 	lost   bool
 	writes bool // something that can write was started
 }

@@ -16,17 +16,38 @@ import (
 // preStart runs the hook; a failing one ends the run.
 func (r *Runner) preStart() {
 	h := r.plan.Hooks.PreStart
-	if len(h.Exec) == 0 {
+	wait := func(context.Context) error { return nil }
+	if len(h.Exec) > 0 {
+		wait = r.command(h.Exec, h.Timeout)
+	} else if !r.plan.Payload.NextSecond {
 		r.soon(message{event: Done})
 		return
 	}
-	wait := r.command(h.Exec, h.Timeout)
+	since := r.hold.since
 	r.beside(func(ctx context.Context) message {
 		if err := wait(ctx); err != nil {
 			return message{event: Failed, code: startCode(err, exit.Restore), reason: fmt.Sprintf("pre_start hook %s: %v", h.Exec[0], err)}
 		}
+		if r.plan.Payload.NextSecond {
+			nextSecond(ctx, since)
+		}
 		return message{event: Done}
 	})
+}
+
+// nextSecond waits until the wall clock shows another second than at that time: whoever ran before us had ended
+// by then.
+func nextSecond(ctx context.Context, since time.Time) {
+	now := wall()
+	if now.Unix() != since.Unix() {
+		return
+	}
+	t := time.NewTimer(now.Truncate(time.Second).Add(time.Second).Sub(now))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
 }
 
 // launch asks for the payload. Its Started arrives as Done, its failure to start as PayloadExited.

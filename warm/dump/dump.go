@@ -34,12 +34,12 @@ type dump struct {
 // Dump makes the files. On an error Dir is no cache's content.
 func Dump(ctx context.Context, o Options) (*Report, error) {
 	d := &dump{Options: o.filled(), begun: time.Now()}
-	held, err := lock(o.Locks, o.Server)
+	held, err := Acquire(o.Locks, o.Server)
 	if err != nil {
 		return nil, err
 	}
 	r, err := d.run(ctx)
-	if err = errors.Join(err, held.Close()); err != nil {
+	if err = errors.Join(err, held.Release()); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -54,7 +54,7 @@ func (d *dump) run(ctx context.Context) (*Report, error) {
 	if err := d.prepare(ctx, probe); err != nil {
 		return nil, err
 	}
-	r := &Report{}
+	r := &Report{Uptime: time.Duration(d.first.Uptime) * time.Second}
 	begun := time.Now()
 	decks, bands, err := d.listed(ctx)
 	if err != nil {

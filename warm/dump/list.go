@@ -11,43 +11,55 @@ import (
 	"github.com/interlock-run/interlock/warm/memcached"
 )
 
-// list gets a whole list and what stands in it. Each try comes after the one before has left the server.
-func (d *dump) list(ctx context.Context) (*deck, *survey, error) {
+// list gets a whole list and what stands in it.
+func (d *dump) list(ctx context.Context) (list *deck, sv *survey, err error) {
+	err = d.tries(ctx, func() error {
+		list, sv, err = d.try(ctx)
+		return err
+	})
+	return list, sv, err
+}
+
+// tries lists until it is done. Each try comes after the one before has left the server.
+func (d *dump) tries(ctx context.Context, once func() error) error {
 	var last error
 	for try := range listTries {
-		list, sv, err := d.try(ctx)
+		err := once()
 		if err == nil {
-			return list, sv, nil
+			return nil
 		}
 		if !again(err) {
-			return nil, nil, errors.Join(err, last)
+			return errors.Join(err, last)
 		}
 		last = err
 		d.Note(fmt.Sprintf("listing failed, try %d of %d: %v", try+1, listTries, err))
 		if err := pause(ctx, 200*time.Millisecond<<try); err != nil {
-			return nil, nil, err
+			return err
 		}
 	}
-	return nil, nil, fmt.Errorf("given up after %d tries: %w", listTries, last)
+	return fmt.Errorf("given up after %d tries: %w", listTries, last)
 }
 
-// try lists once, or twice where a listing may miss what moves. What is wanted of it is in the deck.
+// try keeps what is wanted of the list in a deck.
 func (d *dump) try(ctx context.Context) (*deck, *survey, error) {
 	keep, err := newDeck(d.Scratch)
 	if err != nil {
 		return nil, nil, err
 	}
 	sv := &survey{now: d.now()}
-	take := func(entries iter.Seq2[drain.Entry, error]) error { return sv.take(entries, keep) }
-	if d.listing == All {
-		err = d.twice(ctx, take)
-	} else {
-		err = d.single(ctx, take)
-	}
+	err = d.entries(ctx, func(entries iter.Seq2[drain.Entry, error]) error { return sv.take(entries, keep) })
 	if err != nil {
 		return nil, nil, errors.Join(err, keep.Close())
 	}
 	return keep, sv, nil
+}
+
+// entries lists once, or twice where a listing may miss what moves.
+func (d *dump) entries(ctx context.Context, take func(iter.Seq2[drain.Entry, error]) error) error {
+	if d.listing == All {
+		return d.twice(ctx, take)
+	}
+	return d.single(ctx, take)
 }
 
 // single takes the list while it is made.

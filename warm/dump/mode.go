@@ -12,7 +12,7 @@ import (
 // What callers branch on, besides the errors of memcached and drain.
 var (
 	ErrVersion   = errors.New("this version cannot be dumped")
-	ErrRunning   = errors.New("another dump of this server runs")
+	ErrRunning   = errors.New("another dump or load of this server runs")
 	ErrUnsettled = errors.New("an earlier listing may still hang in the server")
 	ErrRestarted = errors.New("the server restarted meanwhile: its items are gone")
 )

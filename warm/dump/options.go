@@ -58,7 +58,8 @@ func (o Options) filled() Options {
 
 // A Report says how a dump went.
 type Report struct {
-	Cache   *item.Cache // as in cache.json
+	Cache   *item.Cache   // as in cache.json
+	Uptime  time.Duration // of the server, when the dump began
 	Listing time.Duration
 	Reading time.Duration
 	Latency Latency

@@ -5,12 +5,22 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/interlock-run/interlock/internal/breakpoint"
 	"github.com/interlock-run/interlock/warm/item"
 	"github.com/interlock-run/interlock/warm/memcached"
 )
 
-// prepare finds out whom it talks to, and how to list.
+// prepare finds out whom it talks to, and how fast to read.
 func (d *dump) prepare(ctx context.Context, probe *memcached.Conn) error {
+	if err := d.meet(ctx, probe); err != nil {
+		return err
+	}
+	d.rate = newGovernor(d.Rate)
+	return d.rate.calm(ctx, probe)
+}
+
+// meet finds out how to list, and by which clock.
+func (d *dump) meet(ctx context.Context, probe *memcached.Conn) error {
 	isLocal, err := local(d.Scratch)
 	if err != nil {
 		return err
@@ -25,11 +35,8 @@ func (d *dump) prepare(ctx context.Context, probe *memcached.Conn) error {
 	if d.first, err = probe.State(); err != nil {
 		return err
 	}
-	if d.clock, err = probe.Clock(ctx); err != nil {
-		return err
-	}
-	d.rate = newGovernor(d.Rate)
-	return d.rate.calm(ctx, probe)
+	d.clock, err = probe.Clock(ctx)
+	return err
 }
 
 // listed gives what shall be read, by band.
@@ -38,6 +45,7 @@ func (d *dump) listed(ctx context.Context) ([]*deck, []bandInfo, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	breakpoint.At("warm:listed")
 	decks, bands, err := deal(list, sv, d.Scratch)
 	if err = errors.Join(err, list.Close()); err != nil {
 		return nil, nil, err

@@ -3,11 +3,9 @@ package job
 import (
 	"context"
 	"errors"
-	"fmt"
+	"maps"
 	"os"
-	"path/filepath"
-
-	"golang.org/x/sys/unix"
+	"strconv"
 
 	"github.com/interlock-run/interlock/internal/breakpoint"
 	"github.com/interlock-run/interlock/internal/snapshot"
@@ -15,8 +13,12 @@ import (
 	"github.com/interlock-run/interlock/warm/stored"
 )
 
-// NodeLabel is the label that names the node in its ring; a dump without a ring has none.
-const NodeLabel = "cache-node"
+// Labels of dumps.
+const (
+	NodeLabel  = "cache-node"  // the node's name in its ring; a dump without a ring has none
+	ItemsLabel = "cache-items" // how many items it holds
+	ColdLabel  = "cache-cold"  // the ID of the dump before, of which this one, of a server that had just started, has less than half
+)
 
 // A Dump is what to dump, and where to.
 type Dump struct {
@@ -54,6 +56,9 @@ func (d Dump) Run(ctx context.Context) (made Dumped, err error) {
 	if d.Grows != nil {
 		d.Grows(o.Dir)
 	}
+	if err := enough(ctx, d.Scratch, o); err != nil {
+		return made, err
+	}
 	if made.Report, err = dump.Dump(ctx, o); err != nil {
 		return made, err
 	}
@@ -63,13 +68,9 @@ func (d Dump) Run(ctx context.Context) (made Dumped, err error) {
 			return made, err
 		}
 	}
-	about := d.About
-	if d.Node != "" {
-		labels := map[string]string{NodeLabel: d.Node}
-		for name, value := range about.Labels {
-			labels[name] = value
-		}
-		about.Labels = labels
+	about, err := d.about(ctx, made.Report)
+	if err != nil {
+		return made, err
 	}
 	if made.Snapshot, err = stored.Save(ctx, d.Repository, d.Holder, o.Dir, o.Scratch, about); err != nil {
 		return made, err
@@ -78,86 +79,24 @@ func (d Dump) Run(ctx context.Context) (made Dumped, err error) {
 	return made, nil
 }
 
-// tidy is retention: of this node's dumps the newest stay.
-func (d Dump) tidy(ctx context.Context) ([]snapshot.ID, error) {
-	if d.Keep <= 0 {
-		return nil, nil
+// about is what the dump says of itself.
+func (d Dump) about(ctx context.Context, r *dump.Report) (snapshot.About, error) {
+	about := d.About
+	about.Labels = maps.Clone(about.Labels)
+	if about.Labels == nil {
+		about.Labels = map[string]string{}
 	}
+	if d.Node != "" {
+		about.Labels[NodeLabel] = d.Node
+	}
+	items := r.Cache.Counts.Items
+	about.Labels[ItemsLabel] = strconv.FormatInt(items, 10)
 	cat, err := d.Repository.Catalog(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("retention: %w", err)
+		return about, err
 	}
-	old := older(cat.Live, d.Node, d.Keep)
-	if len(old) == 0 {
-		return nil, nil
+	if before := coldAfter(cat.Live, d.Node, items, r.Uptime); before != "" {
+		about.Labels[ColdLabel] = string(before)
 	}
-	if _, err := d.Repository.Forget(ctx, d.Holder, old, false); err != nil {
-		return nil, fmt.Errorf("retention: %w", err)
-	}
-	breakpoint.At("warm:forgotten")
-	if _, err = d.Repository.Collect(ctx, d.Holder, false); err != nil {
-		err = fmt.Errorf("retention: %w", err)
-	}
-	return old, err
+	return about, nil
 }
-
-// older are the dumps of a node beyond the newest ones. Those that are pinned are no one's to remove, and
-// those that are damaged do not count.
-func older(live []snapshot.Snapshot, node string, keep int) (old []snapshot.ID) {
-	kept := 0
-	for i := len(live) - 1; i >= 0; i-- { // newest first
-		s := &live[i]
-		if s.About.Mode != stored.Mode || s.About.Labels[NodeLabel] != node || s.Pin != "" {
-			continue
-		}
-		if kept >= keep {
-			old = append(old, s.ID)
-		} else if s.Damaged == "" {
-			kept++
-		}
-	}
-	return old
-}
-
-const placePrefix = "warm-dump-"
-
-// A place is a directory that is removed with all in it: by us, or by the next dump if we are killed.
-type place struct {
-	path string
-	lock *os.File
-}
-
-func newPlace(folder string) (*place, error) {
-	old, err := filepath.Glob(filepath.Join(folder, placePrefix+"*"))
-	if err != nil {
-		return nil, fmt.Errorf("folder %s: %w", folder, err)
-	}
-	for _, path := range old {
-		if p, err := holdPlace(path); err == nil {
-			if err := p.remove(); err != nil {
-				return nil, fmt.Errorf("cannot remove what a killed dump left: %w", err)
-			}
-		}
-	}
-	path, err := os.MkdirTemp(folder, placePrefix)
-	if err != nil {
-		return nil, fmt.Errorf("cannot make a folder for the dump: %w", err)
-	}
-	return holdPlace(path)
-}
-
-// holdPlace fails where another dump is at work.
-func holdPlace(path string) (*place, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot lock %s: %w", path, err), f.Close())
-	}
-	return &place{path, f}, nil
-}
-
-func (p *place) dir(name string) string { return filepath.Join(p.path, name) }
-
-func (p *place) remove() error { return errors.Join(os.RemoveAll(p.path), p.lock.Close()) }

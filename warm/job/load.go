@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"github.com/interlock-run/interlock/internal/snapshot"
+	"github.com/interlock-run/interlock/warm/dump"
 	"github.com/interlock-run/interlock/warm/load"
 	"github.com/interlock-run/interlock/warm/memcached"
 	"github.com/interlock-run/interlock/warm/ring"
-	"github.com/interlock-run/interlock/warm/stored"
 )
 
 // A Load is a node that is to be filled. Its methods other than Run may be called while that runs.
@@ -23,12 +23,11 @@ type Load struct {
 	At      string // see Choose
 	Ring    Ring
 	Own     bool         // nobody but itself can have filled the server: items are of its own warm restart, and left alone
-	Options load.Options // Cache, Keys, Share and From are set here; Limit is for all dumps together
+	Scratch string       // folder for locks and for the progress of a load that does not end; empty: neither
+	Options load.Options // Sources and From are set here
 
 	mu    sync.Mutex // of what follows
 	now   *load.Load
-	done  int
-	count int
 	bytes int64
 }
 
@@ -36,8 +35,9 @@ type Load struct {
 type Loaded struct {
 	load.Counts
 	Dumps    []snapshot.ID `json:"dumps"`
-	Held     int64         `json:"held"`     // items in them
-	Selected int64         `json:"selected"` // of them, because they fit
+	Held     int64         `json:"held"`              // items in them
+	Selected int64         `json:"selected"`          // of them, because they fit
+	Resumed  int64         `json:"resumed,omitempty"` // of them, by a load before that did not end
 	Stopped  string        `json:"stopped,omitempty"`
 	Kept     int64         `json:"kept,omitempty"` // items that the server had itself, so that nothing was loaded
 	Took     float64       `json:"took_seconds"`
@@ -47,14 +47,10 @@ type Loaded struct {
 func (l *Load) Fraction() float64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.count == 0 {
+	if l.now == nil {
 		return 0
 	}
-	part := 0.0
-	if l.now != nil {
-		part = l.now.Fraction()
-	}
-	return (float64(l.done) + part) / float64(l.count)
+	return l.now.Fraction()
 }
 
 // Bytes is how much the chosen dumps hold; 0 while it is not known.
@@ -75,101 +71,77 @@ func (l *Load) Run(ctx context.Context) (r Loaded, err error) {
 	if err != nil {
 		return r, err
 	}
+	if l.Scratch != "" {
+		held, err := dump.Acquire(l.Scratch, l.Options.Server)
+		if err != nil {
+			return r, err
+		}
+		defer func() { err = errors.Join(err, held.Release()) }()
+	}
 	held, err := Choose(ctx, l.Sources, l.At)
 	if err != nil {
 		return r, err
 	}
-	held, ours, err := l.shares(ctx, held)
+	if l.Ring.Rule == "" {
+		held = lastNode(held)
+	}
+	all, end, err := open(ctx, held, l.Ring.Rule != "")
 	if err != nil {
 		return r, err
 	}
-	l.mu.Lock()
-	l.count = len(held)
-	for _, h := range held {
-		l.bytes += h.Snapshot.Bytes
+	defer func() { err = errors.Join(err, end()) }()
+	return l.run(ctx, all, state, began)
+}
+
+// lastNode is what there is of the node that was dumped last: without a ring one is like the other.
+func lastNode(held []Held) []Held {
+	last := slices.MaxFunc(held, func(a, b Held) int { return a.Snapshot.Time.Compare(b.Snapshot.Time) })
+	return slices.DeleteFunc(slices.Clone(held), func(h Held) bool { return h.Node != last.Node })
+}
+
+func (l *Load) run(ctx context.Context, all []*opened, state memcached.State, began time.Time) (r Loaded, err error) {
+	if l.kept(all, state) {
+		r.Kept = state.Items
+		return r, nil
 	}
-	l.mu.Unlock()
-	for _, h := range held {
-		if err := l.one(ctx, h, ours, state, began, &r); err != nil {
-			return r, fmt.Errorf("dump %s: %w", h.Snapshot.ID, err)
+	o := l.Options
+	if l.Ring.Rule == "" {
+		for _, one := range all {
+			o.Sources = append(o.Sources, load.Source{Cache: one.cache, Rank: one.Rank})
 		}
-		if r.Stopped != "" || r.Kept > 0 {
-			break
-		}
+	} else if o.Sources, err = l.Ring.shares(all, o.Note); err != nil {
+		return r, err
 	}
-	if r.Held > 0 && r.Selected == 0 && r.Kept == 0 {
-		return r, fmt.Errorf("%w: none of %d items", ErrNoRoom, r.Held)
+	for _, one := range all {
+		r.Dumps = append(r.Dumps, one.Snapshot.ID)
+		l.grow(one.Snapshot.Bytes)
 	}
-	return r, nil
+	if o.Limit.Time > 0 {
+		o.Limit.Time = max(o.Limit.Time-time.Since(began), time.Millisecond)
+	}
+	p := progressOf(l.Scratch, o.Server)
+	o.From = p.read(o.Note)
+	run := load.New(o)
+	l.set(run)
+	got, err := p.keeping(run.Progress, func() (*load.Report, error) { return run.Run(ctx) })
+	r.add(got)
+	if err == nil && r.Held > 0 && r.Selected == 0 {
+		err = fmt.Errorf("%w: none of %d items", ErrNoRoom, r.Held)
+	}
+	return r, err
 }
 
 // ErrNoRoom is that nothing fits into the server.
 var ErrNoRoom = errors.New("no room in the server")
 
-// shares puts our own dump first, because what it holds is surely ours, and tells what of the others is. Without
-// a ring there is one dump, the newest.
-func (l *Load) shares(ctx context.Context, held []Held) ([]Held, func(Held) func([]byte) bool, error) {
-	if l.Ring.Rule == "" {
-		last := slices.MaxFunc(held, func(a, b Held) int { return a.Snapshot.Time.Compare(b.Snapshot.Time) })
-		return []Held{last}, nil, nil
-	}
-	ours, err := l.Ring.share(ctx, held, l.Options.Note)
-	if err != nil {
-		return nil, nil, err
-	}
-	slices.SortStableFunc(held, func(a, b Held) int {
-		switch {
-		case a.Node == b.Node:
-			return 0
-		case a.Node == l.Ring.Self:
-			return -1
-		case b.Node == l.Ring.Self:
-			return 1
-		}
-		return 0
-	})
-	return held, ours, nil
-}
-
-// one loads what is ours of one dump.
-func (l *Load) one(ctx context.Context, h Held, ours func(Held) func([]byte) bool, state memcached.State, began time.Time, r *Loaded) (err error) {
-	c, err := stored.Open(ctx, h.Repository, h.Snapshot)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, c.Close()) }()
-	r.Dumps, r.Held = append(r.Dumps, h.Snapshot.ID), r.Held+c.Counts.Items
-	if l.Own && ours == nil && c.Counts.Items > 0 && state.Items >= c.Counts.Items/2 {
-		r.Kept = state.Items // better than any dump
-		return nil
-	}
-	o := l.Options
-	o.Cache = c
-	o.Limit.Bytes, o.Limit.Items = l.part(o.Limit.Bytes), l.part(o.Limit.Items)
-	if o.Limit.Time > 0 {
-		o.Limit.Time = max(o.Limit.Time-time.Since(began), time.Millisecond)
-	}
-	if ours != nil {
-		o.Keys = ours(h)
-		if h.Node != l.Ring.Self {
-			o.Share = 1 / float64(len(l.Ring.Nodes))
+// kept tells whether the server has come back with its own items: better than any dump.
+func (l *Load) kept(all []*opened, state memcached.State) bool {
+	for _, o := range all {
+		if l.Own && (l.Ring.Rule == "" || o.Node == l.Ring.Self) && !isCold(&o.Snapshot) && o.cache.Counts.Items > 0 {
+			return state.Items >= o.cache.Counts.Items/2
 		}
 	}
-	run := load.New(o)
-	l.set(run)
-	got, err := run.Run(ctx)
-	r.add(got)
-	if err == nil {
-		l.next()
-	}
-	return err
-}
-
-func (l *Load) part(limit int64) int64 {
-	if limit <= 0 {
-		return limit
-	}
-	return max(limit/int64(max(l.count, 1)), 1)
+	return false
 }
 
 func (l *Load) set(run *load.Load) {
@@ -178,20 +150,15 @@ func (l *Load) set(run *load.Load) {
 	l.now = run
 }
 
-func (l *Load) next() {
+func (l *Load) grow(bytes int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.now, l.done = nil, l.done+1
+	l.bytes += bytes
 }
 
 func (r *Loaded) add(one *load.Report) {
-	r.Selected += one.Selected
-	r.Stopped = one.Stopped
-	for _, p := range []struct{ to, from *int64 }{{&r.Loaded, &one.Loaded}, {&r.Exists, &one.Exists}, {&r.Expired, &one.Expired},
-		{&r.NotOurs, &one.NotOurs}, {&r.TooLarge, &one.TooLarge}, {&r.OutOfMemory, &one.OutOfMemory}, {&r.Refused, &one.Refused},
-		{&r.Repeated, &one.Repeated}, {&r.Interrupted, &one.Interrupted}, {&r.Protected, &one.Protected}} {
-		*p.to += *p.from
-	}
+	r.Held, r.Selected, r.Resumed, r.Stopped = one.Held, one.Selected, one.Resumed, one.Stopped
+	r.Counts = one.Counts
 }
 
 // patience is for a server that has only just been started.
@@ -226,7 +193,7 @@ func ParseNodes(texts []string) (list []ring.Server, err error) {
 		name, weight, weighted := strings.Cut(text, "=")
 		s := ring.Server{Name: name}
 		if weighted {
-			if s.Weight, err = strconv.Atoi(weight); err != nil || s.Weight < 1 {
+			if s.Weight, err = strconv.ParseFloat(weight, 64); err != nil || !(s.Weight > 0) {
 				return nil, fmt.Errorf("%w: %q: expected NAME or NAME=WEIGHT", ring.ErrServers, text)
 			}
 		}

@@ -2,12 +2,14 @@ package job
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"slices"
 
 	"github.com/interlock-run/interlock/warm/item"
+	"github.com/interlock-run/interlock/warm/load"
 	"github.com/interlock-run/interlock/warm/ring"
 	"github.com/interlock-run/interlock/warm/stored"
 )
@@ -22,116 +24,36 @@ type Ring struct {
 	Self  string        // our name in it
 }
 
-// A Fit is how well one rule over one list explains what the nodes held.
-type Fit struct {
-	Rule     ring.Rule `json:"rule"`
-	Nodes    []string  `json:"nodes"`
-	Fraction float64   `json:"fraction"`
-	Keys     int       `json:"keys"`
-}
+// SampleKeys is how many keys of a node are looked at, the hottest ones: those that clients do not use any more
+// may be from before the list was changed.
+const SampleKeys = 2000
 
-// sample is how many keys of a dump are looked at, the hottest ones.
-const sample = 2000
-
-// Fits compares every rule with what the nodes held, over the list as it is now, and as it must have been if
-// nodes joined or left since the dumps. The best comes first.
-func Fits(ctx context.Context, r Ring, held []Held) ([]Fit, error) {
-	keys, err := sampled(ctx, held)
-	if err != nil {
-		return nil, err
-	}
+// Fits compares every rule with some keys of nodes, by the nodes' names, over the list as it is now, and as it
+// must have been if nodes joined or left since. The best comes first.
+func (r Ring) Fits(keys map[string][][]byte) ([]ring.Fit, error) {
 	rules := []ring.Rule{r.Rule}
 	if r.Rule == AutoRule || r.Rule == "" {
 		rules = ring.Rules()
 	}
-	var all []Fit
-	for _, list := range lists(r, held) {
-		for _, rule := range rules {
-			f, err := fit(rule, list, keys)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, f)
-		}
+	var holders []string
+	for name := range keys {
+		holders = append(holders, name)
 	}
-	slices.SortStableFunc(all, func(a, b Fit) int {
-		switch {
-		case a.Fraction > b.Fraction:
-			return -1
-		case a.Fraction < b.Fraction:
-			return 1
-		}
-		return 0
-	})
-	return all, nil
+	slices.Sort(holders)
+	return ring.Compare(rules, ring.Lists(r.Nodes, holders), keys)
 }
 
-func fit(rule ring.Rule, list []ring.Server, keys map[string][][]byte) (Fit, error) {
-	f := Fit{Rule: rule}
-	r, err := ring.New(rule, list)
-	if err != nil {
-		return f, err
-	}
-	right := 0.0
-	for n, s := range list {
-		f.Nodes = append(f.Nodes, s.Name)
-		part, total := ring.Verify(r, n, slices.Values(keys[s.Name]))
-		right, f.Keys = right+part*float64(total), f.Keys+total
-	}
-	f.Fraction = right / float64(max(f.Keys, 1))
-	return f, nil
-}
-
-// lists are those by which the clients may have stored what was dumped: that of now, that without the nodes
-// that have no dump, and that with the nodes that are gone behind it. A list of one explains everything.
-func lists(r Ring, held []Held) (all [][]ring.Server) {
-	dumped := map[string]bool{}
-	for _, h := range held {
-		dumped[h.Node] = h.Node != ""
-	}
-	var before []ring.Server
-	known := map[string]bool{}
-	for _, s := range r.Nodes {
-		known[s.Name] = true
-		if dumped[s.Name] {
-			before = append(before, s)
-		}
-	}
-	after := slices.Clone(r.Nodes)
-	for _, h := range held {
-		if h.Node != "" && !known[h.Node] {
-			known[h.Node] = true
-			after = append(after, ring.Server{Name: h.Node})
-		}
-	}
-	for _, list := range [][]ring.Server{r.Nodes, before, after} {
-		same := func(other []ring.Server) bool { return slices.Equal(other, list) }
-		if len(list) > 1 && !slices.ContainsFunc(all, same) {
-			all = append(all, list)
-		}
-	}
-	return all
-}
-
-// leastKeys is how many keys tell one rule from another.
-const leastKeys = 100
-
-// share settles the rule, and gives the test for the keys of a dump that are ours: those that the clients put
-// on us now, and that were in their place when they were dumped.
-func (r Ring) share(ctx context.Context, held []Held, note func(string)) (func(Held) func([]byte) bool, error) {
-	fits, err := Fits(ctx, r, held)
+// shares settles the rule, and gives what of each dump is ours: the keys that the clients put on us now, and that
+// were in their place when they were dumped. So no key comes from two nodes, and none that its node has lost to
+// another since.
+func (r Ring) shares(all []*opened, note func(string)) ([]load.Source, error) {
+	keys := byNode(all)
+	fits, err := r.Fits(keys)
 	if err != nil {
 		return nil, err
 	}
-	if len(fits) == 0 {
-		return nil, fmt.Errorf("%w: a list of one node tells nothing: expected all nodes that the clients know", ring.ErrServers)
-	}
-	best := fits[0]
-	if best.Fraction < ring.Enough || best.Keys < leastKeys {
-		return nil, fmt.Errorf("%w: the best, %s over %d nodes, fits %.1f %% of %d keys: expected %.0f %% of %d or more; `interlock warm ring verify` says more",
-			ring.ErrNoRule, best.Rule, len(best.Nodes), best.Fraction*100, best.Keys, ring.Enough*100, leastKeys)
-	}
-	if err := r.onlyOne(ctx, fits, held); err != nil {
+	best, err := ring.Pick(fits, r.Nodes, keys)
+	if err != nil {
 		return nil, err
 	}
 	note(fmt.Sprintf("ring %s over %d nodes fits %.1f %% of %d keys", best.Rule, len(best.Nodes), best.Fraction*100, best.Keys))
@@ -143,80 +65,115 @@ func (r Ring) share(ctx context.Context, held []Held, note func(string)) (func(H
 	if self < 0 {
 		return nil, fmt.Errorf("%w: %q is not in the list of nodes", ring.ErrServers, r.Self)
 	}
-	then, err := ring.New(best.Rule, r.weighted(best.Nodes))
-	if err != nil {
-		return nil, err
+	var sources []load.Source
+	for _, o := range r.placed(all, best, note) {
+		ours := func(key []byte) bool { return now.Node(key) == self && best.Ring.Node(key) == o.place }
+		sources = append(sources, load.Source{Cache: o.cache, Name: r.named(o, best), Keys: ours, Share: part(o.keys, ours), Rank: o.Rank})
 	}
-	return func(h Held) func([]byte) bool {
-		owner := slices.Index(best.Nodes, h.Node)
-		return func(key []byte) bool {
-			return now.Node(key) == self && (owner < 0 || then.Node(key) == owner)
-		}
-	}, nil
+	return sources, nil
 }
 
-func (r Ring) weighted(names []string) (list []ring.Server) {
-	for _, name := range names {
-		s := ring.Server{Name: name}
-		if i := slices.IndexFunc(r.Nodes, func(n ring.Server) bool { return n.Name == name }); i >= 0 {
-			s = r.Nodes[i]
+// placed gives each dump its place in the ring of then, and leaves out what has none. A node that is not in the
+// list is found by its keys: its successor has another name. Of two at one place the newest stays.
+func (r Ring) placed(all []*opened, best ring.Fit, note func(string)) (kept []*opened) {
+	newest := map[int]*opened{}
+	for _, o := range all {
+		if o.place = slices.Index(best.Nodes, o.Node); o.place < 0 {
+			o.place = best.Ring.Place(o.keys)
 		}
-		list = append(list, s)
+		if o.place < 0 {
+			note(fmt.Sprintf("dump %s of %q is left out: its keys fit no place in the ring", o.Snapshot.ID, o.Node))
+			continue
+		}
+		if n := newest[o.place]; n == nil || o.Snapshot.Time.After(n.Snapshot.Time) {
+			newest[o.place] = o
+		}
 	}
-	return list
+	for _, o := range all {
+		if o.place < 0 {
+			continue
+		}
+		if o.Node != newest[o.place].Node {
+			note(fmt.Sprintf("dump %s of %q is left out: that of %q at its place in the ring is newer", o.Snapshot.ID, o.Node, newest[o.place].Node))
+			continue
+		}
+		kept = append(kept, o)
+	}
+	return kept
 }
 
-// onlyOne refuses where two rules explain what was dumped and would load different keys.
-func (r Ring) onlyOne(ctx context.Context, fits []Fit, held []Held) error {
-	keys, err := sampled(ctx, held)
-	if err != nil {
+// named tells the progress of one filter from that of another.
+func (r Ring) named(o *opened, best ring.Fit) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %v %q %d", best.Rule, best.Nodes, r.Nodes, r.Self, o.place))
+	return fmt.Sprintf("%s-%x", o.cache.ID, sum[:6])
+}
+
+// part estimates how much of a dump is ours, rather too little than nothing.
+func part(keys [][]byte, ours func([]byte) bool) float64 {
+	n := 1
+	for _, key := range keys {
+		if ours(key) {
+			n++
+		}
+	}
+	return float64(n) / float64(len(keys)+1)
+}
+
+// opened is a dump that can be read.
+type opened struct {
+	Held
+	cache *item.Cache
+	keys  [][]byte // some, the hottest
+	place int      // in the ring
+}
+
+// open opens dumps, and reads some keys of each where sample says so. close closes all.
+func open(ctx context.Context, held []Held, sample bool) (all []*opened, close func() error, err error) {
+	close = func() (err error) {
+		for _, o := range all {
+			err = errors.Join(err, o.cache.Close())
+		}
 		return err
 	}
-	first, err := ring.New(fits[0].Rule, r.Nodes)
-	if err != nil {
-		return err
-	}
-	for _, f := range fits[1:] {
-		if f.Fraction < ring.Enough {
-			break
-		}
-		other, err := ring.New(f.Rule, r.Nodes)
-		if err != nil {
-			return err
-		}
-		for _, some := range keys {
-			for _, key := range some {
-				if first.Node(key) != other.Node(key) {
-					return fmt.Errorf("%w: %s and %s, which differ in %.100q: name one", ring.ErrAmbiguous, fits[0].Rule, f.Rule, key)
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// sampled are some keys of each dump, by node.
-func sampled(ctx context.Context, held []Held) (map[string][][]byte, error) {
-	keys := map[string][][]byte{}
 	for _, h := range held {
-		some, err := keysOf(ctx, h)
-		if err != nil {
-			return nil, err
+		o := &opened{Held: h}
+		if o.cache, err = stored.Open(ctx, h.Repository, h.Snapshot); err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("dump %s: %w", h.Snapshot.ID, err), close())
 		}
-		keys[h.Node] = some
+		all = append(all, o)
+		if !sample {
+			continue
+		}
+		if o.keys, err = someKeys(o.cache); err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("dump %s: %w", h.Snapshot.ID, err), close())
+		}
 	}
-	return keys, nil
+	return all, close, nil
 }
 
-func keysOf(ctx context.Context, h Held) (keys [][]byte, err error) {
-	c, err := stored.Open(ctx, h.Repository, h.Snapshot)
+// Samples are some keys of each dump, by node.
+func Samples(ctx context.Context, held []Held) (keys map[string][][]byte, err error) {
+	all, close, err := open(ctx, held, true)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, c.Close()) }()
+	return byNode(all), close()
+}
+
+func byNode(all []*opened) map[string][][]byte {
+	keys := map[string][][]byte{}
+	for _, o := range all {
+		if o.Node != "" {
+			keys[o.Node] = append(keys[o.Node], o.keys...)
+		}
+	}
+	return keys
+}
+
+func someKeys(c *item.Cache) (keys [][]byte, err error) {
 	for band := range c.Bands {
 		for part := range c.Bands[band].Parts {
-			if keys, err = someKeys(c, band, part, keys); err != nil || len(keys) >= sample {
+			if keys, err = keysOf(c, band, part, keys); err != nil || len(keys) >= SampleKeys {
 				return keys, err
 			}
 		}
@@ -224,14 +181,14 @@ func keysOf(ctx context.Context, h Held) (keys [][]byte, err error) {
 	return keys, nil
 }
 
-func someKeys(c *item.Cache, band, part int, keys [][]byte) (_ [][]byte, err error) {
+func keysOf(c *item.Cache, band, part int, keys [][]byte) (_ [][]byte, err error) {
 	p, err := c.Part(band, part, 0)
 	if err != nil {
 		return keys, err
 	}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	var i item.Item
-	for len(keys) < sample {
+	for len(keys) < SampleKeys {
 		if err := p.Next(&i); err == io.EOF {
 			break
 		} else if err != nil {

@@ -49,15 +49,15 @@ func TestGate(t *testing.T) {
 
 // An item that ends within half a second is over.
 func TestLastSecond(t *testing.T) {
-	l := New(Options{Cache: &item.Cache{}})
+	l := New(Options{})
 	now := time.Now()
 	for left, over := range map[time.Duration]bool{-time.Hour: true, 0: true, 400 * time.Millisecond: true, 3 * time.Second: false} {
-		_, err := l.expiry(&item.Item{Expires: now.Add(left).UnixMilli()})
+		_, err := l.expiry(&item.Item{Expires: now.Add(left).UnixMilli()}, now)
 		if got := errors.Is(err, memcached.ErrExpired); got != over || err != nil && !got {
 			t.Errorf("%v left: %v", left, err)
 		}
 	}
-	if e, err := l.expiry(&item.Item{}); e != (memcached.Expiry{}) || err != nil {
+	if e, err := l.expiry(&item.Item{}, now); e != (memcached.Expiry{}) || err != nil {
 		t.Errorf("for ever: %v %v", e, err)
 	}
 }

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/interlock-run/interlock/internal/breakpoint"
 	"github.com/interlock-run/interlock/warm/memcached"
 	"github.com/interlock-run/interlock/warm/pace"
 )
@@ -19,12 +21,13 @@ type Load struct {
 	Options
 	pace  *pace.Pace
 	begun time.Time
-	late  int64 // seconds that this host's clock is behind the end of the dump
+	late  int64 // seconds that this host's clock is behind the end of the latest dump
 
 	settings memcached.Settings
 	clock    memcached.Clock
 	server   memcached.State // as it was when the pass began
 	storing  time.Duration
+	resumed  int64
 
 	selected atomic.Int64
 	settled  atomic.Int64 // of the selected ones: loaded, or known not to be
@@ -43,8 +46,13 @@ func New(o Options) *Load {
 	if o.Conns <= 0 {
 		o.Conns = defaultConns
 	}
-	if o.Share <= 0 || o.Share > 1 {
-		o.Share = 1
+	o.Sources = slices.Clone(o.Sources)
+	for n := range o.Sources {
+		s := &o.Sources[n]
+		if s.Share <= 0 || s.Share > 1 {
+			s.Share = 1
+		}
+		s.Name = cmp.Or(s.Name, s.Cache.ID)
 	}
 	if o.Note == nil {
 		o.Note = func(string) {}
@@ -64,10 +72,15 @@ func (l *Load) Run(ctx context.Context) (*Report, error) {
 	if l.Order != HottestFirst && l.Order != ColdestFirst {
 		return &Report{}, fmt.Errorf("order %q: expected %s or %s", l.Order, HottestFirst, ColdestFirst)
 	}
-	if l.late = l.Cache.Ended - l.begun.Unix(); l.late > 2 {
+	if l.InUse && l.Order == ColdestFirst {
+		return &Report{}, fmt.Errorf("order %s: %w: expected %s, or nobody to use it before all is loaded", l.Order, ErrInUse, HottestFirst)
+	}
+	for _, s := range l.Sources {
+		l.late = max(l.late, s.Cache.Ended-l.begun.Unix())
+	}
+	if l.late > 2 {
 		l.Note(fmt.Sprintf("this host's clock is %d s before the end of the dump: lifetimes are taken from there", l.late))
 	}
-	l.late = max(l.late, 0)
 	var err error
 	restarts := 0
 	for ; ; restarts++ {
@@ -94,8 +107,15 @@ func (l *Load) reset() {
 func (l *Load) report(restarts int) *Report {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return &Report{Counts: l.counts, Held: l.Cache.Counts.Items, Selected: l.selected.Load(), Stopped: l.stopped,
+	return &Report{Counts: l.counts, Held: l.held(), Selected: l.selected.Load(), Resumed: l.resumed, Stopped: l.stopped,
 		Restarts: restarts, Storing: l.storing, Took: time.Since(l.begun)}
+}
+
+func (l *Load) held() (items int64) {
+	for _, s := range l.Sources {
+		items += s.Cache.Counts.Items
+	}
+	return items
 }
 
 // Fraction is how much of what was selected has been dealt with, 0 to 1.
@@ -130,9 +150,11 @@ func (l *Load) pass(ctx context.Context) error {
 	if l.Order == ColdestFirst {
 		slices.Reverse(pieces)
 	}
+	breakpoint.At("warm:selected")
 	begun := time.Now()
 	err = l.store(ctx, probe, pieces)
 	l.storing = time.Since(begun)
+	breakpoint.At("warm:stored")
 	if err == nil || errors.Is(err, errStop) {
 		err = nil // the reason is kept
 		if l.Order == HottestFirst {
@@ -141,8 +163,6 @@ func (l *Load) pass(ctx context.Context) error {
 	}
 	return err
 }
-
-func partName(band, part int) string { return fmt.Sprintf("%d/%d", band, part) }
 
 // dial connects, and waits for a server that is gone for a while.
 func (l *Load) dial(ctx context.Context) (*memcached.Conn, error) {
@@ -169,7 +189,7 @@ func (l *Load) again(ctx context.Context) (*memcached.Conn, error) {
 		return nil, err
 	}
 	st, err := c.State()
-	if err == nil && (st.PID != l.server.PID || st.Uptime < l.server.Uptime) {
+	if err == nil && (!st.Continues(l.server)) {
 		err = errRestarted
 	}
 	if err != nil {

@@ -169,10 +169,6 @@ func TestResume(t *testing.T) {
 	if fresh := run(t, o); fresh.Loaded < 48_000 {
 		t.Errorf("another server: %d of %d loaded", fresh.Loaded, r.Selected)
 	}
-	o.From.Cache = "another"
-	if _, err := load.New(o).Run(t.Context()); !errors.Is(err, load.ErrProgress) {
-		t.Errorf("the progress of another dump: %v, want ErrProgress", err)
-	}
 }
 
 func TestConnectionsAreLost(t *testing.T) {
@@ -205,14 +201,14 @@ func TestOnlyOurKeys(t *testing.T) {
 	t.Parallel()
 	kit := testkit.Memcached(t, testkit.MemcachedOptions{Megabytes: 64})
 	o := options(t, kit, content(t, 1, 1000, thousand))
-	o.Keys = func(key []byte) bool { return key[len(key)-1] == '3' }
+	o.Sources[0].Keys = func(key []byte) bool { return key[len(key)-1] == '3' }
 	if r := run(t, o); r.Loaded != 100 || r.NotOurs != 900 {
 		t.Errorf("report %+v", r.Counts)
 	}
 	// Ten times as many are selected where only a tenth is ours.
-	o.Cache = content(t, 10, 12_000, thousand)
+	o.Sources[0].Cache = content(t, 10, 12_000, thousand)
 	all := run(t, o).Selected
-	o.Share = 0.1
+	o.Sources[0].Share = 0.1
 	if part := run(t, o).Selected; all > 60_000 || part != 120_000 {
 		t.Errorf("selected %d of 120,000 if all were ours, %d if a tenth is", all, part)
 	}

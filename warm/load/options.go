@@ -12,14 +12,15 @@ import (
 var (
 	ErrVersion  = errors.New("this version cannot be loaded")
 	ErrRestarts = errors.New("the server restarts again and again")
-	ErrProgress = errors.New("the progress is of another load")
+	ErrInUse    = errors.New("the server is in use")
 )
 
 // An Order is in which order what was selected is stored.
 type Order string
 
 // Orders. HottestFirst is useful at every moment, and ends with a pass that protects the hottest;
-// ColdestFirst is the best for the server's own order of eviction, and useful only once it is done.
+// ColdestFirst is the best for the server's own order of eviction, and useful only once it is done: of a fresh
+// server that nobody uses, because what clients store meanwhile would be evicted before what is colder.
 const (
 	HottestFirst Order = "hottest-first"
 	ColdestFirst Order = "coldest-first"
@@ -27,19 +28,30 @@ const (
 
 // Options of a load.
 type Options struct {
-	Server memcached.Server
-	Cache  *item.Cache
-	Order  Order                 // empty: HottestFirst
-	Limit  Limit                 // what is loaded at most
-	Rate   int                   // items a second; 0: as fast as it goes
-	Conns  int                   // 0: 2
-	All    bool                  // select everything, whether it fits or not: only the first eviction stops it
-	Keys   func(key []byte) bool // nil: all; else only these, as of a ring; called by several goroutines
-	Share  float64               // with Keys: about which part of the items that is; 0: all, so that too little is selected
-	InUse  bool                  // clients use the server already: stop at the first delete, which a later store would undo
-	From   *Progress             // of an earlier load that did not end; nil: from the start
-	Note   func(string)          // of what an operator should know; may be nil; never called twice at once
+	Server  memcached.Server
+	Sources []Source
+	Order   Order        // empty: HottestFirst
+	Limit   Limit        // what is loaded at most
+	Rate    int          // items a second; 0: as fast as it goes
+	Conns   int          // 0: 2
+	All     bool         // select everything, whether it fits or not: only the first eviction stops it
+	InUse   bool         // clients use the server already: stop at the first delete, which a later store would undo
+	From    *Progress    // of an earlier load that did not end; nil: from the start
+	Note    func(string) // of what an operator should know; may be nil; never called twice at once
 }
+
+// A Source is one dump, and what of it is loaded. Several are loaded as one, the hottest of all first. A key is
+// taken from the one that has it first.
+type Source struct {
+	Cache *item.Cache
+	Name  string                // for Progress, which counts for the same name alone; empty: the dump's ID
+	Keys  func(key []byte) bool // nil: all; else only these, as of a ring; called by several goroutines
+	Share float64               // with Keys: about which part of the items that is; 0: all, so that too little is selected
+	Rank  int                   // all of a lower one comes before: the fresher of two dumps of one node
+}
+
+// Of is a load of all that one dump holds.
+func Of(c *item.Cache) []Source { return []Source{{Cache: c}} }
 
 // A Limit stops a load. Zero values are none.
 type Limit struct {
@@ -71,20 +83,19 @@ type Counts struct {
 // A Report says how a load went.
 type Report struct {
 	Counts
-	Held     int64         `json:"held"`     // items in the cache's content
-	Selected int64         `json:"selected"` // of them, because they fit
+	Held     int64         `json:"held"`              // items in the dumps
+	Selected int64         `json:"selected"`          // of them, because they fit
+	Resumed  int64         `json:"resumed,omitempty"` // of them, by an earlier load
 	Stopped  string        `json:"stopped,omitempty"`
 	Restarts int           `json:"restarts,omitempty"`
 	Storing  time.Duration `json:"storing"` // of Took: the rest is looking and protecting
 	Took     time.Duration `json:"took"`
 }
 
-// Progress is how far a load is; it can be stored, and given to a later one.
+// Progress is how far a load is; it can be stored, and given to a later one of the same run of the server.
 type Progress struct {
-	Cache string          `json:"cache"` // id of the dump
-	PID   int64           `json:"pid"`   // of the server that was filled
-	Start int64           `json:"start"` // of that server, by its own clock
-	Parts map[string]Mark `json:"parts"` // by band/part
+	Server memcached.State `json:"server"` // that was filled
+	Parts  map[string]Mark `json:"parts"`  // by source/band/part
 }
 
 // A Mark is how far one part is.

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -15,32 +16,69 @@ const spare = 0.10
 
 // A piece is the first items of a part.
 type piece struct {
+	from       *Source
 	band, part int
+	level      int // of hotness among all sources: pieces of one level may be stored at the same time
 	items      int64
 	size       int64 // in the server
 }
 
+func (p *piece) name() string     { return fmt.Sprintf("%s/%d/%d", p.from.Name, p.band, p.part) }
+func (p *piece) held() *item.Part { return &p.from.Cache.Bands[p.band].Parts[p.part] }
+func (p *piece) fetched() bool    { return p.from.Cache.Bands[p.band].Fetched }
+func (p *piece) open(at int64) (*item.PartReader, error) {
+	return p.from.Cache.Part(p.band, p.part, at)
+}
+
+// levels are all parts of all sources, each whole, the hottest band of all first.
+func levels(sources []Source) (all []piece) {
+	type band struct {
+		from *Source
+		at   int
+		*item.Band
+	}
+	var bands []band
+	for n := range sources {
+		for b := range sources[n].Cache.Bands {
+			bands = append(bands, band{&sources[n], b, &sources[n].Cache.Bands[b]})
+		}
+	}
+	slices.SortStableFunc(bands, func(a, b band) int {
+		switch {
+		case a.from.Rank != b.from.Rank || a.from == b.from:
+			return cmp.Or(cmp.Compare(a.from.Rank, b.from.Rank), cmp.Compare(a.at, b.at))
+		case a.Fetched != b.Fetched && a.Fetched:
+			return -1
+		case a.Fetched != b.Fetched:
+			return 1
+		}
+		return cmp.Compare(b.Access, a.Access)
+	})
+	for level, b := range bands {
+		for n := range b.Parts {
+			all = append(all, piece{from: b.from, band: b.at, part: n, level: level, items: b.Parts[n].Items})
+		}
+	}
+	return all
+}
+
 // plan selects the hottest that fits, hottest first. free is in pages; below 0 everything is selected.
-// With a ring only share of the items is ours.
-func plan(c *item.Cache, t *slabs, free int64, share float64, most Limit) (pieces []piece) {
+func plan(sources []Source, t *slabs, free int64, most Limit) (pieces []piece) {
 	var items, size int64
-	for b, band := range c.Bands {
-		for n, part := range band.Parts {
-			p := piece{band: b, part: n}
-			p.items, p.size = fits(part, t, free, share)
-			p.items, p.size = most.cap(p.items, p.size, items, size)
-			if p.items > 0 {
-				pieces = append(pieces, p)
-			}
-			if items, size = items+p.items, size+p.size; p.items < part.Items {
-				return pieces
-			}
+	for _, p := range levels(sources) {
+		p.items, p.size = fits(*p.held(), t, free, p.from.Share)
+		p.items, p.size = most.cap(p.items, p.size, items, size)
+		if p.items > 0 {
+			pieces = append(pieces, p)
+		}
+		if items, size = items+p.items, size+p.size; p.items < p.held().Items {
+			return pieces
 		}
 	}
 	return pieces
 }
 
-// fits tells how many items of a part fit, all or a share of each size, and puts them in.
+// fits tells how many items of a part fit, if a share of each size is ours, and puts them in.
 func fits(p item.Part, t *slabs, free int64, share float64) (items, size int64) {
 	put := func(into *slabs, num int64) (items, size, pages int64) {
 		for _, s := range slices.Sorted(maps.Keys(p.Sizes)) {

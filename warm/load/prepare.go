@@ -3,7 +3,6 @@ package load
 import (
 	"context"
 	"fmt"
-	"maps"
 
 	"github.com/interlock-run/interlock/warm/memcached"
 )
@@ -28,16 +27,18 @@ func (l *Load) prepare(ctx context.Context, probe *memcached.Conn) (pieces []pie
 			return nil, err
 		}
 	}
-	if err := l.resume(); err != nil {
-		return nil, err
+	l.resume()
+	if l.Order == ColdestFirst && l.server.Items > 0 && l.done() == 0 {
+		return nil, fmt.Errorf("memcached %s: order %s: %w: it holds %d items already: expected %s", l.Server, l.Order, ErrInUse, l.server.Items, HottestFirst)
 	}
-	pieces = plan(l.Cache, newSlabs(l.settings), pages+l.loaded(), l.Share, l.Limit)
+	pieces = plan(l.Sources, newSlabs(l.settings), pages+l.loaded(), l.Limit)
 	var items int64
 	for _, p := range pieces {
 		items += p.items
 	}
 	l.selected.Store(items)
-	l.settled.Store(l.done())
+	l.resumed = l.done()
+	l.settled.Store(l.resumed)
 	return pieces, nil
 }
 
@@ -57,36 +58,33 @@ func (l *Load) loaded() (pages int64) {
 		return 0
 	}
 	t := newSlabs(l.settings)
-	for b, band := range l.Cache.Bands {
-		for n, part := range band.Parts {
-			done := l.progress.Parts[partName(b, n)].Items
-			for size, count := range part.Sizes {
-				pages = t.add(size, int64(float64(count*done/max(part.Items, 1))*l.Share))
-			}
+	for _, p := range levels(l.Sources) {
+		done := l.progress.Parts[p.name()].Items
+		part := p.held()
+		for size, count := range part.Sizes {
+			pages = t.add(size, int64(float64(count*done/max(part.Items, 1))*p.from.Share))
 		}
 	}
 	return pages
 }
 
-// resume takes over the progress of an earlier load, if it was of this cache into this run of the server.
-func (l *Load) resume() error {
+// resume takes over the progress of an earlier load, if it was into this run of the server, and the content is
+// still there. Of other dumps it counts for nothing.
+func (l *Load) resume() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	start := l.server.Time - l.server.Uptime
-	l.progress = Progress{Cache: l.Cache.ID, PID: l.server.PID, Start: start, Parts: map[string]Mark{}}
+	l.progress = Progress{Server: l.server, Parts: map[string]Mark{}}
 	from := l.From
-	switch {
-	case from == nil:
-		return nil
-	case from.Cache != l.Cache.ID:
-		return fmt.Errorf("%w: of dump %.40q, expected %s", ErrProgress, from.Cache, l.Cache.ID)
-	case from.PID != l.server.PID || from.Start < start-2 || from.Start > start+2:
-		l.Note("the server is not the one that was loaded before: it is loaded from the start")
-		return nil
+	if from == nil {
+		return
 	}
-	l.progress.Parts = maps.Clone(from.Parts)
-	if l.progress.Parts == nil {
-		l.progress.Parts = map[string]Mark{}
+	if !l.server.Continues(from.Server) || l.server.Flushes != from.Server.Flushes {
+		l.Note("the server is not the one that was loaded before, or was emptied since: it is loaded from the start")
+		return
 	}
-	return nil
+	for _, p := range levels(l.Sources) {
+		if m, ok := from.Parts[p.name()]; ok && m.Items > 0 && m.Items <= p.held().Items && m.Offset > 0 && m.Offset <= p.held().Size {
+			l.progress.Parts[p.name()] = m
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 
+	"github.com/interlock-run/interlock/internal/breakpoint"
 	"github.com/interlock-run/interlock/warm/item"
 	"github.com/interlock-run/interlock/warm/memcached"
 )
@@ -19,11 +20,13 @@ func (l *Load) protect(ctx context.Context, pieces []piece) error {
 	room := int64(float64(l.settings.MaxBytes) * protectShare)
 	var chosen []piece
 	for _, p := range pieces {
-		p.items = min(p.items, l.mark(partName(p.band, p.part)).Items)
+		if p.items = min(p.items, l.mark(p.name()).Items); p.items == 0 || !p.fetched() {
+			continue
+		}
 		if p.size > room && p.size > 0 {
 			p.items, p.size = p.items*room/p.size, room
 		}
-		if room -= p.size; p.items == 0 || !l.Cache.Bands[p.band].Fetched {
+		if room -= p.size; p.items == 0 {
 			break
 		}
 		chosen = append(chosen, p)
@@ -50,12 +53,13 @@ func (l *Load) protect(ctx context.Context, pieces []piece) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.counts.Protected = used
+	breakpoint.At("warm:protected")
 	return nil
 }
 
 // use hits the items of a piece once and counts those that are there.
 func (l *Load) use(ctx context.Context, c *memcached.Conn, p piece) (used int64, err error) {
-	r, err := l.Cache.Part(p.band, p.part, 0)
+	r, err := p.open(0)
 	if err != nil {
 		return 0, err
 	}
@@ -73,7 +77,7 @@ func (l *Load) use(ctx context.Context, c *memcached.Conn, p piece) (used int64,
 			} else if err != nil {
 				return used, err
 			}
-			if l.Keys != nil && !l.Keys(i.Key) {
+			if p.from.Keys != nil && !p.from.Keys(i.Key) {
 				continue
 			}
 			if err := c.SendTouch(i.Key); err != nil {

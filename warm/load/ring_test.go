@@ -108,20 +108,22 @@ func TestRingGrowsAndShrinks(t *testing.T) {
 	}
 	f.store(t, 3, n)
 	var dumps []*item.Cache
-	held := map[int][][]byte{}
-	for node := range 3 {
+	held := map[string][][]byte{}
+	for node, s := range f.servers(3) {
 		dumps = append(dumps, dumped(t, f.kits[node]))
-		held[node] = keys(t, dumps[node], 500)
+		held[s.Name] = keys(t, dumps[node], 500)
 	}
-	rule, err := ring.Auto(f.servers(3), held)
-	if err != nil || rule != f.rule {
-		t.Fatalf("the rule of the client is %s, found %s %v", f.rule, rule, err)
+	fits, err := ring.Compare(ring.Rules(), ring.Lists(f.servers(3), nil), held)
+	must(t, err)
+	fit, err := ring.Pick(fits, f.servers(3), held)
+	if err != nil || fit.Rule != f.rule {
+		t.Fatalf("the rule of the client is %s, found %s %v", f.rule, fit.Rule, err)
 	}
 	cold := f.hits(t, 4, n)
 	four := f.ring(t, 4)
 	for _, c := range dumps {
 		o := options(t, f.kits[3], c)
-		o.Keys, o.Share = func(key []byte) bool { return four.Node(key) == 3 }, 0.25
+		o.Sources[0].Keys, o.Sources[0].Share = func(key []byte) bool { return four.Node(key) == 3 }, 0.25
 		run(t, o)
 	}
 	warm := f.hits(t, 4, n)
@@ -146,7 +148,7 @@ func shrink(t *testing.T, f *fleet, n int) {
 	var loaded int64
 	for node := range 3 {
 		o := options(t, f.kits[node], last)
-		o.Keys = func(key []byte) bool { return three.Node(key) == node }
+		o.Sources[0].Keys = func(key []byte) bool { return three.Node(key) == node }
 		loaded += run(t, o).Loaded
 	}
 	warm := f.hits(t, 3, n)

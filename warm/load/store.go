@@ -48,12 +48,12 @@ func (l *Load) store(outer context.Context, probe *memcached.Conn, pieces []piec
 	return l.judge(st)
 }
 
-// deal hands the pieces out, those of a band together and one band after the other: the server's own order of
+// deal hands the pieces out, those of a level together and one level after the other: the server's own order of
 // eviction is that in which they are stored.
 func deal(ctx context.Context, pieces []piece, work chan<- piece, done <-chan struct{}) {
 	under := 0
 	for n, p := range pieces {
-		for ; under > 0 && p.band != pieces[n-1].band; under-- {
+		for ; under > 0 && p.level != pieces[n-1].level; under-- {
 			select {
 			case <-done:
 			case <-ctx.Done():

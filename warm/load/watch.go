@@ -104,11 +104,14 @@ func unless(ctx context.Context, err error) error {
 	return err
 }
 
-// judge stops at the first eviction, at a delete where clients are there, and at the end of the time.
+// judge stops at the first eviction, when all was flushed, at a delete where clients are there, and at the end of
+// the time.
 func (l *Load) judge(st memcached.State) error {
 	switch {
 	case st.Evictions > l.server.Evictions:
 		return l.stop(fmt.Sprintf("the server has begun to evict (%d items)", st.Evictions-l.server.Evictions))
+	case st.Flushes > l.server.Flushes:
+		return l.stop("the server was emptied (flush_all)")
 	case l.InUse && st.Deletes > l.server.Deletes:
 		return l.stop("clients delete items")
 	case l.Limit.Time > 0 && time.Since(l.begun) >= l.Limit.Time:

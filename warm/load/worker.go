@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/interlock-run/interlock/internal/breakpoint"
 	"github.com/interlock-run/interlock/warm/item"
 	"github.com/interlock-run/interlock/warm/memcached"
 )
@@ -32,6 +33,7 @@ type worker struct {
 	conn *memcached.Conn
 
 	name   string
+	from   *Source
 	at     Mark  // behind the last item read
 	beyond int64 // offset up to which items were sent on an earlier connection
 	open   []window
@@ -47,7 +49,7 @@ func (w *worker) run(ctx, outer context.Context, work <-chan piece, done chan<- 
 	}
 	defer func() { w.conn.Close() }()
 	for p := range work {
-		w.name, w.beyond = partName(p.band, p.part), 0
+		w.name, w.from, w.beyond = p.name(), p.from, 0
 		err := w.piece(ctx, p)
 		for lost := 0; errors.Is(err, memcached.ErrLost) && ctx.Err() == nil && lost < maxLost; lost++ {
 			w.beyond = max(w.beyond, w.at.Offset)
@@ -79,7 +81,7 @@ func (w *worker) renew(ctx context.Context) error {
 func (w *worker) piece(ctx context.Context, p piece) error {
 	w.open = w.open[:0]
 	w.at = w.l.mark(w.name)
-	r, err := w.l.Cache.Part(p.band, p.part, w.at.Offset)
+	r, err := p.open(w.at.Offset)
 	if err != nil {
 		return err
 	}
@@ -112,6 +114,7 @@ func (w *worker) windows(ctx context.Context, r *item.PartReader, p piece) error
 			return err
 		}
 		w.open = append(w.open, win)
+		breakpoint.At("warm:sent")
 		for len(w.open) >= inFlight || !more && len(w.open) > 0 {
 			if err := w.settle(); err != nil {
 				return err
@@ -124,13 +127,13 @@ func (w *worker) windows(ctx context.Context, r *item.PartReader, p piece) error
 // fill queues the next window. end: it is the last one of the piece.
 func (w *worker) fill(r *item.PartReader, p piece) (win window, end bool, err error) {
 	win.repeat = w.at.Offset < w.beyond
-	bytes := 0
+	bytes, now := 0, time.Now()
 	for n := 0; n < windowItems && bytes < windowBytes; n++ {
 		if w.at.Items >= p.items {
 			end = true
 			break
 		}
-		if err := r.Next(&w.item); err == io.EOF {
+		if err := r.Borrow(&w.item); err == io.EOF {
 			end = true
 			break
 		} else if err != nil {
@@ -138,7 +141,7 @@ func (w *worker) fill(r *item.PartReader, p piece) (win window, end bool, err er
 		}
 		w.at.Items++
 		w.at.Offset = r.Offset() // also when the connection is lost within this window: a part of it may be there
-		sent, err := w.send(&win.counts)
+		sent, err := w.send(&win.counts, now)
 		if err != nil {
 			return win, false, err
 		}
@@ -152,9 +155,9 @@ func (w *worker) fill(r *item.PartReader, p piece) (win window, end bool, err er
 }
 
 // send queues the item if this server shall have it.
-func (w *worker) send(c *Counts) (bool, error) {
+func (w *worker) send(c *Counts, now time.Time) (bool, error) {
 	i := &w.item
-	if w.l.Keys != nil && !w.l.Keys(i.Key) {
+	if w.from.Keys != nil && !w.from.Keys(i.Key) {
 		c.NotOurs++
 		return false, nil
 	}
@@ -162,7 +165,7 @@ func (w *worker) send(c *Counts) (bool, error) {
 		c.TooLarge++
 		return false, nil
 	}
-	e, err := w.l.expiry(i)
+	e, err := w.l.expiry(i, now)
 	if errors.Is(err, memcached.ErrExpired) {
 		c.Expired++
 		return false, nil
@@ -174,13 +177,13 @@ func (w *worker) send(c *Counts) (bool, error) {
 }
 
 // expiry is an item's end as the server takes it. One that is over within a second is over.
-func (l *Load) expiry(i *item.Item) (memcached.Expiry, error) {
+func (l *Load) expiry(i *item.Item, now time.Time) (memcached.Expiry, error) {
 	if i.Expires == 0 {
 		return memcached.Expiry{}, nil
 	}
-	now, at := l.clock.Now(time.Now()), l.clock.Server(i.Expires-l.late*1000)
-	if at-now <= 1 {
+	clock, at := l.clock.Now(now), l.clock.Server(i.Expires-l.late*1000)
+	if at-clock <= 1 {
 		return memcached.Expiry{}, memcached.ErrExpired
 	}
-	return memcached.ExpireAt(now, at)
+	return memcached.ExpireAt(clock, at)
 }

@@ -66,7 +66,7 @@ func consistent(servers []Server, h hash32) func([]byte) int {
 // ketama is the ring of 160 points a server on average, shared out by weight, always by MD5; the keys are
 // hashed by h.
 func ketama(servers []Server, h hash32) func([]byte) int {
-	total := 0
+	total := 0.0
 	for _, s := range servers {
 		total += s.Weight
 	}
@@ -84,13 +84,39 @@ func ketama(servers []Server, h hash32) func([]byte) int {
 	return p.sort().node
 }
 
+// proxyNames are how the proxy's ring_hash names a server, by its omode. Its default one is not among them:
+// that has no points in the versions at hand.
+func proxyNames() map[string]func(name string) string {
+	return map[string]func(string) string{
+		"ketama":    func(name string) string { return name },
+		"twemproxy": short,
+		"evcache": func(name string) string {
+			host, _, _ := strings.Cut(name, ":")
+			return host + "/" + name
+		},
+	}
+}
+
+// proxy is the ring_hash of memcached's proxy: 160 points a server by MD5, without weights.
+func proxy(servers []Server, named func(string) string, h hash32) func([]byte) int {
+	p := &points{hash: h}
+	for n, s := range servers {
+		for i := range 40 {
+			for _, word := range md5Words(fmt.Appendf(nil, "%s-%d", named(s.Name), i)) {
+				p.add(word, n)
+			}
+		}
+	}
+	return p.sort().node
+}
+
 // modula takes the remainder; weighted, a server stands as often in the list as its weight says.
 func modula(servers []Server, h hash32, weighted bool) func([]byte) int {
 	var list []int
 	for n, s := range servers {
 		times := 1
 		if weighted {
-			times = s.Weight
+			times = int(s.Weight)
 		}
 		for range times {
 			list = append(list, n)
@@ -142,6 +168,37 @@ func ch3(key []byte, nodes int) int {
 		}
 	}
 	return 0
+}
+
+const (
+	ch3WeightTries = 32
+	ch3WeightSeed  = 0xface2014
+)
+
+// weightedCh3 asks again, with another digit behind the key, where a node has its weight's share already.
+func weightedCh3(servers []Server) func([]byte) int {
+	most := make([]uint64, len(servers)) // of a hash of 32 bits
+	for n, s := range servers {
+		most[n] = uint64(s.Weight * math.MaxUint32)
+	}
+	return func(key []byte) int { return rejecting(key, most) }
+}
+
+func rejecting(key []byte, most []uint64) (node int) {
+	for try, salted := 0, key; try < ch3WeightTries; try++ {
+		node = ch3(salted, len(most))
+		if uint64(spooky32(salted, ch3WeightSeed)) < most[node] {
+			return node
+		}
+		salted = slices.Clone(key)
+		for salt := try; ; salt /= 10 { // the digits backwards
+			salted = append(salted, '0'+byte(salt%10))
+			if salt < 10 {
+				break
+			}
+		}
+	}
+	return node
 }
 
 type bitStream struct {

@@ -3,8 +3,7 @@ package ring
 import (
 	"errors"
 	"fmt"
-	"iter"
-	"maps"
+	"math"
 	"slices"
 	"strings"
 )
@@ -13,14 +12,15 @@ import (
 var (
 	ErrRule      = errors.New("no such ring")
 	ErrServers   = errors.New("no list of servers that a ring can be made of")
+	ErrWeights   = fmt.Errorf("%w: weights that this rule does not have", ErrServers)
 	ErrNoRule    = errors.New("no ring fits what the nodes hold")
 	ErrAmbiguous = errors.New("more than one ring fits what the nodes hold")
 )
 
 // A Server is one node as it stands in the client's own list: that very string is hashed.
 type Server struct {
-	Name   string `json:"name"`   // host:port, mostly
-	Weight int    `json:"weight"` // 0 is 1
+	Name   string  `json:"name"`   // host:port, mostly
+	Weight float64 `json:"weight"` // 0 is 1
 }
 
 // A Rule names how a client finds a node; Rules lists them.
@@ -30,21 +30,27 @@ type Rule string
 const (
 	KetamaWeighted Rule = "libmemcached-ketama-weighted" // also the one of equal weights
 	Ch3            Rule = "mcrouter-ch3"
+	WeightedCh3    Rule = "mcrouter-weighted-ch3"
 	Jump           Rule = "memcached-proxy" // jump hash over XXH3, its default
 	GoMemcache     Rule = "gomemcache"
 )
 
-// Families of rules, each with a hash after the slash.
+// Families of rules, each with a hash after the slash; that of the proxy's ring_hash with its omode.
 const (
 	modulaRule     = "libmemcached-modula/"
 	consistentRule = "libmemcached-consistent/"
 	twemKetama     = "twemproxy-ketama/"
 	twemModula     = "twemproxy-modula/"
+	proxyRing      = "memcached-proxy-ring/"      // keys by its own hash, MD5
+	proxyRingXXH   = "memcached-proxy-ring-xxh3/" // keys by the hash of every pool that names none
 )
 
 // Rules are all that there are, sorted. libmemcached calls one_at_a_time default and crc32 crc.
 func Rules() []Rule {
-	all := []Rule{KetamaWeighted, Ch3, Jump, GoMemcache}
+	all := []Rule{KetamaWeighted, Ch3, WeightedCh3, Jump, GoMemcache}
+	for omode := range proxyNames() {
+		all = append(all, Rule(proxyRing+omode), Rule(proxyRingXXH+omode))
+	}
 	for h := range hashes() {
 		all = append(all, Rule(twemKetama+h), Rule(twemModula+h))
 		switch h {
@@ -63,55 +69,64 @@ func Rules() []Rule {
 
 // A Ring is a rule over a list of servers.
 type Ring struct {
-	rule Rule
 	node func(key []byte) int
 }
-
-// Rule is what it was made of.
-func (r *Ring) Rule() Rule { return r.rule }
 
 // Node is the place in the list of the server that a key belongs to. It may be called by many goroutines.
 func (r *Ring) Node(key []byte) int { return r.node(key) }
 
-// New makes a ring.
+// New makes a ring. ErrWeights: the rule has no weights, or others.
 func New(rule Rule, servers []Server) (*Ring, error) {
 	servers, err := checked(servers)
 	if err != nil {
 		return nil, err
 	}
-	n := len(servers)
-	r := &Ring{rule: rule}
-	switch rule {
-	case KetamaWeighted:
-		r.node = ketama(servers, hashes()["md5"])
-	case Ch3:
-		r.node = func(key []byte) int { return ch3(key, n) }
-	case Jump:
-		r.node = func(key []byte) int { return jump(xxh(key), n) }
-	case GoMemcache:
-		r.node = modula(servers, hashes()["crc32a"], false)
-	default:
-		r.node = withHash(rule, servers)
-	}
-	if r.node == nil {
+	if !slices.Contains(Rules(), rule) {
 		return nil, fmt.Errorf("%w: %q: expected one of %v", ErrRule, rule, Rules())
 	}
-	return r, nil
+	if err := weighable(rule, servers); err != nil {
+		return nil, err
+	}
+	n := len(servers)
+	switch rule {
+	case KetamaWeighted:
+		return &Ring{ketama(servers, hashes()["md5"])}, nil
+	case Ch3:
+		return &Ring{func(key []byte) int { return ch3(key, n) }}, nil
+	case WeightedCh3:
+		return &Ring{weightedCh3(servers)}, nil
+	case Jump:
+		return &Ring{func(key []byte) int { return jump(xxh(key), n) }}, nil
+	case GoMemcache:
+		return &Ring{modula(servers, hashes()["crc32a"], false)}, nil
+	}
+	return &Ring{ofFamily(rule, servers)}, nil
 }
 
-// withHash makes a ring of a family; nil where there is none of that name.
-func withHash(rule Rule, servers []Server) func([]byte) int {
-	family, name, _ := strings.Cut(string(rule), "/")
-	if !slices.Contains(Rules(), rule) {
-		return nil
+// weighable refuses weights that a client of this rule cannot be told. One that ignores them takes any.
+func weighable(rule Rule, servers []Server) error {
+	for _, s := range servers {
+		switch {
+		case rule == WeightedCh3 && s.Weight > 1:
+			return fmt.Errorf("%w: %s: %s has weight %g, expected one up to 1", ErrWeights, rule, s.Name, s.Weight)
+		case rule != WeightedCh3 && s.Weight != math.Trunc(s.Weight):
+			return fmt.Errorf("%w: %s: %s has weight %g, expected a whole number", ErrWeights, rule, s.Name, s.Weight)
+		}
 	}
+	return nil
+}
+
+// ofFamily makes a ring of a family.
+func ofFamily(rule Rule, servers []Server) func([]byte) int {
+	family, name, _ := strings.Cut(string(rule), "/")
+	hash := name
 	switch name {
 	case "default":
-		name = "one_at_a_time"
+		hash = "one_at_a_time"
 	case "crc":
-		name = "crc32"
+		hash = "crc32"
 	}
-	h := hashes()[name]
+	h := hashes()[hash]
 	switch family + "/" {
 	case modulaRule:
 		return modula(servers, h, false)
@@ -119,10 +134,12 @@ func withHash(rule Rule, servers []Server) func([]byte) int {
 		return consistent(servers, h)
 	case twemKetama:
 		return ketama(servers, h)
-	case twemModula:
-		return modula(servers, h, true)
+	case proxyRing:
+		return proxy(servers, proxyNames()[name], hashes()["md5"])
+	case proxyRingXXH:
+		return proxy(servers, proxyNames()[name], func(key []byte) uint32 { return uint32(xxh(key)) })
 	}
-	return nil
+	return modula(servers, h, true)
 }
 
 // checked is the list with weights, once it can be one.
@@ -136,89 +153,11 @@ func checked(servers []Server) ([]Server, error) {
 		if s.Weight == 0 {
 			list[n].Weight = 1
 		}
-		if s.Name == "" || seen[s.Name] || s.Weight < 0 || s.Weight > heaviest {
-			return nil, fmt.Errorf("%w: server %d, %q of weight %d: expected a name of its own and a weight of 1 to %d",
+		if s.Name == "" || seen[s.Name] || !(s.Weight >= 0 && s.Weight <= heaviest) {
+			return nil, fmt.Errorf("%w: server %d, %q of weight %g: expected a name of its own and a weight of up to %d",
 				ErrServers, n+1, s.Name, s.Weight, heaviest)
 		}
 		seen[s.Name] = true
 	}
 	return list, nil
-}
-
-// Verify is how large a part of the keys that a node holds the ring puts there: near 1 for the right one, near
-// its share for any other.
-func Verify(r *Ring, node int, keys iter.Seq[[]byte]) (fraction float64, total int) {
-	right := 0
-	for key := range keys {
-		total++
-		if r.Node(key) == node {
-			right++
-		}
-	}
-	if total == 0 {
-		return 0, 0
-	}
-	return float64(right) / float64(total), total
-}
-
-const (
-	// Enough is the fraction below which no ring is believed. What is missing are keys from before a change of
-	// the list.
-	Enough = 0.99
-	// least keys in all that a choice is based on.
-	least = 100
-)
-
-// Auto finds the rule that puts the keys where the nodes hold them: held has some keys of nodes, by their place
-// in the list. It takes two nodes at least: with one every rule fits.
-func Auto(servers []Server, held map[int][][]byte) (Rule, error) {
-	var fit []*Ring
-	best, bestRule, total := 0.0, Rule(""), 0
-	for _, rule := range Rules() {
-		r, err := New(rule, servers)
-		if err != nil {
-			return "", err
-		}
-		var fraction float64
-		fraction, total = verifyAll(r, held)
-		if fraction > best {
-			best, bestRule = fraction, rule
-		}
-		if fraction >= Enough {
-			fit = append(fit, r)
-		}
-	}
-	switch {
-	case len(servers) < 2 || len(held) < 2 || total < least:
-		return "", fmt.Errorf("%w: %d keys of %d nodes tell nothing: expected %d keys or more, of two nodes or more", ErrNoRule, total, len(held), least)
-	case len(fit) == 0:
-		return "", fmt.Errorf("%w: the best, %s, fits %.1f %% of %d keys: expected %.0f %%", ErrNoRule, bestRule, best*100, total, Enough*100)
-	}
-	for _, r := range fit[1:] {
-		if key := differ(fit[0], r, held); key != nil {
-			return "", fmt.Errorf("%w: %s and %s, which differ in %.100q: name one", ErrAmbiguous, fit[0].rule, r.rule, key)
-		}
-	}
-	return fit[0].rule, nil
-}
-
-func verifyAll(r *Ring, held map[int][][]byte) (fraction float64, total int) {
-	right := 0.0
-	for _, node := range slices.Sorted(maps.Keys(held)) {
-		f, n := Verify(r, node, slices.Values(held[node]))
-		right, total = right+f*float64(n), total+n
-	}
-	return right / float64(max(total, 1)), total
-}
-
-// differ gives a key that two rings put on different nodes.
-func differ(a, b *Ring, held map[int][][]byte) []byte {
-	for _, keys := range held {
-		for _, key := range keys {
-			if a.Node(key) != b.Node(key) {
-				return key
-			}
-		}
-	}
-	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/interlock-run/interlock/warm/ring"
@@ -65,9 +64,8 @@ func TestRealClients(t *testing.T) {
 		}
 	}
 	for _, rule := range ring.Rules() {
-		family, hash, _ := strings.Cut(string(rule), "/")
-		rare := family == "libmemcached-consistent" && hash != "default" && hash != "md5"
-		if !tried[rule] && !rare && rule != ring.Ch3 && rule != ring.Jump {
+		// Those of mcrouter are tested below.
+		if !tried[rule] && rule != ring.Ch3 && rule != ring.WeightedCh3 {
 			t.Errorf("no client has confirmed %s", rule)
 		}
 	}
@@ -125,7 +123,7 @@ func TestCh3(t *testing.T) {
 	}
 }
 
-// The memcached proxy could not be run: the hash is checked against a computation by memcached's own header.
+// The hash against a computation by memcached's own header; the proxy itself is among the real clients.
 func TestJump(t *testing.T) {
 	for _, c := range []struct {
 		key         string
@@ -157,17 +155,34 @@ func TestOnlyTheNewNodeGains(t *testing.T) {
 	}
 }
 
+// byNode are the keys of a placement under the nodes' names.
+func byNode(servers []ring.Server, placement string, where func(i, node int) int) map[string][][]byte {
+	held := map[string][][]byte{}
+	for i, digit := range placement {
+		name := servers[where(i, int(digit-'0'))].Name
+		held[name] = append(held[name], vectorKey(i))
+	}
+	return held
+}
+
+// pick chooses among all rules over one list.
+func pick(t *testing.T, servers []ring.Server, held map[string][][]byte) (ring.Fit, error) {
+	t.Helper()
+	fits, err := ring.Compare(ring.Rules(), [][]ring.Server{servers}, held)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring.Pick(fits, servers, held)
+}
+
 // Each real placement is recognised, or another rule that places alike; a mixture of two is not.
-func TestAuto(t *testing.T) {
+func TestPick(t *testing.T) {
 	for _, v := range vectors(t) {
-		held := map[int][][]byte{}
-		for i, node := range v.Placement {
-			held[int(node-'0')] = append(held[int(node-'0')], vectorKey(i))
-		}
-		got, err := ring.Auto(v.Servers, held)
+		held := byNode(v.Servers, v.Placement, func(_, node int) int { return node })
+		got, err := pick(t, v.Servers, held)
 		if len(held) == 1 { // crc32 has 15 bits: on a circle all keys come before the first point
 			if !errors.Is(err, ring.ErrNoRule) {
-				t.Errorf("%s %s: all keys on one node tell %q %v", v.Client, v.Rule, got, err)
+				t.Errorf("%s %s: all keys on one node tell %q %v", v.Client, v.Rule, got.Rule, err)
 			}
 			continue
 		}
@@ -176,38 +191,116 @@ func TestAuto(t *testing.T) {
 			continue
 		}
 		a, _ := ring.New(v.Rule, v.Servers)
-		b, _ := ring.New(got, v.Servers)
 		for i := range 1000 {
-			if a.Node(vectorKey(i)) != b.Node(vectorKey(i)) {
-				t.Errorf("%s taken for %s", v.Rule, got)
+			if a.Node(vectorKey(i)) != got.Ring.Node(vectorKey(i)) {
+				t.Errorf("%s taken for %s", v.Rule, got.Rule)
 				break
 			}
 		}
-		mixed := map[int][][]byte{}
-		for i, node := range v.Placement {
-			where := int(node - '0')
+		mixed := byNode(v.Servers, v.Placement, func(i, node int) int {
 			if i < 20 { // two in a hundred elsewhere
-				where = (where + 1) % 4
+				node++
 			}
-			mixed[where] = append(mixed[where], vectorKey(i))
-		}
-		if got, err := ring.Auto(v.Servers, mixed); !errors.Is(err, ring.ErrNoRule) {
-			t.Errorf("%s with 2 %% elsewhere: %q %v, want ErrNoRule", v.Rule, got, err)
+			return node % 4
+		})
+		if got, err := pick(t, v.Servers, mixed); !errors.Is(err, ring.ErrNoRule) {
+			t.Errorf("%s with 2 %% elsewhere: %q %v, want ErrNoRule", v.Rule, got.Rule, err)
 		}
 	}
 }
 
-func TestAutoNeedsEvidence(t *testing.T) {
-	few := map[int][][]byte{0: {[]byte("a")}, 1: {[]byte("b")}}
-	if got, err := ring.Auto(servers(2), few); !errors.Is(err, ring.ErrNoRule) {
-		t.Errorf("two keys: %q %v", got, err)
+// Few keys, or those of one node, tell no rule from another; the rule that was named is told from a wrong one by
+// one node too.
+func TestPickNeedsEvidence(t *testing.T) {
+	list := servers(3)
+	few := map[string][][]byte{list[0].Name: {[]byte("a")}, list[1].Name: {[]byte("b")}}
+	if got, err := pick(t, list, few); !errors.Is(err, ring.ErrNoRule) {
+		t.Errorf("two keys: %q %v", got.Rule, err)
 	}
-	var keys [][]byte
-	for i := range 1000 {
-		keys = append(keys, vectorKey(i))
+	if _, err := ring.Pick(nil, servers(1), few); !errors.Is(err, ring.ErrServers) {
+		t.Errorf("no list: %v", err)
 	}
-	if got, err := ring.Auto(servers(1), map[int][][]byte{0: keys}); !errors.Is(err, ring.ErrNoRule) {
-		t.Errorf("one node: %q %v", got, err)
+	first := map[string][][]byte{}
+	for i := range 3000 {
+		if key := vectorKey(i); ringOf(t, ring.Ch3, 3).Node(key) == 0 {
+			first[list[0].Name] = append(first[list[0].Name], key)
+		}
+	}
+	if got, err := pick(t, list, first); !errors.Is(err, ring.ErrNoRule) {
+		t.Errorf("one node: %q %v", got.Rule, err)
+	}
+	for rule, want := range map[ring.Rule]error{ring.Ch3: nil, ring.Jump: ring.ErrNoRule} {
+		fits, err := ring.Compare([]ring.Rule{rule}, [][]ring.Server{list}, first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ring.Pick(fits, list, first); !errors.Is(err, want) {
+			t.Errorf("%s by its name: %v, want %v", rule, err, want)
+		}
+	}
+}
+
+// Two rules that explain all and differ for a key that somebody holds are no choice.
+func TestAmbiguous(t *testing.T) {
+	list, held := servers(2), map[string][][]byte{}
+	ch3, jump := ringOf(t, ring.Ch3, 2), ringOf(t, ring.Jump, 2)
+	differing := 0
+	for i := 0; i < 1000 || differing < 1; i++ {
+		key := vectorKey(i)
+		if node := ch3.Node(key); node == jump.Node(key) {
+			held[list[node].Name] = append(held[list[node].Name], key)
+		} else if differing == 0 {
+			differing++
+			held[list[node].Name] = append(held[list[node].Name], key)
+		}
+	}
+	if got, err := pick(t, list, held); !errors.Is(err, ring.ErrAmbiguous) {
+		t.Errorf("%q %v, want ErrAmbiguous", got.Rule, err)
+	}
+}
+
+// A list that explains everything is none, and the same list is tried once.
+func TestLists(t *testing.T) {
+	nodes := func(names ...string) (list []ring.Server) {
+		for _, n := range names {
+			list = append(list, ring.Server{Name: n})
+		}
+		return list
+	}
+	for _, c := range []struct {
+		now  []ring.Server
+		held []string
+		want [][]ring.Server
+	}{
+		{nodes("a", "b"), []string{"a", "b"}, [][]ring.Server{nodes("a", "b")}},
+		{nodes("a", "b", "c"), []string{"b", "a"}, [][]ring.Server{nodes("a", "b", "c"), nodes("a", "b")}},
+		{nodes("a", "b"), []string{"a", "b", "c"}, [][]ring.Server{nodes("a", "b"), nodes("a", "b", "c")}},
+		{nodes("a", "b"), []string{"a"}, [][]ring.Server{nodes("a", "b")}},
+		{nodes("a", "b", "d"), []string{"a", "b", "c"}, [][]ring.Server{nodes("a", "b", "d"), nodes("a", "b"), nodes("a", "b", "d", "c"), nodes("a", "b", "c")}},
+		{nodes("a"), []string{"a", ""}, nil},
+	} {
+		if got := ring.Lists(c.now, c.held); !slices.EqualFunc(got, c.want, slices.Equal[[]ring.Server]) {
+			t.Errorf("%v with keys of %v: %v, want %v", c.now, c.held, got, c.want)
+		}
+	}
+}
+
+// The place of a node that is not in the list is found by its keys, or not at all.
+func TestPlace(t *testing.T) {
+	r := ringOf(t, ring.Ch3, 3)
+	var second, all [][]byte
+	for i := range 2000 {
+		if all = append(all, vectorKey(i)); r.Node(vectorKey(i)) == 1 {
+			second = append(second, vectorKey(i))
+		}
+	}
+	for want, keys := range map[int][][]byte{1: second, -1: all} {
+		if got := r.Place(keys); got != want {
+			t.Errorf("%d keys: place %d, want %d", len(keys), got, want)
+		}
+	}
+	if got := r.Place(second[:50]); got != -1 {
+		t.Errorf("50 keys tell place %d", got)
 	}
 }
 
@@ -215,6 +308,11 @@ func TestRefusals(t *testing.T) {
 	for _, rule := range []ring.Rule{"", "ketama", "libmemcached-modula", "libmemcached-modula/", "libmemcached-modula/crc32a", "x/md5"} {
 		if _, err := ring.New(rule, servers(3)); !errors.Is(err, ring.ErrRule) {
 			t.Errorf("rule %q: %v, want ErrRule", rule, err)
+		}
+	}
+	for rule, weight := range map[ring.Rule]float64{ring.WeightedCh3: 2, ring.KetamaWeighted: 0.5} {
+		if _, err := ring.New(rule, []ring.Server{{Name: "a", Weight: weight}, {Name: "b"}}); !errors.Is(err, ring.ErrWeights) {
+			t.Errorf("%s with weight %g: %v, want ErrWeights", rule, weight, err)
 		}
 	}
 	for name, list := range map[string][]ring.Server{"none": nil, "twice": {{Name: "a"}, {Name: "a"}}, "no name": {{}},

@@ -110,7 +110,7 @@ func Same(t testing.TB, a, b memcached.Server, n int, of func(i, n int) Item) (h
 		to := min(at+100, n)
 		fromA, fromB := ask(t, ca, at, to, n, of), ask(t, cb, at, to, n, of)
 		later := ask(t, ca, at, to, n, of) // a busy machine may let seconds pass in between
-		for range 5 { // each server's clock moves by whole seconds, at a moment of its own: between those they differ by one more
+		for range 5 {                      // each server's clock moves by whole seconds, at a moment of its own: between those they differ by one more
 			if inTime(fromA, fromB, later) {
 				break
 			}

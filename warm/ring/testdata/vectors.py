@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """vectors.py > vectors.json - where real clients put keys.
 
-Needs Debian's memcached, python3-pylibmc and nutcracker; run by hand when a rule is added. Each client stores
+Needs Debian's memcached, python3-pylibmc and nutcracker, and in the variable PROXY_MEMCACHED the path of a memcached
+built from Debian's source package with ./configure --enable-proxy; run by hand when a rule is added. Each client stores
 keys through four real servers on fixed loopback addresses, and each server is asked for what it holds. Key
 number i is key:i, or k<e acute>:i in UTF-8 where i % 5 is 4.
 """
@@ -80,6 +81,24 @@ def with_nutcracker(rule, distribution, hash, port, weights):
             p.wait()
     add("nutcracker", rule, port, weights, placement(port))
 
+def with_proxy(rule, options, port):
+    flush(port)
+    with tempfile.TemporaryDirectory() as d:
+        conf = os.path.join(d, "conf.lua")
+        with open(conf, "w") as f:
+            f.write("function mcp_config_pools(old)\n  return mcp.pool({%s}, {%s})\nend\n" % (
+                ", ".join('mcp.backend("b%d", "%s", %d)' % (n, h, port) for n, h in enumerate(HOSTS)), options))
+            f.write("function mcp_config_routes(pool)\n  mcp.attach(mcp.CMD_ANY_STORAGE, function(r) return pool(r) end)\nend\n")
+        os.chmod(d, 0o755)
+        p = subprocess.Popen([os.environ["PROXY_MEMCACHED"], "-u", "nobody", "-U", "0", "-l", "127.0.0.1", "-p", str(PROXY), "-o", "proxy_config=" + conf])
+        try:
+            for i in range(N):
+                assert talk(("127.0.0.1", PROXY), b"set %s 0 0 1\r\nv\r\n" % key(i), b"\r\n") == b"STORED\r\n"
+        finally:
+            p.terminate()
+            p.wait()
+    add("memcached 1.6.18's proxy", rule, port, [1, 1, 1, 1], placement(port))
+
 servers = [subprocess.Popen(["memcached", "-u", "nobody", "-U", "0", "-l", h, "-p", str(p)]) for p in PORTS for h in HOSTS]
 try:
     time.sleep(1)
@@ -87,7 +106,7 @@ try:
     for port in PORTS:
         for h in ("default", "md5", "crc", "fnv1_32", "fnv1_64", "fnv1a_32", "fnv1a_64"):
             with_pylibmc("libmemcached-modula/" + h, {"hash": h, "distribution": "modula"}, port, EQUAL)
-        for h in ("default", "md5"):
+        for h in ("default", "md5", "crc", "fnv1_32", "fnv1_64", "fnv1a_32", "fnv1a_64"):
             with_pylibmc("libmemcached-consistent/" + h, {"hash": h, "distribution": "consistent"}, port, EQUAL)
         with_pylibmc("libmemcached-consistent/default", {"ketama": True}, port, EQUAL)
         with_pylibmc("libmemcached-ketama-weighted", {"ketama_weighted": True}, port, EQUAL)
@@ -96,6 +115,11 @@ try:
             for h in ("one_at_a_time", "md5", "crc32", "crc32a", "fnv1_32", "fnv1_64", "fnv1a_32", "fnv1a_64"):
                 with_nutcracker("twemproxy-ketama/" + h, "ketama", h, port, weights)
                 with_nutcracker("twemproxy-modula/" + h, "modula", h, port, weights)
+        with_proxy("memcached-proxy", "dist = mcp.dist_jump_hash", port)
+        for omode in ("ketama", "twemproxy", "evcache"):
+            options = 'dist = mcp.dist_ring_hash, omode = "%s"' % omode
+            with_proxy("memcached-proxy-ring/" + omode, options + ", hash = mcp.dist_ring_hash.hash", port)
+            with_proxy("memcached-proxy-ring-xxh3/" + omode, options, port)
 finally:
     for s in servers:
         s.terminate()
