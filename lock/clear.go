@@ -16,7 +16,8 @@ var (
 	ErrNoRecord     = errors.New("there is no state record")
 )
 
-// UnknownNode names, to Clear, the holder that nobody knows.
+// UnknownNode names, to Clear, the holder that nobody knows: one whose record was lost or names no node, and,
+// beside foreign peers, another program that may have held the lock since the record was written.
 const UnknownNode = "unknown"
 
 // Outstanding are the nodes that a record's writer and its owes name, each once, the writer's first; the
@@ -25,10 +26,10 @@ func (r Record) Outstanding() []string {
 	if r.Phase == Drained {
 		return nil
 	}
-	nodes := []string{r.Node}
-	for _, o := range r.Owes {
+	var nodes []string
+	for _, o := range append([]Owed{{Node: r.Node}}, r.Owes...) {
 		name := o.Node
-		if o.Unknown {
+		if o.Unknown || name == "" {
 			name = UnknownNode
 		}
 		if !slices.Contains(nodes, name) {
@@ -54,7 +55,7 @@ func Clear(ctx context.Context, d Driver, o Options, fenced []string, confirm fu
 	}
 	t, stored, err := grantForInit(ctx, d, place, o)
 	if err == nil {
-		was, err = t.mayClear(stored, fenced)
+		was, err = t.mayClear(ctx, stored, fenced)
 	}
 	if err == nil && was.Phase != Drained {
 		err = t.holdWhile(ctx, func() error { return confirm(ctx, was) })
@@ -74,7 +75,7 @@ func Clear(ctx context.Context, d Driver, o Options, fenced []string, confirm fu
 }
 
 // mayClear is what no confirmation can replace.
-func (t *Tenure) mayClear(stored Stored, fenced []string) (Record, error) {
+func (t *Tenure) mayClear(ctx context.Context, stored Stored, fenced []string) (Record, error) {
 	if !stored.Exists() {
 		return Record{}, fmt.Errorf("%w: nothing to clear; a first start is spared its wait by `interlock lock init`", ErrNoRecord)
 	}
@@ -89,6 +90,9 @@ func (t *Tenure) mayClear(stored Stored, fenced []string) (Record, error) {
 		return r, nil
 	}
 	owed := r.Outstanding()
+	if t.maybeBetween(ctx, r, stored.Version) && !slices.Contains(owed, UnknownNode) {
+		owed = append(owed, UnknownNode)
+	}
 	missing := slices.DeleteFunc(slices.Clone(owed), func(n string) bool { return slices.Contains(fenced, n) })
 	if len(missing) > 0 {
 		return r, fmt.Errorf("%w: %s still missing: fence each whole node, then name them all", ErrNotCovered, strings.Join(missing, ", "))

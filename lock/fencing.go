@@ -7,7 +7,7 @@ import (
 )
 
 // mustFence lists whom a confirmed `off` has to cover to end the wait (T6): every entry of owes and the
-// record's writer, each node once; or says why no fence can. Only the loop calls it.
+// record's writer, each node once with all its volumes; or says why no fence can. Only the loop calls it.
 func (t *Tenure) mustFence() (nodes []Owed, why string) {
 	switch {
 	case t.previous == nil:
@@ -17,18 +17,21 @@ func (t *Tenure) mustFence() (nodes []Owed, why string) {
 	}
 	r := t.previous
 	owed := slices.Clone(t.in.owes)
-	if !slices.ContainsFunc(owed, func(o Owed) bool { return o.Token == r.Token }) {
+	if !slices.ContainsFunc(owed, func(o Owed) bool { return o.Token == r.Token && o.Node == r.Node }) {
 		owed = append(owed, Owed{Token: r.Token, Node: r.Node, BootID: r.BootID}) // of a `waiting` one
 	}
 	slices.SortStableFunc(owed, func(a, b Owed) int { return cmp.Compare(b.Token, a.Token) })
 	for _, o := range owed {
+		i := slices.IndexFunc(nodes, func(n Owed) bool { return n.Node == o.Node })
 		switch {
 		case o.Node == "":
 			return nil, "a record does not name its node"
 		case o.Node == t.o.Node || o.BootID == t.o.BootID:
 			return nil, "node " + o.Node + " is this machine itself"
-		case !slices.ContainsFunc(nodes, func(n Owed) bool { return n.Node == o.Node }):
+		case i < 0:
 			nodes = append(nodes, o)
+		default:
+			nodes[i].Volumes = undrained([]Owed{nodes[i], o})
 		}
 	}
 	return nodes, ""

@@ -110,6 +110,29 @@ func TestFencingEndsTheHoldOff(t *testing.T) {
 	}
 }
 
+// T6: the writer's node is fenced, too, where an entry of owes has its token and another node; and the agent
+// hears of the volumes of every entry that one fence stands for.
+func TestWholeNodesAreFenced(t *testing.T) {
+	waiting := runningOn("w", onNode(9, "a", "v"), onNode(3, "b", "x"), onNode(2, "a", "u", "v"))
+	waiting.Phase = Waiting
+	f, volumes := &fencer{}, map[string][]string{}
+	within(t, func(s *service, o *Options) {
+		s.put(t, waiting)
+		o.Fence = func(ctx context.Context, own fence.Token, e Owed) error {
+			volumes[e.Node] = e.Volumes // one after the other
+			return f.off(ctx, own, e)
+		}
+	}, func(_ *service, ct *contender) {
+		<-ct.leased
+		if got := f.whom(); len(got) != 3 || !slices.Contains(got, "a") || !slices.Contains(got, "b") || !slices.Contains(got, "w") {
+			t.Errorf("asked for %v: expected a, b and w, each once", got)
+		}
+		if !slices.Equal(volumes["a"], []string{"u", "v"}) || !slices.Equal(volumes["b"], []string{"x"}) {
+			t.Errorf("told of the volumes %v", volumes)
+		}
+	})
+}
+
 // T6: it begins after the grant, whoever is seen ahead.
 func TestNobodyIsFencedFromTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -62,16 +62,9 @@ func (f foreign) left(now clock.Stamp) time.Duration { return f.owed - now.Succe
 // mindForeign is section 6: unless nobody else can have held the lock since the record was written, the own
 // hold is owed from the grant on, whatever the record says, and for somebody that no fence covers.
 func (t *Tenure) mindForeign(ctx context.Context, r Record, v Version, readAt clock.Stamp) {
-	if t.foreign.place == nil {
+	if !t.maybeBetween(ctx, r, v) {
 		return
 	}
-	try, cancel := context.WithTimeout(ctx, t.o.Timing.TryTimeout)
-	defer cancel()
-	unbroken, err := t.foreign.place.Unbroken(try, Evidence{Version: v, Token: r.Token.Raw(), Mark: r.Mark})
-	if err == nil && unbroken {
-		return
-	}
-	t.o.Log("not proven that nobody held the lock since the state record was written", "cause", err)
 	t.foreign.from, t.foreign.owed = readAt, Scaled(t.o.Timing.Hold+t.o.Timing.Settle)
 	t.in.why += "; another program may have held the lock since, so the own hold from the grant on"
 	t.in.settle = max(t.in.settle, t.o.Timing.Settle)
@@ -79,6 +72,21 @@ func (t *Tenure) mindForeign(ctx context.Context, r Record, v Version, readAt cl
 	if !slices.ContainsFunc(t.in.owes, isUnknown) {
 		t.in.owes = append(t.in.owes, Owed{Unknown: true})
 	}
+}
+
+// maybeBetween tells whether another program may have held the lock between the record and our own grant.
+func (t *Tenure) maybeBetween(ctx context.Context, r Record, v Version) bool {
+	if t.foreign.place == nil {
+		return false
+	}
+	try, cancel := context.WithTimeout(ctx, t.o.Timing.TryTimeout)
+	defer cancel()
+	unbroken, err := t.foreign.place.Unbroken(try, Evidence{Version: v, Token: r.Token.Raw(), Mark: r.Mark})
+	if err == nil && unbroken {
+		return false
+	}
+	t.o.Log("not proven that nobody held the lock since the state record was written", "cause", err)
+	return true
 }
 
 // prove has the server's timer reset, when the latest proof would be too old for the heartbeat after this

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,7 +75,7 @@ func clearCode(err error) int {
 func confirmClear(ctx context.Context, c *cli.Context, name string, r lock.Record) error {
 	w := tabwriter.NewWriter(c.App.Writer, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(w, "lock\t%s\n", name)
-	fmt.Fprintf(w, "holder\t%s\tnode %s\ttoken %s\t%s, last word %s\n", orNone(r.Holder), orNone(r.Node), r.Token, r.Phase, lastWord(r))
+	fmt.Fprintf(w, "holder\t%s\tnode %s\ttoken %s\t%s, last word %s\n", orNone(r.Holder), cmp.Or(r.Node, lock.UnknownNode), r.Token, r.Phase, lastWord(r))
 	for _, e := range r.Owes {
 		fmt.Fprintln(w, owedLine(e))
 	}
@@ -89,8 +90,8 @@ func confirmClear(ctx context.Context, c *cli.Context, name string, r lock.Recor
 	switch {
 	case err != nil:
 		return fmt.Errorf("%w: %w: nothing was changed; type the name, or give --yes", lock.ErrNotConfirmed, err)
-	case typed != r.Node:
-		return fmt.Errorf("%w: expected %q: nothing was changed", lock.ErrNotConfirmed, r.Node)
+	case typed != cmp.Or(r.Node, lock.UnknownNode):
+		return fmt.Errorf("%w: expected %q: nothing was changed", lock.ErrNotConfirmed, cmp.Or(r.Node, lock.UnknownNode))
 	}
 	return nil
 }
