@@ -169,25 +169,30 @@ func (r *Runner) networkVolumes() []string {
 		if !known[m.Point] {
 			known[m.Point] = true
 			vs = append(vs, m.Source+" "+m.Point)
-			r.seen.network = append(r.seen.network, p)
 		}
 	}
 	return vs
 }
 
-// protected are the paths that the payload may write to, as far as we were told.
+// writable are the paths that the payload may write to, as far as we were told: mounts that were named, and
+// what else we know of.
+func (p Plan) writable() (named, others []string) {
+	for _, e := range p.Mounts.Expect {
+		named = append(named, e.Path)
+	}
+	if p.Data != "" {
+		others = append(others, p.Data)
+	}
+	if p.State != "" {
+		others = append(others, filepath.Dir(p.State)) // it need not exist yet itself
+	}
+	return named, others
+}
+
+// protected are all of them.
 func (r *Runner) protected() []string {
-	var ps []string
-	if r.plan.Data != "" {
-		ps = append(ps, r.plan.Data)
-	}
-	if r.plan.State != "" {
-		ps = append(ps, filepath.Dir(r.plan.State)) // it need not exist yet itself
-	}
-	for _, e := range r.plan.Mounts.Expect {
-		ps = append(ps, e.Path)
-	}
-	return ps
+	named, others := r.plan.writable()
+	return append(others, named...)
 }
 
 // adopt takes the granted tenure; its token is the tenure's name towards the guard.
@@ -274,9 +279,16 @@ func (r *Runner) extend(l lock.Lease) {
 	}
 }
 
-// recheck looks at the mounts again now that the lease runs.
+// recheck looks at the mounts again now that the lease runs, and then at what must be known of them at the end.
 func (r *Runner) recheck() {
-	r.bringUp(func() { r.beside(r.mountsRight) })
+	r.bringUp(func() {
+		r.next(func(ctx context.Context) (func(), message) {
+			if m := r.mountsRight(ctx); m.event != Done {
+				return nil, m
+			}
+			return r.capture, message{}
+		})
+	})
 }
 
 // lostCode is the code of a loss: a tenure that never got a lease has lost none.

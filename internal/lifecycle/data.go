@@ -17,7 +17,6 @@ import (
 // claim commits the token to the snapshot store first: after that no earlier holder publishes anything that
 // a restore could miss. Then it writes the token into the state directory.
 func (r *Runner) claim() {
-	r.traceBases()
 	if !r.plan.Store.there() {
 		r.claimState()
 		return

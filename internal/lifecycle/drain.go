@@ -3,24 +3,31 @@ package lifecycle
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/interlock-run/interlock/internal/clock"
+	"github.com/interlock-run/interlock/internal/mutate"
 	"github.com/interlock-run/interlock/internal/worker"
 	"github.com/interlock-run/interlock/mountcheck"
+	"github.com/interlock-run/interlock/mountcheck/drain"
+	"github.com/interlock-run/interlock/mountcheck/rescue"
 )
 
 // drainage is how far the storage is quiet.
 type drainage struct {
-	bases    map[string]mountcheck.Mount // the mounts that the payload runs on, by path
-	overdue  string                      // one line while the drain takes longer than its budget
-	quieting bool                        // what came after the proof of death is being killed
-	unproven bool                        // something was started after the proof
-	saved    bool                        // backup.on_stop was begun
+	volumes  []*volume
+	locked   error // why no lever can be pulled
 	device   attachment
+	began    time.Time // of the syncs
+	asked    bool      // about the volumes, at least once since
+	overdue  string    // one line while the drain takes longer than its budget
+	quieting bool      // what came after the proof of death is being killed
+	unproven bool      // something was started after the proof
+	saved    bool      // backup.on_stop was begun
 	done     bool
 }
 
@@ -87,94 +94,213 @@ func (r *Runner) empty() {
 	r.handle(message{event: Empty})
 }
 
-// sync is the drain itself. Plain local disks have nothing to drain. What is slower than the budget is
-// said, and waited for with the lock held: a sync that hangs may still write.
+// sync begins the drain itself: a worker for each mount, so that one that hangs hides no other. A plain local
+// disk that nobody named has nothing to drain, and a mount that is gone, or was broken to free a process, cannot
+// be synced any more.
 func (r *Runner) sync() {
-	paths := r.drainPaths()
-	if lost := r.lostMount(paths); lost != "" {
-		r.log.Warn("not drained: a mount is lost", "mount", lost)
-		r.takeDown(func() { r.handle(message{event: Done}) })
+	d := &r.domain.drain
+	if !r.hold.writes {
+		d.done = true
+		r.takeDown(r.quieted)
 		return
 	}
-	if len(paths) == 0 || !r.hold.writes {
-		r.domain.drain.done = true
-		r.takeDown(func() { r.handle(message{event: Done}) })
-		return
+	d.began, d.asked = time.Now(), false
+	for _, v := range d.volumes {
+		v.end = volumeEnd{broken: v.end.broken, lost: r.isLost(v)}
+		if !v.end.lost && !v.end.broken && (v.named || !v.local) {
+			r.syncVolume(v)
+		}
 	}
-	wait := r.ask(worker.Request{Op: worker.OpDrain, Paths: paths}, math.MaxInt64)
-	r.overdue(paths)
+	r.synced()
+}
+
+func (r *Runner) quieted() { r.handle(message{event: Done}) }
+
+func (r *Runner) syncVolume(v *volume) {
+	v.end.syncing = true
+	wait := r.ask(worker.Request{Op: worker.OpDrain, Paths: []string{v.path}}, math.MaxInt64)
 	r.next(func(ctx context.Context) (func(), message) {
 		resp, err := wait(ctx)
 		if err == nil {
 			err = resp.Err()
 		}
-		return func() { r.synced(paths, err) }, message{}
+		return func() {
+			v.end.syncing, v.end.synced, v.end.cause = false, err == nil, err
+			v.end.lost = v.end.lost || r.isLost(v) // then something else was synced
+			if err != nil {
+				r.log.Warn("not synced", "volume", v.path, "cause", err)
+			}
+			r.synced()
+		}, message{}
 	})
 }
 
-// synced ends the drain: what was synced must be the mounts that the payload ran on, not the bare
-// directories below them.
-func (r *Runner) synced(paths []string, err error) {
-	if lost := r.lostMount(paths); err == nil && lost != "" {
-		err = fmt.Errorf("mount %s was lost", lost)
+// synced goes on when every sync has ended.
+func (r *Runner) synced() {
+	if slices.ContainsFunc(r.domain.drain.volumes, func(v *volume) bool { return v.end.syncing }) {
+		return
 	}
-	if err != nil {
-		r.log.Warn("not drained", "paths", paths, "cause", err)
-	}
-	r.domain.drain.done, r.domain.drain.overdue = err == nil, ""
-	r.takeDown(func() { r.handle(message{event: Done}) })
+	r.takeDown(r.inquire)
 }
 
-// overdue says so when the drain takes longer than its budget.
-func (r *Runner) overdue(paths []string) {
-	budget := r.plan.Budgets.Drain
+// inquire asks of each volume whether it is quiet. A mount that was broken is of no use any more: it is taken
+// out of the way first, because as long as it is there nothing can be told.
+func (r *Runner) inquire() {
+	vs, g := r.domain.drain.volumes, r.ground
+	done := make([]drain.Evidence, len(vs))
+	for i, v := range vs {
+		done[i] = r.evidence(v)
+	}
 	r.next(func(ctx context.Context) (func(), message) {
-		t := time.NewTimer(budget)
+		got := make([]drain.Verdict, len(vs))
+		for i, v := range vs {
+			got[i] = g.verdict(v, done[i], r.log)
+		}
+		return func() { r.judge(got) }, message{}
+	})
+}
+
+// evidence is what was done to a volume, as far as the loop knows it.
+func (r *Runner) evidence(v *volume) drain.Evidence {
+	if d := r.domain.drain.device; v.device && !d.begun {
+		return drain.Evidence{Synced: d.found.Rest.Synced, Detached: true, Settled: d.found.Rest.Settled}
+	}
+	e := drain.Evidence{Synced: v.end.synced && !v.end.lost}
+	e.Left = !v.end.lost && !v.end.broken && !v.device
+	return e
+}
+
+// detachLimit bounds the unmount of a broken mount, which hangs nowhere as far as is known.
+const detachLimit = 5 * time.Second
+
+// verdict asks, in a step.
+func (g ground) verdict(v *volume, e drain.Evidence, log *slog.Logger) drain.Verdict {
+	if v.quiet == nil {
+		return v.outlook
+	}
+	if v.end.broken && !v.end.lost && !e.Detached {
+		g.detach(v, log)
+	}
+	if !e.Left && !e.Detached {
+		there, err := g.mounted(v.mount)
+		if err != nil {
+			return drain.Verdict{Path: v.path, State: drain.Unknown, Why: oneLine(err)}
+		}
+		e.Detached = !there
+	}
+	all := v.quiet.Check(map[string]drain.Evidence{v.path: e})
+	if len(all) != 1 {
+		return drain.Verdict{Path: v.path, State: drain.Unknown, Why: "nobody was asked"}
+	}
+	return all[0]
+}
+
+func (g ground) detach(v *volume, log *slog.Logger) {
+	now, err := g.trace(v.path)
+	if err == nil && !same(now, v.mount) || v.puller == nil {
+		return
+	}
+	if err := v.puller.Pull(rescue.Lever{Kind: rescue.Detach, Mount: v.mount}, detachLimit); err != nil {
+		log.Warn("a broken mount stays where it is", "volume", v.path, "cause", err)
+	}
+}
+
+// again is how long a volume that is not drained yet is let be.
+const again = time.Second
+
+// judge decides what becomes of the lock: drained only where all volumes are, and none was lost, because what was
+// written in a lost one's place since is nobody's account. What waiting may help is waited for with the lock
+// held; what it cannot help is left to the successor.
+func (r *Runner) judge(got []drain.Verdict) {
+	d := &r.domain.drain
+	all, pending := true, false
+	for i, v := range d.volumes {
+		was := v.end.verdict
+		v.end.verdict = got[i]
+		all = all && got[i].State == drain.Drained && !v.end.lost
+		pending = pending || got[i].State == drain.Pending
+		if was.State != got[i].State {
+			v.tellEnd(r.log)
+		}
+	}
+	d.asked = true
+	switch {
+	case pending:
+		r.later(again, func() { r.takeDown(r.inquire) })
+		return
+	case all || mutate.Broken("drained-unasked"): // E2: drained only after the drain
+		d.done = true
+	default:
+		r.log.Warn("not drained, and waiting does not help: the successor waits settle and is told of it", "volumes", r.undrained())
+	}
+	d.overdue = ""
+	r.quieted()
+}
+
+// later goes on in the same phase, after a while.
+func (r *Runner) later(wait time.Duration, then func()) {
+	r.next(func(ctx context.Context) (func(), message) {
+		t := time.NewTimer(wait)
 		defer t.Stop()
 		select {
 		case <-ctx.Done():
 			return nil, message{}
 		case <-t.C:
 		}
-		return func() {
-			r.domain.drain.overdue = fmt.Sprintf("the sync of %s has not returned within %v: the lock is kept and renewed until it does", strings.Join(paths, ", "), budget)
-			r.log.Error("the drain is overdue: the lock is kept and renewed until it ends", "paths", paths, "budget", budget.String())
-		}, message{}
+		return then, message{}
 	})
 }
 
-// lostMount names a mount that is lost or is not the one that the payload ran on, empty if all are right.
-// The watch tells of a change a moment later than it happens, so the table is read here too.
-func (r *Runner) lostMount(paths []string) string {
-	if bad := r.seen.badMount(); bad != "" {
-		return bad
-	}
-	for _, p := range paths {
-		was, known := r.domain.drain.bases[p]
-		if now, err := mountcheck.Trace(p); !known || err != nil || now.ID != was.ID || now.Unique != was.Unique || now.Point != was.Point {
-			return p
+// waitedFor says what keeps the volumes from being drained, as far as waiting may help.
+func (d *drainage) waitedFor() []string {
+	var whys []string
+	for _, v := range d.volumes {
+		if v.end.syncing || d.asked && v.end.verdict.State == drain.Pending {
+			whys = append(whys, v.why())
 		}
 	}
-	return ""
+	return whys
 }
 
-// traceBases keeps which mounts the payload will run on, right after they were found right.
-func (r *Runner) traceBases() {
-	r.domain.drain.bases = map[string]mountcheck.Mount{}
-	for _, p := range r.drainPaths() {
-		if m, err := mountcheck.Trace(p); err == nil {
-			r.domain.drain.bases[p] = m
-		}
+// watchDrain says so when the drain takes longer than its budget, and gives up where that is wanted.
+func (r *Runner) watchDrain(now time.Time) {
+	d := &r.domain.drain
+	if r.phase != Draining || d.began.IsZero() || d.done || now.Sub(d.began) < r.plan.Budgets.Drain {
+		return
+	}
+	whys := d.waitedFor()
+	if len(whys) == 0 {
+		return
+	}
+	first := d.overdue == ""
+	d.overdue = fmt.Sprintf("not drained within %v: %s", r.plan.Budgets.Drain, strings.Join(whys, "; "))
+	if r.plan.Stop.Undrained {
+		r.log.Error("the drain is overdue: the lock is released, the record says dead", "why", whys)
+		d.overdue = ""
+		r.quieted()
+	} else if first {
+		r.log.Error("the drain is overdue: the lock is kept and renewed until it ends", "why", whys)
 	}
 }
 
-// drainPaths lie on the mounts that were named, and on every network mount that holds data or state.
-func (r *Runner) drainPaths() []string {
-	ps := slices.Clone(r.seen.network)
-	for _, e := range r.plan.Mounts.Expect {
-		if !slices.Contains(ps, e.Path) {
-			ps = append(ps, e.Path)
+// isLost tells whether a mount is not there, or is not the one that was found right. The watch tells of a change
+// a moment later than it happens, so the table itself is read.
+func (r *Runner) isLost(v *volume) bool {
+	now, err := r.ground.trace(v.path)
+	return err != nil || !same(now, v.mount)
+}
+
+func same(a, b mountcheck.Mount) bool {
+	return a.ID == b.ID && a.Unique == b.Unique && a.Point == b.Point
+}
+
+// undrained are the names on record of what is not drained.
+func (r *Runner) undrained() []string {
+	var names []string
+	for _, v := range r.domain.drain.volumes {
+		if v.record != "" && (v.end.lost || v.end.verdict.State != drain.Drained) {
+			names = append(names, v.record)
 		}
 	}
-	return ps
+	return names
 }

@@ -131,8 +131,11 @@ func (r *Runner) finish() {
 func (r *Runner) release() {
 	r.domain.askedAt = clock.Stamp{}
 	t, phase, started := r.hold.tenure, lock.Dead, r.hold.writes
-	if r.domain.drain.done {
+	switch d := &r.domain.drain; {
+	case d.done:
 		phase = lock.Drained
+	case len(d.volumes) > 0 && !mutate.Broken("volumes-forgotten"): // E7: what is not drained stays on record
+		t.SetVolumes(r.undrained())
 	}
 	tm := r.plan.Lock.Options.Timing
 	r.beside(func(context.Context) message {

@@ -70,11 +70,15 @@ type PayloadPlan struct {
 	NextSecond bool // it is started in a later second of the wall clock than the lock was granted in: a memcached with -e drops its content else
 }
 
-// StopPlan is the two kinds of patience: of an ordinary stop, and after a loss.
+// StopPlan is the two kinds of patience, of an ordinary stop and after a loss, and what is done where there is no
+// end: by a task that does not die, a sync that hangs, a volume that is not drained.
 type StopPlan struct {
-	Signal    syscall.Signal // 0: send none
-	Grace     time.Duration
-	LossGrace time.Duration
+	Signal     syscall.Signal // 0: send none
+	Grace      time.Duration
+	LossGrace  time.Duration
+	Free       bool          // storage that keeps a task or a sync is broken, as far as privileges reach
+	ResetAfter time.Duration // then the machine is reset; 0: never
+	Undrained  bool          // the lock is released after Budgets.Drain though waiting might help
 }
 
 // Budgets bound the phases after the hold-off (T7).

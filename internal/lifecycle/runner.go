@@ -16,10 +16,11 @@ import (
 // A Runner follows the table through one run. One goroutine decides (Run); steps that wait run beside it
 // and report by post; every one of them is joined before Run returns.
 type Runner struct {
-	plan  Plan
-	guard Guard
-	clock clock.Source
-	log   *slog.Logger
+	plan   Plan
+	guard  Guard
+	clock  clock.Source
+	log    *slog.Logger
+	ground ground
 
 	phase   Phase
 	step    step // of the present phase
@@ -81,7 +82,7 @@ type message struct {
 
 // New makes a runner.
 func New(p Plan, d Deps) *Runner {
-	r := &Runner{plan: p, guard: d.Guard, clock: d.Clock, log: d.Log, inbox: make(chan message, 128)}
+	r := &Runner{plan: p, guard: d.Guard, clock: d.Clock, log: d.Log, inbox: make(chan message, 128), ground: realGround()}
 	r.domain.events = d.Guard.Events()
 	r.domain.procs.waiting = map[uint32]chan procEnd{}
 	r.seen.at, r.seen.observe = d.Clock(), d.Observe
@@ -110,6 +111,7 @@ func (r *Runner) Run() Verdict {
 		case <-tick.C:
 			r.watchGuard()
 			r.watchMemory(time.Now())
+			r.watchDrain(time.Now())
 		}
 		r.turn()
 	}
@@ -119,6 +121,7 @@ func (r *Runner) Run() Verdict {
 		r.hold.tenure.Abandon()
 	}
 	r.steps.Wait()
+	r.closeVolumes()
 	r.lastCut()
 	r.domain.payload.memory.close(r.log)
 	if r.verdict == nil {

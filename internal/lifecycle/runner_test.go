@@ -15,10 +15,11 @@ import (
 // A run is one Runner under test.
 type run struct {
 	*testing.T
-	r     *Runner
-	guard *scriptedGuard
-	lock  *scriptedLock
-	ended chan Verdict
+	r      *Runner
+	guard  *scriptedGuard
+	lock   *scriptedLock
+	ended  chan Verdict
+	ground *ground // stands for the machine's storage, if set
 }
 
 // begin starts a run on a lock that its previous holder had left drained, with hooks as asked for.
@@ -43,6 +44,9 @@ func begin(t *testing.T, prepare func(*Plan, *run)) *run {
 		log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}
 	x.r = New(p, Deps{Guard: g, Clock: clock.Now, Log: log})
+	if x.ground != nil {
+		x.r.ground = *x.ground
+	}
 	go func() { x.ended <- x.r.Run() }()
 	return x
 }

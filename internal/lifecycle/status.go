@@ -38,9 +38,11 @@ type DataStatus struct {
 
 // EndStatus is how the end goes on, shown among the fields of Status.
 type EndStatus struct {
-	Stuck   []int  `json:"stuck,omitempty"`         // killed, but not dead
-	Drain   string `json:"drain_overdue,omitempty"` // one line while it takes longer than its budget
-	Verdict string `json:"verdict,omitempty"`
+	Stuck []int  `json:"stuck,omitempty"`         // killed, but not dead
+	Drain string `json:"drain_overdue,omitempty"` // one line while it takes longer than its budget
+	// Volumes are the mounts that the payload can write to, and what their end can come to; empty before the lease.
+	Volumes []VolumeStatus `json:"volumes,omitempty"`
+	Verdict string         `json:"verdict,omitempty"`
 }
 
 // LockStatus is the holder's or contender's side of the lock.
@@ -88,7 +90,6 @@ type seen struct {
 	waited   time.Duration
 	// restoreTook is how long the restore took; zero while it has not ended well.
 	restoreTook time.Duration
-	network     []string // protected paths on network mounts, one a mount; written before the grant
 	observe     func(Phase, Status)
 	shared
 }
@@ -172,7 +173,7 @@ func (s *seen) badMount() string {
 func (r *Runner) show() {
 	st := Status{
 		Phase: r.phase.String(), Since: r.step.since, KillMode: r.domain.info.Mode, Misses: r.domain.info.Misses,
-		EndStatus: EndStatus{Stuck: r.domain.stuck, Drain: r.domain.drain.overdue}, DataStatus: DataStatus{Restore: r.seen.decision, Restored: r.seen.restoreTook.Seconds(), Device: r.deviceStatus()}, Lock: r.lockStatus(), Turned: r.clock(),
+		EndStatus: EndStatus{Stuck: r.domain.stuck, Drain: r.domain.drain.overdue, Volumes: r.volumeStatus()}, DataStatus: DataStatus{Restore: r.seen.decision, Restored: r.seen.restoreTook.Seconds(), Device: r.deviceStatus()}, Lock: r.lockStatus(), Turned: r.clock(),
 		Payload: PayloadStatus{PID: r.domain.payload.pid},
 	}
 	if !r.domain.payload.started.IsZero() {

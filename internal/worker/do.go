@@ -83,7 +83,7 @@ func (r Request) carryOut() (Response, error) {
 	case OpCommit:
 		return r.commit()
 	case OpDrain:
-		return drain(r.Paths)
+		return syncAll(r.Paths)
 	}
 	return Response{}, fmt.Errorf("%w: operation %q: expected claim, readclaim, inspect, begin, commit or drain", errRequest, r.Op)
 }
@@ -91,7 +91,7 @@ func (r Request) carryOut() (Response, error) {
 // commit syncs the mounts that the agent named too, before the record says clean.
 func (r Request) commit() (Response, error) {
 	if len(r.Paths) > 0 {
-		if answer, err := drain(r.Paths); err != nil {
+		if answer, err := syncAll(r.Paths); err != nil {
 			return answer, err
 		}
 	}

@@ -28,7 +28,7 @@ const (
 	OpInspect   = "inspect"   // look at Data and decide; changes nothing
 	OpBegin     = "begin"     // carry out Want as far as the start of the script
 	OpCommit    = "commit"    // sync Data, and Paths, and record the restore as clean
-	OpDrain     = "drain"     // syncfs of each of Paths
+	OpDrain     = "drain"     // sync of each of Paths, and an answer of its server
 )
 
 // Kinds of failure.

@@ -1,27 +1,6 @@
 package drain
 
-import (
-	"errors"
-	"os"
+import "github.com/interlock-run/interlock/mountcheck/drain/flush"
 
-	"golang.org/x/sys/unix"
-)
-
-// Sync waits until all that was written to the filesystem of path is stored, and until its server has then
-// answered once more: a sync of a filesystem without pages to write asks nobody. It hangs as long as the
-// filesystem does, so it is called in a process that may.
-func Sync(path string) error {
-	f, err := os.OpenFile(path, unix.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return err
-	}
-	err = unix.Syncfs(int(f.Fd()))
-	if err == nil {
-		var st unix.Statfs_t
-		err = unix.Fstatfs(int(f.Fd()), &st)
-	}
-	if err != nil {
-		err = &os.PathError{Op: "sync", Path: path, Err: err}
-	}
-	return errors.Join(err, f.Close())
-}
+// Sync is flush.Sync, to be called in a process that may hang.
+func Sync(path string) error { return flush.Sync(path) }

@@ -1,0 +1,76 @@
+package lifecycle
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/interlock-run/interlock/mountcheck"
+	"github.com/interlock-run/interlock/mountcheck/drain"
+	"github.com/interlock-run/interlock/mountcheck/rescue"
+)
+
+// A ground is the machine as the end of a run asks it. Nothing of it touches a mount; tests put another in its
+// place.
+type ground struct {
+	paths   func(Plan) (named, others []string) // that the payload may write to
+	trace   func(path string) (mountcheck.Mount, error)
+	mounted func(mountcheck.Mount) (bool, error)
+	drain   func(drain.Volume) (quiet, error)
+	rescue  func(path string) ([]rescue.Lever, levers, error)
+	asleep  func(pids []int) bool
+	reset   func() error
+}
+
+// quiet is what is known of one volume since it was right: drain.Plan.
+type quiet interface {
+	Check(map[string]drain.Evidence) []drain.Verdict
+	Outlook() []drain.Verdict
+	Local(path string) bool
+	Close() error
+}
+
+// levers is what can be pulled for one volume: rescue.Plan.
+type levers interface {
+	Pull(l rescue.Lever, limit time.Duration) error
+	Close() error
+}
+
+func realGround() ground {
+	return ground{
+		paths: Plan.writable, trace: mountcheck.Trace, mounted: mountcheck.Mounted, asleep: asleep, reset: rescue.Reset,
+		drain: func(v drain.Volume) (quiet, error) {
+			p, err := drain.Capture([]drain.Volume{v})
+			if err != nil {
+				return nil, err
+			}
+			return p, nil
+		},
+		rescue: func(path string) ([]rescue.Lever, levers, error) {
+			p, err := rescue.Capture([]string{path})
+			if err != nil {
+				return nil, nil, err
+			}
+			return p.Levers, p, nil
+		},
+	}
+}
+
+// asleep tells whether one of these processes has a thread in uninterruptible sleep: what merely takes its
+// time to end (a large memory to give back) is freed by no lever.
+func asleep(pids []int) bool { return slices.ContainsFunc(pids, sleeps) }
+
+func sleeps(pid int) bool {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(tasks, func(file string) bool {
+		raw, err := os.ReadFile(file)
+		i := bytes.LastIndexByte(raw, ')') // the name before it may hold anything
+		return err == nil && i >= 0 && len(raw) > i+2 && raw[i+2] == 'D'
+	})
+}
