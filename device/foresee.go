@@ -89,7 +89,16 @@ func (s Spec) pointFree() error {
 	case st.Mode&unix.S_IFMT != unix.S_IFDIR:
 		return fmt.Errorf("the mountpoint %s is no directory: expected one that is no symbolic link either", s.Point)
 	}
-	return nil
+	return s.pointReal()
+}
+
+// pointReal: the mount table shows real paths, and a mount that is not found there would be nobody's.
+func (s Spec) pointReal() error {
+	real, err := filepath.EvalSymlinks(filepath.Dir(s.Point))
+	if err == nil && real != filepath.Dir(s.Point) {
+		err = fmt.Errorf("the mountpoint %s is reached through a symbolic link: give the real path, %s", s.Point, filepath.Join(real, filepath.Base(s.Point)))
+	}
+	return err
 }
 
 // recorded is the account as it is, without the lock: a moment later it may be another.

@@ -2,11 +2,9 @@ package device
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -28,7 +26,7 @@ func loopSpec(t *testing.T, fstype string) Spec {
 	}
 	must(t, os.Truncate(image, size))
 	run(t, "mkfs."+fstype, "-q", image)
-	loop := freeLoop(t)
+	loop := testkit.FreeLoop(t)
 	s := Spec{Name: "data", Path: loop, FSType: fstype, Point: point, State: state, Options: "noatime",
 		Attach: []string{"losetup", loop, image}, Detach: []string{"losetup", "-d", loop}}
 	t.Cleanup(func() {
@@ -36,35 +34,4 @@ func loopSpec(t *testing.T, fstype string) Spec {
 		_ = (&work{}).command(context.Background(), s.Detach) // as above
 	})
 	return s
-}
-
-// freeLoop makes a device with a number of our own, which no losetup -f of others can take.
-func freeLoop(t *testing.T) string {
-	t.Helper()
-	ctl, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
-	if err != nil {
-		testkit.Skip(t, "loop", err.Error())
-	}
-	number := 1000 + os.Getpid()%10000
-	for range 100 {
-		if err = unix.IoctlSetInt(int(ctl.Fd()), unix.LOOP_CTL_ADD, number); err == nil {
-			break
-		}
-		number++
-	}
-	must(t, err)
-	t.Cleanup(func() {
-		// Others may look at it just now.
-		testkit.Wait(t, 20*time.Second, func() (bool, string) {
-			err := unix.IoctlSetInt(int(ctl.Fd()), unix.LOOP_CTL_REMOVE, number)
-			return err == nil, fmt.Sprint(err)
-		})
-		must(t, ctl.Close())
-	})
-	path := fmt.Sprintf("/dev/loop%d", number)
-	testkit.Wait(t, 20*time.Second, func() (bool, string) {
-		_, err := os.Stat(path)
-		return err == nil, path + " is not there"
-	})
-	return path
 }

@@ -42,12 +42,11 @@ func (w *work) mark() (string, error) {
 	if err != nil || size == "" || size == "0" && pid == "" {
 		return "", err
 	}
-	names := []string{"diskseq", "loop/backing_file"}
-	if w.NBD.Host != "" {
-		names = []string{"pid"}
+	if pid != "" { // of the nbd driver
+		return "attached " + pid, nil
 	}
 	parts := []string{"attached"}
-	for _, name := range names {
+	for _, name := range []string{"diskseq", "loop/backing_file"} {
 		part, err := sys(node, name)
 		if err != nil {
 			return "", err

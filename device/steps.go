@@ -49,6 +49,9 @@ func point(step, when string) {
 }
 
 func (w *work) up(ctx context.Context) error {
+	if err := w.pointReal(); err != nil {
+		return err
+	}
 	for i, s := range w.steps() {
 		err := w.one(ctx, s)
 		if err == nil {

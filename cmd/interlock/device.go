@@ -11,6 +11,7 @@ import (
 	"github.com/interlock-run/interlock/internal/config"
 	"github.com/interlock-run/interlock/internal/courier"
 	"github.com/interlock-run/interlock/internal/exit"
+	"github.com/interlock-run/interlock/internal/health"
 	"github.com/interlock-run/interlock/internal/lifecycle"
 	"github.com/interlock-run/interlock/mountcheck"
 )
@@ -133,4 +134,16 @@ func dryDevice(out io.Writer, plan lifecycle.Plan, d config.Device) error {
 	}
 	fmt.Fprintf(out, "device   %s; what is on it is looked at once it is attached\n", deviceText(d))
 	return exit.With(exit.Mount, courier.CheckDevice(plan.Device.Errand))
+}
+
+// deviceMetrics are those of a run with a device.
+func deviceMetrics(st *lifecycle.DeviceStatus) []health.Metric {
+	if st == nil {
+		return nil
+	}
+	state := health.Metric{Name: "interlock_device_state", Help: "1 for the state of the block device.", Type: "gauge"}
+	for _, name := range lifecycle.DeviceStates() {
+		state.Samples = append(state.Samples, health.Sample{Labels: []string{"state", name}, Value: one(name == st.State)})
+	}
+	return []health.Metric{state}
 }

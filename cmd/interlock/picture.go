@@ -2,6 +2,7 @@ package main
 
 import (
 	"runtime"
+	"slices"
 	"strconv"
 	"time"
 
@@ -52,7 +53,7 @@ func metrics(st lifecycle.Status, beats health.HistogramCounts) []health.Metric 
 			probes.Samples = append(probes.Samples, health.Sample{Labels: []string{"path", m.Path}, Value: m.Seconds})
 		}
 	}
-	return append(append(snapshotMetrics(st.Store), warmMetrics(st.Warm)...), []health.Metric{
+	return append(slices.Concat(snapshotMetrics(st.Store), warmMetrics(st.Warm), deviceMetrics(st.Device)), []health.Metric{
 		phase, health.Gauge("interlock_lock_held", "1 while the lock is held.", one(st.Lock.Held)),
 		health.Gauge("interlock_lock_token", "Fencing token of this run.", token),
 		health.Gauge("interlock_lease_remaining_seconds", "Time until the payload is killed without another heartbeat.", st.Lock.LeaseLeft),
