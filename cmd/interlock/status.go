@@ -108,6 +108,9 @@ func printStatus(out io.Writer, st runStatus) error {
 	if st.Lock.HoldOffLeft > 0 {
 		fmt.Fprintf(w, "hold-off\t%.1fs left\n", st.Lock.HoldOffLeft)
 	}
+	if st.Lock.Fencing != "" {
+		fmt.Fprintf(w, "fencing\t%s\n", st.Lock.Fencing)
+	}
 	if st.Lock.Ahead != "" {
 		fmt.Fprintf(w, "waits for\t%s\n", st.Lock.Ahead)
 	}

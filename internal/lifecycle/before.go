@@ -104,20 +104,6 @@ func (r *Runner) contend() {
 	})
 }
 
-// fenceOff is called by the tenure's goroutines in the hold-off, and reads nothing but the plan. It tells the
-// agent who asks and whose node is meant.
-func (r *Runner) fenceOff(ctx context.Context, own fence.Token, o lock.Owed) error {
-	return r.plan.Lock.Fence(ctx, []string{
-		"INTERLOCK_TOKEN=" + own.String(),
-		"INTERLOCK_HOLDER=" + r.plan.Lock.Options.Holder,
-		"INTERLOCK_LOCK=" + r.plan.Lock.Name,
-		"INTERLOCK_FENCE_NODE=" + o.Node,
-		"INTERLOCK_FENCE_BOOT_ID=" + o.BootID,
-		"INTERLOCK_FENCE_TOKEN=" + o.Token.String(),
-		"INTERLOCK_FENCE_VOLUMES=" + strings.Join(o.Volumes, "\n"),
-	}, o)
-}
-
 // neverRan is T3's proof: each configured place of a claim was read, after the grant, and holds none. A
 // state directory counts only on a verified shared mount, or where the lock itself is of one host.
 func (r *Runner) neverRan(ctx context.Context) bool {

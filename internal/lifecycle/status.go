@@ -57,7 +57,8 @@ type LockStatus struct {
 	FailedTries int      `json:"failed_tries"`
 	Ahead       string   `json:"ahead,omitempty"` // who is ahead of us in the queue
 	Undrained   []string `json:"late_writes_possible,omitempty"`
-	Waited      float64  `json:"waited_seconds"` // for the grant
+	Fencing     string   `json:"fencing,omitempty"` // one line on what a fence agent does, or came to, in this hold-off
+	Waited      float64  `json:"waited_seconds"`    // for the grant
 	// Findings are what is known to be wrong with the service's servers.
 	Findings []string `json:"service_findings,omitempty"`
 }
@@ -104,6 +105,7 @@ type shared struct {
 	warming   *WarmStatus
 	took      health.HistogramCounts
 	ahead     lock.Waiter
+	fencing   string
 }
 
 // Status is the latest picture; it never blocks on anything but the copy.
@@ -199,6 +201,7 @@ func (s *shared) publish(st *Status, queued bool, store string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st.Beats, st.Store, st.Warm = s.beatCounts(), s.copySnapshots(store), s.warming
+	st.Lock.Fencing = s.fencing
 	if queued {
 		st.Lock.Ahead = s.ahead.Holder
 	}

@@ -39,6 +39,9 @@ func TestFencedTakeOver(t *testing.T) {
 				began := scene.Now()
 				a := r.Run(t, "a", scene.Flags("--fence-agent", path))
 				_, at := r.serves(t, a, 40*time.Second)
+				st, err := a.Status()
+				must(t, err)
+				says(t, st.Lock.Fencing, "rack-7", map[int]string{2: "confirmed to be off", 0: "is waited out"}[status])
 				if status == 2 {
 					atMost(t, "start after a confirmed fence", at-began, wait-2*time.Second)
 				} else {

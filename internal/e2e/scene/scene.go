@@ -150,6 +150,7 @@ type Status struct {
 		Held      bool
 		Token     string
 		Ahead     string
+		Fencing   string
 		LeaseLeft float64 `json:"lease_left_seconds"`
 	}
 	Payload struct {
