@@ -55,6 +55,7 @@ func needs() []need {
 		{"peers", "libcurator-recipes-java", "/usr/share/java/curator-recipes.jar"},
 		{"peers", "openjdk-17-jdk-headless", "javac"},
 		{"cache", "memcached", "memcached"},
+		{"cache", "python3-pylibmc", "/usr/lib/python3/dist-packages/pylibmc/__init__.py"},
 		{"bench", "tini", "tini"},
 		{"bench", "dumb-init", "dumb-init"},
 		{"bench", "s6", "s6-supervise"},

@@ -64,8 +64,20 @@ func Compare(rules []Rule, lists [][]Server, held map[string][][]byte) (fits []F
 			fits = append(fits, fit(rule, r, list, held))
 		}
 	}
-	slices.SortStableFunc(fits, func(a, b Fit) int { return cmp.Compare(b.Fraction, a.Fraction) })
+	slices.SortStableFunc(fits, func(a, b Fit) int {
+		return cmp.Or(cmp.Compare(b.explained(), a.explained()), cmp.Compare(b.Fraction, a.Fraction))
+	})
 	return fits, nil
+}
+
+// explained is how many keys a fit that is to be believed speaks of: one that leaves a node out comes after one
+// that explains that node, too. The nodes that a ring grew by took over keys of which the others still have old
+// values.
+func (f *Fit) explained() int {
+	if f.Fraction < Enough {
+		return 0
+	}
+	return f.Keys
 }
 
 func fit(rule Rule, r *Ring, list []Server, held map[string][][]byte) Fit {

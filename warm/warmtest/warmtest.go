@@ -110,7 +110,8 @@ func Same(t testing.TB, a, b memcached.Server, n int, of func(i, n int) Item) (h
 		to := min(at+100, n)
 		fromA, fromB := ask(t, ca, at, to, n, of), ask(t, cb, at, to, n, of)
 		later := ask(t, ca, at, to, n, of) // a busy machine may let seconds pass in between
-		for range 5 {                      // each server's clock moves by whole seconds, at a moment of its own: between those they differ by one more
+		// Each server's clock moves by whole seconds, at a moment of its own: between those they differ by one more.
+		for range 5 {
 			if inTime(fromA, fromB, later) {
 				break
 			}
@@ -181,9 +182,14 @@ func must(t testing.TB, err error) {
 // line feed is cut there, and the connection closed.
 func Middle(t testing.TB, kit *testkit.MemcachedServer, change func(listing int, text string) string) memcached.Server {
 	t.Helper()
+	return stand(t, &middle{target: kit.Addr(), change: change, pass: write})
+}
+
+func stand(t testing.TB, m *middle) memcached.Server {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	m := &middle{target: kit.Addr(), change: change, listing: make(chan int, 1)}
+	m.listing = make(chan int, 1)
 	m.listing <- 0
 	done := make(chan struct{})
 	go func() {
@@ -196,8 +202,10 @@ func Middle(t testing.TB, kit *testkit.MemcachedServer, change func(listing int,
 
 type middle struct {
 	target  string
+	version string // in place of the server's own; empty: that
 	change  func(int, string) string
-	listing chan int // the number of listings so far; who has it lists
+	pass    func(net.Conn, string) error // gives a list to its reader
+	listing chan int                     // the number of listings so far; who has it lists
 }
 
 func (m *middle) serve(l net.Listener) {
@@ -252,7 +260,11 @@ func (m *middle) client(c net.Conn) {
 		case copying:
 		case strings.HasPrefix(line, "version"):
 			// Answered before the first listing of a connection can begin.
-			if answer, err := server.ReadString('\n'); err != nil || write(c, answer) != nil {
+			answer, err := server.ReadString('\n')
+			if m.version != "" {
+				answer = "VERSION " + m.version + "\r\n"
+			}
+			if err != nil || write(c, answer) != nil {
 				return
 			}
 		default:
@@ -287,5 +299,5 @@ func (m *middle) list(c net.Conn, server *bufio.Reader) bool {
 		}
 	}
 	changed := m.change(n, text.String())
-	return write(c, changed) == nil && strings.HasSuffix(changed, "\n")
+	return m.pass(c, changed) == nil && strings.HasSuffix(changed, "\n")
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -138,6 +139,31 @@ func TestStoppedReader(t *testing.T) {
 		t.Errorf("%d dumps", got)
 	}
 	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+}
+
+// Later versions crash when the reader of a list stalls: it is killed before that, the operator is warned, and what
+// such a server lists is read.
+func TestLaterVersions(t *testing.T) {
+	t.Parallel()
+	kit, d := listing(t), inDirectory(t)
+	defective, crashed := warmtest.Later(t, kit, "1.6.30", true, 8*time.Second)
+	p := d.broken("drain:read#2=stop").start(t, "warm", "dump", "--memcached", defective.Address, "--scratch", d.scratch)
+	if code := p.Wait(t, limit); code == 0 || !strings.Contains(p.Stderr(t), "upgrade to 1.6.44") {
+		t.Errorf("%d: %s", code, p.Stderr(t))
+	}
+	if crashed() {
+		t.Error("a reader that stalled was left until the server crashed")
+	}
+	fixed, _ := warmtest.Later(t, kit, "1.6.45", false, time.Minute)
+	for _, s := range []memcached.Server{defective, fixed} {
+		d.dump(t, s.Address, "--budget-rate", "1000000", "--budget-bytes", "1MiB")
+	}
+	if crashed() {
+		t.Error("a dump crashed the server")
+	}
+	if got := d.snapshots(t); got != 2 {
+		t.Errorf("%d dumps", got)
+	}
 }
 
 // Clients write all the time while a load goes on: what they wrote last stays, of every key.

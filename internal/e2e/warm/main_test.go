@@ -153,10 +153,13 @@ func result[T any](t testing.TB, out string) (r T) {
 // filled is a server with n mixed items.
 func filled(t testing.TB, n int) *testkit.MemcachedServer {
 	t.Helper()
-	kit := testkit.Memcached(t, testkit.MemcachedOptions{Megabytes: 128})
+	kit := testkit.Memcached(t, testkit.MemcachedOptions{Megabytes: roomy(n)})
 	warmtest.Fill(t, warmtest.Server(t, kit.Addr()), n, warmtest.Mixed)
 	return kit
 }
+
+// roomy is megabytes that n mixed items surely fit into.
+func roomy(n int) int { return 128 + n/700 }
 
 func fresh(t testing.TB) *testkit.MemcachedServer {
 	t.Helper()

@@ -1,6 +1,8 @@
 package warm
 
 import (
+	"bytes"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,21 +14,57 @@ import (
 	"github.com/interlock-run/interlock/warm/warmtest"
 )
 
-// A server's items come into a fresh one through each kind of store, as they were.
+// A server's items come into a fresh one through each kind of store, as they were: a million in the long form.
 func TestThroughTheStore(t *testing.T) {
-	for name, place := range map[string]func(testing.TB) *depot{"directory": inDirectory, "S3": inS3} {
-		t.Run(name, func(t *testing.T) {
+	many := 100_000
+	if testkit.Long() {
+		many = 1_000_000
+	}
+	for _, c := range []struct {
+		name  string
+		place func(testing.TB) *depot
+		n     int
+	}{{"directory", inDirectory, many}, {"S3", inS3, 20_000}, {"encrypted", encrypted, 20_000}} {
+		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			const n = 20_000
-			from, to, d := filled(t, n), fresh(t), place(t)
+			from, d := filled(t, c.n), c.place(t)
+			to := testkit.Memcached(t, testkit.MemcachedOptions{Megabytes: roomy(c.n)})
 			d.dump(t, from.Addr(), "--budget-rate", "1000000")
 			out := d.want(t, 0, "warm", "show", "--expiry")
-			if !strings.Contains(out, "20000 items") || !strings.Contains(out, "4000 for ever") {
+			if !strings.Contains(out, itoa(c.n)+" items") || !strings.Contains(out, itoa(c.n/5)+" for ever") {
 				t.Errorf("show: %s", out)
 			}
 			d.want(t, 0, "warm", "load", "--memcached", to.Addr())
-			same(t, from.Addr(), to.Addr(), n)
+			same(t, from.Addr(), to.Addr(), c.n)
+			if c.name == "encrypted" {
+				sealed(t, d)
+			}
 		})
+	}
+}
+
+// sealed wants nothing of what was dumped to be read in the store, and no load without the identity.
+func sealed(t testing.TB, d *depot) {
+	t.Helper()
+	files := 0
+	must(t, filepath.WalkDir(filepath.Join(d.dir, "store"), func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		if files++; bytes.Contains(raw, []byte("interlock-cache")) || bytes.Contains(raw, []byte("mix:")) {
+			t.Errorf("%s can be read", path)
+		}
+		return err
+	}))
+	if files < 3 {
+		t.Errorf("%d files", files)
+	}
+	to, blind := fresh(t), *d
+	blind.env = nil
+	blind.want(t, 77, "warm", "load", "--memcached", to.Addr())
+	if got := items(t, to.Addr()); got != 0 {
+		t.Errorf("%d items without an identity", got)
 	}
 }
 
