@@ -33,6 +33,7 @@ const patience = 10 * time.Second
 type Case struct {
 	Filesystem, Fault string
 	Mount             string        // where it is mounted
+	Prepared          bool          // by the run itself, with the data directory in it
 	Expect            string        // the rest of --mount: ",fstype=nfs4"
 	Flags             []string      // more of the run's
 	Break, Heal       func()        // Heal is called once; nil: nothing heals it
@@ -88,7 +89,9 @@ func start(t *testing.T, c Case) *trial {
 		row: measured.Row{Filesystem: c.Filesystem, Fault: c.Fault, Note: c.Note}}
 	x.scene.Data = filepath.Join(c.Mount, "data")
 	x.scene.Timing = []string{"--hold", "15s", "--heartbeat", "1s", "--try-timeout", "1s", "--tries", "2", "--grace", "1s", "--kill-budget", "3s"}
-	must(t, os.MkdirAll(x.scene.Data, 0o777))
+	if !c.Prepared {
+		must(t, os.MkdirAll(x.scene.Data, 0o777))
+	}
 	before := c.Arrived()
 	x.job = x.scene.Run(t, "node", scene.Flags(append([]string{"--mount", fmt.Sprintf("%s%s,fail_after=%v", c.Mount, c.Expect, c.FailAfter),
 		"--probe-period", "200ms", "--probe-timeout", "2s"}, c.Flags...)...), x.scene.Payload(t, "-tick", "200ms", "-write", filepath.Join(x.scene.Data, "file"), "-write-every", "100ms"))
