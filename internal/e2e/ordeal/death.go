@@ -2,6 +2,7 @@ package ordeal
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,7 +16,9 @@ import (
 func (x *trial) dies() {
 	x.t.Helper()
 	since := x.began
-	if _, dead := testkit.Poll(patience, func() (bool, string) { return x.dead(), "" }); !dead {
+	if x.Rescue != "" {
+		since = x.rescued()
+	} else if _, dead := testkit.Poll(patience, func() (bool, string) { return x.dead(), "" }); !dead {
 		testkit.Wait(x.t, limit, seldom(func() (bool, string) {
 			st, err := x.job.Status()
 			return err == nil && len(st.Stuck) > 0, fmt.Sprintf("not called stuck: %+v %v", st, err)
@@ -24,6 +27,23 @@ func (x *trial) dies() {
 		since = x.freed()
 	}
 	x.row.Dead = measured.Since(since)
+}
+
+// rescued waits until the run has freed the payload, and gives when its last lever was pulled.
+func (x *trial) rescued() (since time.Time) {
+	x.t.Helper()
+	testkit.Wait(x.t, limit, func() (bool, string) { return x.dead(), "the payload is still stuck" })
+	lever := ""
+	for _, e := range entries(x.job.Stderr(x.t)) {
+		if e.field["msg"] == "freeing what is stuck: its storage is broken for that" {
+			lever, _, _ = strings.Cut(e.field["lever"], " ")
+			since = e.at
+		}
+	}
+	if x.row.Freed = lever; lever != x.Rescue {
+		x.t.Errorf("freed by %q, not by %q", lever, x.Rescue)
+	}
+	return since
 }
 
 // freed is what ends a stuck payload, and when that was begun: the fault's end, or if that is not enough,

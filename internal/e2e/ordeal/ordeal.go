@@ -37,6 +37,7 @@ type Case struct {
 	Expect            string        // the rest of --mount: ",fstype=nfs4"
 	Flags             []string      // more of the run's
 	Break, Heal       func()        // Heal is called once; nil: nothing heals it
+	Rescue            string        // the last lever by which the run itself frees the payload: Flags ask for that
 	Free              func()        // breaks what the payload waits in, where that is not healed or healing is not enough
 	Arrived           func() string // what the payload's file is at the server, seen without the mount
 	Findings          []string      // any of these; none: the run goes on without one
