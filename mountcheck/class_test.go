@@ -129,3 +129,19 @@ func TestContinueOnErrorsIsRefused(t *testing.T) {
 		t.Errorf("required: got %+v", f)
 	}
 }
+
+// TestDebugWithoutAMount: what a block device's driver tells there is read where nobody has mounted it.
+func TestDebugWithoutAMount(t *testing.T) {
+	if err := CanHearErrors(); err != nil {
+		t.Skipf("not the root of this machine: %v", err)
+	}
+	if got := readDebug("percpu_stats"); got == "" {
+		t.Error("nothing is read")
+	}
+	if got := readDebug("nbd/none/timeout"); got != "" {
+		t.Errorf("got %q of nothing", got)
+	}
+	if !TimeoutKnown(Mount{FSType: "ext4", Source: "/dev/sda"}) {
+		t.Error("a disk has no timeout to be known")
+	}
+}

@@ -44,6 +44,8 @@ type table struct {
 	root Mount
 	kids map[int][]Mount
 	size int
+	far  map[int]string // propagation, as the table has it
+	byID map[int]Mount
 }
 
 // readTable reads the mount table of this process in one pass.
@@ -90,8 +92,9 @@ func (f rawFile) Read(b []byte) (int, error) {
 }
 
 func newTable(infos []*mountinfo.Info) *table {
-	t := &table{kids: map[int][]Mount{}, size: len(infos), root: rootOf(infos)}
+	t := &table{kids: map[int][]Mount{}, size: len(infos), root: rootOf(infos), far: map[int]string{}, byID: map[int]Mount{}}
 	for _, i := range infos {
+		t.far[i.ID], t.byID[i.ID] = i.Optional, fromInfo(i)
 		if i.Parent != i.ID {
 			t.kids[i.Parent] = append(t.kids[i.Parent], fromInfo(i))
 		}

@@ -175,8 +175,10 @@ func mountsNow(ctx context.Context, cfg config.Config, environ []string) []check
 		}
 		all = append(all, l)
 	}
+	sound := !slices.ContainsFunc(all, func(l checkup) bool { return l.Level != "ok" })
+	all = append(all, outlooks(cfg, at.mounts, environ)...)
 	if at.state != "" && !onDevice(cfg.Storage.Device, at.state) {
-		all = append(all, stateNow(at.state, !slices.ContainsFunc(all, func(l checkup) bool { return l.Level != "ok" })))
+		all = append(all, stateNow(at.state, sound))
 	}
 	if at.fleeting {
 		f := fleetingState(at.state)
