@@ -47,6 +47,9 @@ func newNFS(m mountcheck.Mount) *nfs {
 	if proto, _ := option(m.Super, "proto"); proto != "tcp" && proto != "tcp6" {
 		n.blind = fmt.Sprintf("the server is reached by proto=%s, whose messages cannot be seen", proto)
 	}
+	if n.blind == "" {
+		n.blind = elsewhere(m)
+	}
 	n.wires = newWires(func(c conn) bool { return c.remote == n.server })
 	if listed, err := n.listed(); n.blind == "" && (err != nil || !listed) {
 		n.blind = fmt.Sprintf("server %s is not listed in %s although it is mounted (another network namespace?) %s", n.server, nfsServers, text(err))
