@@ -9,7 +9,7 @@ import (
 )
 
 // merge takes the rows of a test's output into the table: measured again in their place, new ones at the
-// end of their filesystem. A finding that the table allows beside others stays one of them.
+// end of their filesystem. What the table allows beside others stays one of them.
 func merge(table []Row, output string) ([]Row, error) {
 	for line := range strings.Lines(output) {
 		_, text, is := strings.Cut(line, mark)
@@ -27,8 +27,11 @@ func merge(table []Row, output string) ([]Row, error) {
 
 func (r Row) into(table []Row) []Row {
 	if i := slices.IndexFunc(table, r.same); i >= 0 {
-		if slices.Contains(strings.Split(table[i].Finding, "|"), r.Finding) {
-			r.Finding = table[i].Finding
+		was := table[i]
+		for _, c := range []struct{ was, is *string }{{&was.Finding, &r.Finding}, {&was.Freed, &r.Freed}, {&was.End, &r.End}} {
+			if allows(*c.was, *c.is) {
+				*c.is = *c.was
+			}
 		}
 		table[i] = r
 		return table
@@ -87,7 +90,7 @@ func (r Row) death() string {
 	case r.Freed == "heal":
 		return "stuck; " + r.Dead.String() + " after the fault is over"
 	}
-	return fmt.Sprintf("stuck; %s after %s", r.Dead, r.Freed)
+	return fmt.Sprintf("stuck; %s after %s", r.Dead, strings.ReplaceAll(r.Freed, "|", " or "))
 }
 
 func (s Secs) String() string { return fmt.Sprintf("%.1f s", float64(s)) }

@@ -16,6 +16,7 @@ type MooseServer struct{ *daemon }
 type MooseFS struct {
 	*Island
 	Master, Chunks, Client MooseServer
+	Chunkdir               string // where the chunkserver keeps what is written
 	FuseMount
 }
 
@@ -53,7 +54,7 @@ func StartMooseFS(t testing.TB) *MooseFS {
 	}
 	requireFuse(t)
 	base := t.TempDir()
-	f := &MooseFS{Island: NewIsland(t), FuseMount: FuseMount{Dir: filepath.Join(base, "mnt"), base: base}}
+	f := &MooseFS{Island: NewIsland(t), Chunkdir: filepath.Join(base, "hdd"), FuseMount: FuseMount{Dir: filepath.Join(base, "mnt"), base: base}}
 	must(t, f.configure())
 	f.Master = f.server("mfsmaster", f.Listens("9421"), "mfsmaster", "-f", "-a", "-c", base+"/mfsmaster.cfg", "start")
 	f.Chunks = f.server("mfschunkserver", f.Listens("9422"), "mfschunkserver", "-f", "-c", base+"/mfschunkserver.cfg", "start")

@@ -13,7 +13,7 @@ import (
 func TestGluster(t *testing.T) {
 	t.Parallel()
 	f := testkit.StartGluster(t)
-	volume(t, f.Dir)
+	identify(t, f.Dir)
 	mount := f.Dir + ",fstype=glusterfs,volume=v1,min_free=8MiB,fail_after=100ms"
 	check(t, mount, 0)
 	check(t, f.Dir+",fstype=moosefs", 72)

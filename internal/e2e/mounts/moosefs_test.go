@@ -11,7 +11,7 @@ import (
 func TestMooseFS(t *testing.T) {
 	t.Parallel()
 	f := testkit.StartMooseFS(t)
-	volume(t, f.Dir)
+	identify(t, f.Dir)
 	mount := f.Dir + ",fstype=moosefs,volume=v1,fail_after=100ms"
 	check(t, mount, 0)
 	check(t, f.Dir+",fstype=moosefs,volume=v2", 72)

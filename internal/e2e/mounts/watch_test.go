@@ -59,8 +59,8 @@ func (w *watcher) says(t *testing.T, since time.Time, findings ...string) line {
 	return got
 }
 
-// volume gives the mount an identity.
-func volume(t *testing.T, dir string) {
+// identify gives the mount an identity.
+func identify(t *testing.T, dir string) {
 	t.Helper()
 	if code, _, errs := scene.Interlock(t, "mount", "init", "--volume", "v1", dir); code != 0 {
 		t.Fatalf("mount init: exit code %d: %s", code, errs)
