@@ -65,7 +65,7 @@ func clients(t *testing.T, kit *testkit.MemcachedServer, n int, d time.Duration)
 		must(t, err)
 		go func() {
 			defer c.Close()
-			results <- client(c, n, d)
+			results <- reader(c, n, d)
 		}()
 	}
 	var all []time.Duration
@@ -79,7 +79,7 @@ func clients(t *testing.T, kit *testkit.MemcachedServer, n int, d time.Duration)
 	return dump.Quantiles{Samples: len(all), P50: all[len(all)/2], P99: all[len(all)*99/100]}
 }
 
-func client(c *memcached.Conn, n int, d time.Duration) (took []time.Duration) {
+func reader(c *memcached.Conn, n int, d time.Duration) (took []time.Duration) {
 	beat := time.NewTicker(2 * time.Millisecond)
 	defer beat.Stop()
 	var r memcached.Reply
