@@ -38,6 +38,17 @@ type FaultFS struct {
 // by a Cleanup that comes after theirs: nobody else can end them.
 func StartFaultFS(t testing.TB, relay string) *FaultFS {
 	t.Helper()
+	return startFaultFS(t, relay, exec.Command)
+}
+
+// FaultFS is StartFaultFS with the daemon on the island.
+func (i *Island) FaultFS(t testing.TB, relay string) *FaultFS {
+	t.Helper()
+	return startFaultFS(t, relay, func(name string, args ...string) *exec.Cmd { return i.Command(append([]string{name}, args...)...) })
+}
+
+func startFaultFS(t testing.TB, relay string, command func(string, ...string) *exec.Cmd) *FaultFS {
+	t.Helper()
 	RequireRoot(t)
 	if _, err := os.Stat("/dev/fuse"); err != nil {
 		Skip(t, "fuse", err.Error())
@@ -56,7 +67,7 @@ func StartFaultFS(t testing.TB, relay string) *FaultFS {
 	in, orders, err := os.Pipe()
 	must(t, err)
 	f.orders = orders
-	cmd := exec.Command(binary, "-back", f.Back, "-mount", f.Dir, "-relay", relay)
+	cmd := command(binary, "-back", f.Back, "-mount", f.Dir, "-relay", relay)
 	cmd.Stdin = in
 	f.Process = StartCmd(t, cmd)
 	must(t, in.Close())

@@ -1,11 +1,17 @@
 package testkit
 
 import (
+	"errors"
 	"fmt"
+	"net"
+	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // islandAddress is the one address of an island. Some servers refuse to speak to each other over 127.0.0.1.
@@ -39,6 +45,32 @@ func (i *Island) Argv(args ...string) []string {
 func (i *Island) Command(args ...string) *exec.Cmd {
 	argv := i.Argv(args...)
 	return exec.Command(argv[0], argv[1:]...)
+}
+
+// Listen gives a listener there.
+func (i *Island) Listen(t testing.TB) net.Listener {
+	t.Helper()
+	type result struct {
+		l   net.Listener
+		err error
+	}
+	c := make(chan result, 1)
+	go func() { // its thread stays there, and ends
+		runtime.LockOSThread()
+		there, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", i.keeper.Pid()))
+		if err == nil {
+			err = errors.Join(unix.Setns(int(there.Fd()), unix.CLONE_NEWNET), there.Close())
+		}
+		var l net.Listener
+		if err == nil {
+			l, err = net.Listen("tcp", islandAddress+":0")
+		}
+		c <- result{l, err}
+	}()
+	r := Recv(t, islandLimit, "a listener", c)
+	must(t, r.err)
+	t.Cleanup(func() { _ = r.l.Close() }) // the test may have closed it
+	return r.l
 }
 
 // Listens tells whether a server takes connections at a port.

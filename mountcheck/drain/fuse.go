@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -17,6 +18,7 @@ type fuse struct {
 	control *fusectl.List
 	blind   string // why nothing can be told, ever
 	daemons []daemon
+	nets    []network // of the daemons, where it is not ours
 	peers   peers
 	wires   *wires
 }
@@ -58,14 +60,40 @@ func newFUSE(c *fusectl.List, m mountcheck.Mount) *fuse {
 			continue
 		}
 		f.daemons = append(f.daemons, daemon{pid, pidfd})
+		err = errors.Join(err, f.enter(pid))
 	}
 	if f.blind == "" && (err != nil || len(f.daemons) == 0) {
 		f.blind = fmt.Sprintf("which process serves FUSE connection %d is not seen here (another PID namespace?) %s", f.conn.Minor, text(err))
 	}
-	if all, err := connections(); err == nil {
+	if all, err := f.connections(); err == nil {
 		f.note(all)
 	}
 	return f
+}
+
+// enter keeps the network that a daemon is in: a container's, most often.
+func (f *fuse) enter(pid int) error {
+	n, other, err := networkOf(pid)
+	switch {
+	case err != nil:
+		return fmt.Errorf("the network of process %d: %w", pid, err)
+	case !other:
+		return nil
+	case slices.ContainsFunc(f.nets, func(have network) bool { return have.inode == n.inode }):
+		return n.file.Close()
+	}
+	f.nets = append(f.nets, n)
+	return nil
+}
+
+// connections are those of our network and of the daemons'.
+func (f *fuse) connections() ([]conn, error) {
+	all, err := connections()
+	for _, n := range f.nets {
+		theirs, netErr := n.connections()
+		all, err = append(all, theirs...), errors.Join(err, netErr)
+	}
+	return all, err
 }
 
 // note keeps what the living daemons are connected to: what a dead one was is not to be seen any more.
@@ -80,7 +108,7 @@ func (f *fuse) note(all []conn) {
 
 // check: no request may still be with the daemon, and none of its own on its way from it.
 func (f *fuse) check(e Evidence) (State, string) {
-	all, err := connections()
+	all, err := f.connections()
 	if err != nil {
 		return Unknown, err.Error()
 	}
@@ -121,7 +149,10 @@ func (f *fuse) close() error {
 	for _, d := range f.daemons {
 		errs = append(errs, unix.Close(d.pidfd))
 	}
-	f.daemons = nil
+	for _, n := range f.nets {
+		errs = append(errs, n.file.Close())
+	}
+	f.daemons, f.nets = nil, nil
 	if f.blind == "" {
 		f.blind = "the plan was closed"
 	}

@@ -91,12 +91,23 @@ func TestOutlookOfOurs(t *testing.T) {
 
 // What a dead daemon had sent to its server stays in a connection without an owner.
 func TestLateWriteOfADaemonsServer(t *testing.T) {
-	server, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close() })
-	f := testkit.StartFaultFS(t, server.Addr().String())
+	t.Run("here", func(t *testing.T) {
+		server, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = server.Close() })
+		lateOnAWire(t, testkit.StartFaultFS(t, server.Addr().String()), server)
+	})
+	t.Run("in another network namespace", func(t *testing.T) {
+		island := testkit.NewIsland(t)
+		server := island.Listen(t)
+		lateOnAWire(t, island.FaultFS(t, server.Addr().String()), server)
+	})
+}
+
+func lateOnAWire(t *testing.T, f *testkit.FaultFS, server net.Listener) {
+	t.Helper()
 	conn, err := server.Accept()
 	if err != nil {
 		t.Fatal(err)

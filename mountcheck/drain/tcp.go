@@ -30,9 +30,11 @@ const (
 )
 
 // connections reads both tables of our network namespace.
-func connections() ([]conn, error) {
+func connections() ([]conn, error) { return connectionsIn("/proc/self/net") }
+
+func connectionsIn(dir string) ([]conn, error) {
 	var all []conn
-	for _, file := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
+	for _, file := range []string{dir + "/tcp", dir + "/tcp6"} {
 		raw, err := os.ReadFile(file)
 		if errors.Is(err, fs.ErrNotExist) && strings.HasSuffix(file, "6") {
 			continue // a kernel without IPv6
