@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,6 +18,8 @@ type faultyFS struct {
 	dir  string
 	dev  *os.File
 	mode atomic.Int64 // modeOK, modeHang, or the errno that everything gets
+	left atomic.Int64 // free blocks of the directory "db", if not 0: it has a quota
+	slow atomic.Int64 // nanoseconds that each answer takes
 	held struct {
 		sync.Mutex
 		requests [][]byte
@@ -102,6 +105,9 @@ func (f *faultyFS) serve() {
 }
 
 func (f *faultyFS) take(r []byte) {
+	if d := time.Duration(f.slow.Load()); d > 0 {
+		<-time.After(d)
+	}
 	f.held.Lock()
 	defer f.held.Unlock()
 	if f.mode.Load() == modeHang && binary.LittleEndian.Uint32(r[4:]) != fuseInit {
@@ -121,9 +127,11 @@ func (f *faultyFS) answer(r []byte) {
 	case mode > 0:
 		f.reply(unique, unix.Errno(mode), nil)
 	case op == fuseGetattr:
-		f.reply(unique, 0, attrOut())
+		f.reply(unique, 0, attrOut(binary.LittleEndian.Uint64(r[16:])))
 	case op == fuseStatfs:
-		f.reply(unique, 0, statfsOut())
+		f.reply(unique, 0, statfsOut(f.free(binary.LittleEndian.Uint64(r[16:]))))
+	case op == fuseLookup && string(r[fuseHeader:]) == "db\x00" && f.left.Load() != 0:
+		f.reply(unique, 0, entryOut())
 	case op == fuseLookup:
 		f.reply(unique, unix.ENOENT, nil)
 	default:
@@ -147,19 +155,36 @@ func initOut() []byte {
 	return b
 }
 
-func attrOut() []byte {
+// fuseDataIno is the directory "db".
+const fuseDataIno = 2
+
+func (f *faultyFS) free(ino uint64) int64 {
+	if ino == fuseDataIno {
+		return f.left.Load()
+	}
+	return 1000
+}
+
+func entryOut() []byte {
+	b := make([]byte, 40, 128)
+	binary.LittleEndian.PutUint64(b, fuseDataIno)
+	return append(b, attrOut(fuseDataIno)[16:]...)
+}
+
+func attrOut(ino uint64) []byte {
 	b := make([]byte, 104)
-	binary.LittleEndian.PutUint64(b[16:], fuseRootIno)
+	binary.LittleEndian.PutUint64(b[16:], ino)
 	binary.LittleEndian.PutUint32(b[76:], unix.S_IFDIR|0o755)
 	binary.LittleEndian.PutUint32(b[80:], 2)
 	return b
 }
 
-func statfsOut() []byte {
+func statfsOut(free int64) []byte {
 	b := make([]byte, 80)
 	for i := 0; i < 5; i++ {
 		binary.LittleEndian.PutUint64(b[8*i:], 1000)
 	}
+	binary.LittleEndian.PutUint64(b[16:], uint64(free))
 	binary.LittleEndian.PutUint32(b[40:], 4096)
 	binary.LittleEndian.PutUint32(b[44:], 255)
 	binary.LittleEndian.PutUint32(b[48:], 4096)
