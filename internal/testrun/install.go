@@ -72,6 +72,8 @@ func needs() []need {
 		{"vm", "nbd-client", "nbd-client"},
 		{"vm", "nbdkit", "nbdkit"},
 		{"vm", "nbd-server", "nbd-server"},
+		{"vm", "etcd-server", "etcd"},
+		{"vm", "etcd-client", "etcdctl"},
 		{"vm", "nftables", "nft"},
 		{"vm", "lz4", "lz4"},
 		{"mounts", "glusterfs-server", "glusterfsd"},

@@ -15,8 +15,10 @@ type Family struct {
 	Available []string // kernel modules that can be loaded
 	Tools     []string // commands of the host that are copied, with their libraries
 	Files     []string // patterns of files of the host that are copied to the same place, with their libraries
+	Scripts   []string // files of this module, which run by Script
 	Binary    bool     // the tests use testkit.Binary and scene.PayloadBinary
 	Memory    int      // in MB, default 400
+	Nodes     bool     // the tests run on the host and start machines by Start, which reach it as HostAddr
 	Resets    int      // how many resets that a test announces by ExpectReset a run may have
 }
 

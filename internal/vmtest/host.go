@@ -28,7 +28,7 @@ func host(f Family) (int, error) {
 		return 1, err
 	}
 	defer root.Close() //nolint:errcheck // it has no name and nothing that is read later
-	only := ""
+	only, failed := "", false
 	for boot := 0; boot <= f.Resets; boot++ {
 		m, err := newMachine(f, k, root, boot, only)
 		if err != nil {
@@ -40,9 +40,11 @@ func host(f Family) (int, error) {
 		case ctx.Err() != nil:
 			return 1, errors.Join(fmt.Errorf("no verdict within %v", limit), m.lastWords())
 		case errors.As(err, &reset):
-			only = reset.test
+			only, failed = reset.test, failed || m.failed
 		case err != nil:
 			return 1, errors.Join(err, m.lastWords())
+		case failed:
+			return max(code, 1), m.wordsIf(code != 0)
 		default:
 			return code, m.wordsIf(code != 0)
 		}

@@ -35,14 +35,14 @@ type job struct {
 func alwaysTools() []string { return []string{"modprobe", "ip", "sh", "mount", "umount"} }
 
 // image writes the machine's root into a file without a name, so that nothing of it can be left behind.
-func image(ctx context.Context, f Family, k kernel, args []string) (*os.File, error) {
+func image(ctx context.Context, f Family, k kernel, args []string, env ...string) (*os.File, error) {
 	file, err := nameless()
 	if err != nil {
 		return nil, err
 	}
 	buffered := bufio.NewWriterSize(file, 1<<20)
 	a := newArchive(buffered)
-	err = errors.Join(a.fill(ctx, f, k, args), a.close(), buffered.Flush())
+	err = errors.Join(a.fill(ctx, f, k, args, env), a.close(), buffered.Flush())
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("the machine's root: %w", err), file.Close())
 	}
@@ -57,7 +57,7 @@ func nameless() (*os.File, error) {
 	return file, os.Remove(file.Name())
 }
 
-func (a *archive) fill(ctx context.Context, f Family, k kernel, args []string) error {
+func (a *archive) fill(ctx context.Context, f Family, k kernel, args, env []string) error {
 	a.skeleton()
 	self, err := os.Executable()
 	if err != nil {
@@ -75,7 +75,10 @@ func (a *archive) fill(ctx context.Context, f Family, k kernel, args []string) e
 	for _, pattern := range f.Files {
 		err = errors.Join(err, a.copies(ctx, pattern))
 	}
-	j := job{Args: args, Env: []string{"PATH=" + toolPath, "HOME=/root", "TMPDIR=/tmp", insideVar + "=1"}, Modules: f.Modules}
+	for _, name := range f.Scripts {
+		err = errors.Join(err, a.script(name))
+	}
+	j := job{Args: args, Env: append([]string{"PATH=" + toolPath, "HOME=/root", "TMPDIR=/tmp", insideVar + "=1"}, env...), Modules: f.Modules}
 	if f.Binary {
 		err = errors.Join(err, a.binary(ctx))
 		j.Env = append(j.Env, testkit.BinaryVar+"="+guestBinary, scene.PayloadVar+"="+guestPayload)
@@ -118,6 +121,20 @@ func (a *archive) copies(ctx context.Context, pattern string) error {
 	}
 	return err
 }
+
+// script adds a file of this module, under its own name.
+func (a *archive) script(name string) error {
+	root, err := testkit.ModuleRoot()
+	if err != nil {
+		return err
+	}
+	content, err := os.ReadFile(filepath.Join(root, name))
+	a.file(Script(name), 0o755, content)
+	return err
+}
+
+// Script is where a file of Family.Scripts lies in the machine.
+func Script(name string) string { return guestDir + "/" + filepath.Base(name) }
 
 // binary adds cmd/interlock, as the runner has built it or built here, and the payload of the tests.
 func (a *archive) binary(ctx context.Context) error {

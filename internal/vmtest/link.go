@@ -77,3 +77,9 @@ func Run(t testing.TB, args ...string) string {
 	}
 	return string(out)
 }
+
+// Interlock is a command of the built binary that must succeed.
+func Interlock(t testing.TB, args ...string) string {
+	t.Helper()
+	return Run(t, append([]string{testkit.Binary(t)}, args...)...)
+}

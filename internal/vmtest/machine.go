@@ -21,6 +21,7 @@ type machine struct {
 	mark    string // begins a line of the first process, which no test can write by chance
 	console *os.File
 	reset   string // the test that announced one
+	failed  bool   // a test has, so far: after a reset there is nobody left who knows
 }
 
 // An announced error is a reset that a test has asked for.
@@ -45,12 +46,21 @@ func newMachine(f Family, k kernel, root *os.File, boot int, only string) (*mach
 	// The descriptors 3 and 4 are files without a name; qemu opens them by number.
 	m.cmd = exec.Command(qemu, "-M", "pc,hpet=off", "-accel", "tcg,thread=multi",
 		"-cpu", "qemu64,+rdrand,+sse4.1,+sse4.2,+ssse3,+popcnt", "-smp", "1", "-m", strconv.Itoa(memory),
-		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-nic", "none",
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-serial", "file:/proc/self/fd/4", "-chardev", "file,id=tests,path=/proc/self/fd/1", "-serial", "chardev:tests",
 		"-kernel", k.image(), "-initrd", "/proc/self/fd/3", "-append", m.kernelArgs(boot, only))
+	m.cmd.Args = append(m.cmd.Args, f.network()...)
 	m.cmd.ExtraFiles = []*os.File{root, console}
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return m, nil
+}
+
+// network is none, or one by qemu's own hand, in which the host's loopback has an address.
+func (f Family) network() []string {
+	if !f.Nodes {
+		return []string{"-nic", "none"}
+	}
+	return []string{"-netdev", "user,id=host", "-device", "virtio-net-pci,netdev=host,romfile="}
 }
 
 // kernelArgs leave out what costs an emulated processor time and protects nobody here.
@@ -101,6 +111,7 @@ func (m *machine) read(from io.Reader) (code int, found bool, err error) {
 				m.reset = value
 			}
 		case line != "":
+			m.failed = m.failed || strings.HasPrefix(line, "--- FAIL")
 			fmt.Print(line)
 		}
 		if errors.Is(err, io.EOF) {

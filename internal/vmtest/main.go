@@ -15,7 +15,7 @@ func Main(m *testing.M, f Family) {
 	switch {
 	case os.Getpid() == 1 && bootedHere():
 		beInit()
-	case os.Getenv(insideVar) != "":
+	case os.Getenv(insideVar) != "" || f.Nodes:
 		testkit.Main(m)
 	}
 	runtime.LockOSThread() // qemu dies with this thread, which is the process's first

@@ -36,19 +36,21 @@ func TestRead(t *testing.T) {
 		code       int
 		found      bool
 		reset      string
+		failed     bool
 	}{
-		{"verdict", "a line\n@@vmtest-M exit 3\n", 3, true, ""},
-		{"none", "a line\n", 1, false, ""},
-		{"cut off", "a line\n@@vmtest-M ex", 1, false, ""},
-		{"of another", "@@vmtest-N exit 0\n", 1, false, ""},
-		{"reset", "@@vmtest-M reset TestX\n", 1, false, "TestX"},
-		{"reset that did not come", "@@vmtest-M reset TestX\n@@vmtest-M exit 1\n", 1, true, "TestX"},
+		{"verdict", "a line\n@@vmtest-M exit 3\n", 3, true, "", false},
+		{"none", "a line\n", 1, false, "", false},
+		{"cut off", "a line\n@@vmtest-M ex", 1, false, "", false},
+		{"of another", "@@vmtest-N exit 0\n", 1, false, "", false},
+		{"reset", "@@vmtest-M reset TestX\n", 1, false, "TestX", false},
+		{"reset that did not come", "@@vmtest-M reset TestX\n@@vmtest-M exit 1\n", 1, true, "TestX", false},
+		{"failure before a reset", "--- FAIL: TestA (1.00s)\n@@vmtest-M reset TestX\n", 1, false, "TestX", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := &machine{mark: "@@vmtest-M"}
 			code, found, err := m.read(strings.NewReader(c.text))
-			if err != nil || code != c.code || found != c.found || m.reset != c.reset {
-				t.Errorf("got %d, %v, %q, %v", code, found, m.reset, err)
+			if err != nil || code != c.code || found != c.found || m.reset != c.reset || m.failed != c.failed {
+				t.Errorf("got %d, %v, %q, %v, %v", code, found, m.reset, m.failed, err)
 			}
 		})
 	}

@@ -3,6 +3,7 @@
 package nbd
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -30,15 +31,18 @@ func address() netip.AddrPort {
 type export struct {
 	vmtest.Link
 	t      *testing.T
+	kind   string // nbdkit, nbd-server
 	image  string
 	server *testkit.Process
 }
 
 // newExport starts a server; one client at a time, and one request: with more it may see the end of the
 // connection before it has done what came over it.
-func newExport(t *testing.T) *export {
+func newExport(t *testing.T) *export { t.Helper(); return newExportOf(t, "nbdkit") }
+
+func newExportOf(t *testing.T, kind string) *export {
 	t.Helper()
-	e := &export{Link: vmtest.NewLink(t, ""), t: t, image: filepath.Join(t.TempDir(), "image")}
+	e := &export{Link: vmtest.NewLink(t, ""), t: t, kind: kind, image: filepath.Join(t.TempDir(), "image")}
 	must(t, os.WriteFile(e.image, nil, 0o644))
 	must(t, os.Truncate(e.image, 32<<20))
 	e.start()
@@ -47,10 +51,45 @@ func newExport(t *testing.T) *export {
 
 func (e *export) start() {
 	e.t.Helper()
+	if e.kind == "nbd-server" {
+		e.listens(e.daemon())
+		return
+	}
 	e.server = e.Daemon(fmt.Sprintf("nbdkit -f -t 1 -i %s -p %d --filter=limit file %s limit=1", vmtest.ServerAddr, port, e.image))
+	e.listens(e.server.Pid())
+}
+
+// daemon is nbd-server, which serves more than one client only behind our back.
+func (e *export) daemon() (pid int) {
+	e.t.Helper()
+	file := filepath.Join(e.t.TempDir(), "pid")
+	e.At(fmt.Sprintf("nbd-server %s:%d %s -C /nonexistent -p %s", vmtest.ServerAddr, port, e.image, file))
 	testkit.Wait(e.t, vmtest.Limit, func() (bool, string) {
-		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/tcp", e.server.Pid()))
-		return err == nil && strings.Contains(string(raw), fmt.Sprintf(":%04X 00000000:0000 0A", port)), "nbdkit does not listen"
+		raw, err := os.ReadFile(file)
+		n, _ := fmt.Sscan(string(raw), &pid)
+		return n == 1, fmt.Sprintf("nbd-server has not said its pid: %v", err)
+	})
+	e.t.Cleanup(func() { killTree(e.t, pid) })
+	return pid
+}
+
+// killTree ends a daemon with those that serve one client each, and listen, too.
+func killTree(t *testing.T, pid int) {
+	t.Helper()
+	clients := testkit.Descendants(pid)
+	for _, p := range append([]int{pid}, clients...) { // those without a parent are ours
+		if err := unix.Kill(p, unix.SIGKILL); !errors.Is(err, unix.ESRCH) {
+			must(t, err)
+			testkit.ReapOrphan(t, p)
+		}
+	}
+}
+
+func (e *export) listens(pid int) {
+	e.t.Helper()
+	testkit.Wait(e.t, vmtest.Limit, func() (bool, string) {
+		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/tcp", pid))
+		return err == nil && strings.Contains(string(raw), fmt.Sprintf(":%04X 00000000:0000 0A", port)), e.kind + " does not listen"
 	})
 }
 

@@ -21,8 +21,11 @@ func TestMain(m *testing.M) {
 	}
 	late.Play()
 	vmtest.Main(m, vmtest.Family{
-		Modules: []string{"nbd", "veth"},
-		Tools:   []string{"nbd-client", "nbdkit", "mkfs.ext4", "blkid", "e2fsck"},
-		Files:   []string{"/usr/lib/*/nbdkit/plugins/nbdkit-file-plugin.so", "/usr/lib/*/nbdkit/filters/nbdkit-limit-filter.so"},
+		Modules:   []string{"nbd", "veth", "quota_v2"},
+		Available: []string{"nf_tables", "tcp_diag", "inet_diag"},
+		Tools:     []string{"nbd-client", "nbdkit", "mkfs.ext4", "blkid", "e2fsck", "nbd-server", "nft", "ss", "grep"},
+		Files:     []string{"/usr/lib/*/nbdkit/plugins/nbdkit-file-plugin.so", "/usr/lib/*/nbdkit/filters/nbdkit-limit-filter.so"},
+		Scripts:   []string{dropper},
+		Binary:    true,
 	})
 }

@@ -5,6 +5,7 @@ package nbd
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,7 +37,7 @@ func TestWatch(t *testing.T) {
 			e := newExport(t)
 			dir := e.attach(c.options...)
 			w, err := mountcheck.Watch(context.Background(), mountcheck.Config{
-				Expect: []mountcheck.Expect{{Path: dir, FSType: "ext4", Source: node}},
+				Expect: []mountcheck.Expect{{Path: dir, FSType: "ext4", Source: node, Require: accepting(c.options)}},
 				Period: 100 * time.Millisecond, Timeout: 5 * time.Second, Log: t.Logf,
 			})
 			must(t, err)
@@ -47,6 +48,40 @@ func TestWatch(t *testing.T) {
 			start := time.Now()
 			found := until(t, w, c.want...)
 			t.Logf("%s after %v: %s", found.Kind, time.Since(start).Round(time.Millisecond), found.Detail)
+		})
+	}
+}
+
+// accepting is what lets a device be used that has no timeout.
+func accepting(options []string) []string {
+	if slices.Contains(options, "-timeout") {
+		return nil
+	}
+	return []string{"nbd_timeout=0"}
+}
+
+// A device without a timeout is refused, unless that is asked for; the kernel tells of it where nobody has mounted
+// its debug filesystem.
+func TestUntimed(t *testing.T) {
+	vmtest.Inside(t)
+	for _, options := range [][]string{nil, {"-timeout", "30"}} {
+		t.Run(strings.Join(append([]string{"options"}, options...), " "), func(t *testing.T) {
+			dir := newExport(t).attach(options...)
+			e := mountcheck.Expect{Path: dir, FSType: "ext4"}
+			want := mountcheck.OK
+			if options == nil {
+				want = mountcheck.Wrong
+			}
+			for _, e.Require = range [][]string{nil, accepting(options)} {
+				all := mountcheck.Look(t.Context(), mountcheck.Config{Expect: []mountcheck.Expect{e}})
+				if len(all) != 1 || all[0].Kind != want {
+					t.Errorf("required %v: got %+v, expected %s", e.Require, all, want)
+				}
+				want = mountcheck.OK
+			}
+			if m, err := mountcheck.Trace(dir); err != nil || !mountcheck.TimeoutKnown(m) {
+				t.Errorf("%+v, %v: the timeout is not known", m, err)
+			}
 		})
 	}
 }

@@ -23,5 +23,7 @@ func TestMain(m *testing.M) {
 	vmtest.Main(m, vmtest.Family{
 		Modules: []string{"nfsd", "nfs", "nfsv4", "veth"},
 		Tools:   []string{"mount.nfs4", "rpc.nfsd", "exportfs", "rpc.mountd", "nfsdcld"},
+		Scripts: []string{unexporter},
+		Binary:  true,
 	})
 }

@@ -50,10 +50,17 @@ func (s server) setUp() {
 	t.Helper()
 	must(t, os.MkdirAll(exported, 0o755))
 	must(t, unix.Mount("backing", exported, "tmpfs", 0, "size=64m"))
-	must(t, os.WriteFile("/etc/exports", []byte(exported+" 10.77.0.0/24(rw,sync,no_root_squash,no_subtree_check,fsid=0)\n"), 0o644))
+	s.write("10.77.0.0/24", "rw")
 	for _, f := range []string{"etab", "rmtab"} {
 		must(t, os.WriteFile("/var/lib/nfs/"+f, nil, 0o644))
 	}
+}
+
+// write is the list of exports; how is rw or ro.
+func (s server) write(who, how string) {
+	s.t.Helper()
+	line := fmt.Sprintf("%s %s(%s,sync,no_root_squash,no_subtree_check,fsid=0)\n", exported, who, how)
+	must(s.t, os.WriteFile("/etc/exports", []byte(line), 0o644))
 }
 
 // holds tells whether a process has such a file open.
@@ -78,13 +85,16 @@ func (s server) stop() { s.t.Helper(); s.At("echo 0 > /proc/fs/nfsd/threads") }
 // unexport is the fence at the storage.
 func (s server) unexport() { s.t.Helper(); s.At("exportfs -ua && exportfs -f") }
 
-// mount gives a mountpoint of it, hard, with a volume file in it.
-func (s server) mount(options string) string {
+// mount gives a mountpoint of it, hard.
+func (s server) mount(options string) string { s.t.Helper(); return s.mountOf("/", options) }
+
+// mountOf is mount of one directory of the export.
+func (s server) mountOf(path, options string) string {
 	t := s.t
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "mnt")
 	must(t, os.Mkdir(dir, 0o755))
-	vmtest.Run(t, "mount", "-t", "nfs4", "-o", "vers=4.2,hard,timeo=10,retrans=1"+options, vmtest.ServerAddr+":/", dir)
+	vmtest.Run(t, "mount", "-t", "nfs4", "-o", "vers=4.2,hard,timeo=10,retrans=1"+options, vmtest.ServerAddr+":"+path, dir)
 	t.Cleanup(func() { s.detach(dir) })
 	return dir
 }

@@ -9,5 +9,5 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	vmtest.Main(m, vmtest.Family{Modules: []string{"softdog"}, Tools: []string{"sleep"}, Binary: true, Resets: 1})
+	vmtest.Main(m, vmtest.Family{Modules: []string{"softdog"}, Tools: []string{"sleep", "etcd", "etcdctl"}, Binary: true, Memory: 640, Resets: 1})
 }
