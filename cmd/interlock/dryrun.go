@@ -59,6 +59,7 @@ func dryRun(c *cli.Context, cfg config.Config) error {
 		return wouldEnd(err)
 	}
 	dryWarm(out, plan.Warm, cfg.Warm)
+	dryEnding(out, plan, log)
 	fmt.Fprintf(out, "state    %s\nrun      %q\n", orNone(plan.State), cfg.Process.Command)
 	return nil
 }

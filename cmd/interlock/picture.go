@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -60,11 +61,29 @@ func metrics(st lifecycle.Status, beats health.HistogramCounts) []health.Metric 
 		health.Gauge("interlock_lock_wait_seconds", "Time in the queue until the grant.", st.Lock.Waited),
 		health.Gauge("interlock_late_writes_possible", "1 if an earlier holder's undrained writes may still arrive.", one(len(st.Lock.Undrained) > 0)),
 		health.Gauge("interlock_stuck_processes", "Processes that were killed and are not dead.", float64(len(st.Stuck))),
+		health.Gauge("interlock_drain_overdue", "1 while the storage is not drained within its budget and the lock is held for that.", one(st.Drain != "")),
+		health.Gauge("interlock_resetting", "1 once this machine is to be reset, or could not be.", one(st.Reset != "")),
+		volumeMetric(st.Volumes), leverMetric(st.EndStatus),
 		health.Gauge("interlock_restore_seconds", "How long the restore of this run took; 0 if there was none.", st.Restored),
 		oom, tries, health.Histogram("interlock_heartbeat_duration_seconds", "Duration of heartbeat tries.", beats), mounts, probes,
 		{Name: "interlock_build_info", Help: "Version of the program.", Type: "gauge",
 			Samples: []health.Sample{{Labels: []string{"version", thisBuild().Version, "go", runtime.Version()}, Value: 1}}},
 	}...)
+}
+
+// volumeMetric is what each volume's end can come to, then what it has come to.
+func volumeMetric(all []lifecycle.VolumeStatus) health.Metric {
+	m := health.Metric{Name: "interlock_volume_drain", Help: "1 for what the end of a volume can come to, and once the payload is dead for what it has come to.", Type: "gauge"}
+	for _, v := range all {
+		m.Samples = append(m.Samples, health.Sample{Labels: []string{"path", v.Path, "state", cmp.Or(v.State, v.Outlook)}, Value: 1})
+	}
+	return m
+}
+
+func leverMetric(st lifecycle.EndStatus) health.Metric {
+	return health.Metric{Name: "interlock_levers_total", Help: "Levers that were pulled to free what storage keeps, by result.", Type: "counter", Samples: []health.Sample{
+		{Labels: []string{"result", "pulled"}, Value: float64(st.Levers - st.Failures)}, {Labels: []string{"result", "failed"}, Value: float64(st.Failures)},
+	}}
 }
 
 // snapshotMetrics are those of a run with a store.

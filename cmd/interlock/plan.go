@@ -41,7 +41,10 @@ func makePlan(cfg config.Config, inv invocation, log *slog.Logger) (lifecycle.Pl
 	if err != nil {
 		return lifecycle.Plan{}, nil, err
 	}
-	sig, _ := cfg.Process.Stop.Number()
+	stop, err := stopPlan(cfg)
+	if err != nil {
+		return lifecycle.Plan{}, nil, err
+	}
 	p := lifecycle.Plan{
 		Lock: lockPlan(cfg, boot), Mounts: at.mounts, Data: cfg.Storage.Data, State: at.state,
 		Restore: lifecycle.RestorePlan{Exec: cfg.Restore.Exec, When: cfg.Restore.When, Timeout: cfg.Restore.Timeout},
@@ -51,7 +54,7 @@ func makePlan(cfg config.Config, inv invocation, log *slog.Logger) (lifecycle.Pl
 			PreStop: lifecycle.Hook(cfg.Hooks.PreStop), PostStop: lifecycle.Hook(cfg.Hooks.PostStop),
 		},
 		Payload: lifecycle.PayloadPlan{ArgvFrom: inv.commandAt, Name: cfg.Process.Command[0], Credential: cred},
-		Stop:    lifecycle.StopPlan{Signal: sig, Grace: cfg.Process.Stop.Grace, LossGrace: cfg.Timing.Grace},
+		Stop:    stop,
 		Budgets: lifecycle.Budgets(cfg.Budgets),
 		Guard: supervise.Settings{
 			Isolate: cfg.Process.Isolate, Grace: cfg.Timing.Grace, KillBudget: cfg.Timing.KillBudget, Scrub: append(notify.Variables(), store.Errand.Secrets...),

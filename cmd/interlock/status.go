@@ -141,10 +141,31 @@ func printStatus(out io.Writer, st runStatus) error {
 	if st.Drain != "" {
 		fmt.Fprintf(w, "DRAIN\toverdue: %s\n", st.Drain)
 	}
+	printEnd(w, st.EndStatus)
 	for _, f := range st.Warnings {
 		fmt.Fprintf(w, "warning\t%s: %s\n", f.Topic, f.line())
 	}
 	return w.Flush()
+}
+
+// printEnd is what can be told, and freed, at the end, then what was.
+func printEnd(w io.Writer, st lifecycle.EndStatus) {
+	for _, v := range st.Volumes {
+		if v.State != "" {
+			fmt.Fprintf(w, "storage\t%s: %s: %s\n", v.Path, v.State, v.Now)
+			continue
+		}
+		fmt.Fprintf(w, "storage at the end\t%s: %s: %s\n", v.Path, v.Outlook, v.Why)
+		if len(v.Levers) > 0 {
+			fmt.Fprintf(w, "to free it\t%s%s\n", strings.Join(v.Levers, ", then "), reach(v.Locked))
+		}
+	}
+	for _, p := range st.Pulled {
+		fmt.Fprintf(w, "LEVER\t%s\n", p)
+	}
+	if st.Reset != "" {
+		fmt.Fprintf(w, "RESET\t%s\n", st.Reset)
+	}
 }
 
 // printStore is the store's part, for a run that has one.

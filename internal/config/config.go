@@ -31,6 +31,7 @@ type Config struct {
 type Process struct {
 	Isolate string // auto|pidns|cgroup|none
 	Stop    Stop
+	End     End
 	User    string   // UID[:GID], numeric or names of the local passwd file
 	Command []string // argv after --
 	DryRun  bool
@@ -90,6 +91,13 @@ type Fence struct {
 type Stop struct {
 	Signal string // name without SIG, or none; read it with Number
 	Grace  time.Duration
+}
+
+// End is what is done where the end does not come by itself.
+type End struct {
+	OnStuck     string        // wait|free|reboot
+	RebootAfter time.Duration // of on_stuck: reboot
+	OnUndrained string        // hold|release
 }
 
 // Mount is one mount that must be there, right and alive.

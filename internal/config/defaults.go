@@ -32,7 +32,7 @@ func Defaults() Config {
 		Lock:    Lock{Wait: "forever"},
 		Timing:  defaultTiming(),
 		Fence:   Fence{Timeout: 30 * time.Second},
-		Process: Process{Isolate: "auto", Stop: Stop{Signal: "TERM", Grace: 25 * time.Second}},
+		Process: Process{Isolate: "auto", Stop: Stop{Signal: "TERM", Grace: 25 * time.Second}, End: End{OnStuck: "wait", RebootAfter: 5 * time.Minute, OnUndrained: "hold"}},
 		Storage: Storage{Device: defaultDevice(), Probe: Probe{Period: 2 * time.Second, Timeout: 5 * time.Second}},
 		Snapshots: Snapshots{
 			Restore: Restore{From: "exec", When: "empty", OnEmpty: "stop", Diverged: "stop", At: "latest", Timeout: 2 * time.Hour},

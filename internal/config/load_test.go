@@ -69,6 +69,7 @@ func everyField(t *testing.T, wanted func(key string) bool) {
 		"data": "/srv/x/data", "state-dir": "/srv/x/state", "reason-file": "/run/reason", "listen": "unix:/run/il.sock",
 		"store": "s3://bucket/prefix", "store-endpoint": "https://s3:9000", "restore-at": "2026-01-31T12:00:00Z",
 		"backup-mode": config.ModeCommand, "backup-freeze": "[]", "backup-exclude": `["*.pid"]`,
+		"reboot-after":      "8s",
 		"device-attach-nbd": "nbd-1:10809/orders", "device-attach-dev": "/dev/nbd0", "device-uuid": "6d1c2f0e-5f6f-4c8e-9a53-0c9d1a7f2b10",
 		"device-mount-path": "/srv/blocks", "device-mount-opts": `["noatime"]`, "device-state-dir": "/run/il",
 		"warm-memcached": "cache1:11211", "warm-from": config.FromNone, "warm-budget-bytes": "8GiB", "warm-ready": "0.8",

@@ -34,6 +34,8 @@ func TestValues(t *testing.T) {
 		{"reason-file", "/x/y", "x /x/ /x/../y"},
 		{"log-format", "text json", "xml"},
 		{"restore-timeout", "1s", "0s -1s 5"},
+		{"on-stuck", "wait free", "kill WAIT"},
+		{"on-undrained", "hold release", "dead"},
 		{"store", "s3://b s3://bucket/a/b s3://my.bucket-1/x file:///srv/store", "b s3:// s3:///x s3://k:s@b/x s3://b:9000/x file://h/x file:/// file:///a/../b http://b/x s3://b/x?y=1 s3://b#x"},
 		{"restore-at", "latest 20260102T030405Z-7-0123456789abcdef 20260102 2026-01-31T12:00:00Z 2026-01-31T12:00:00+02:00", "newest Latest 12 abc ../x 20260102/x"},
 		{"restore-on-empty", "stop", "restore"},
@@ -110,6 +112,11 @@ func TestTogether(t *testing.T) {
 		{[]string{"--backup-mode", "reflink"}, nil},
 		{append(stored, "--backup-mode", "reflink", "--backup-schedule", "15m"), []string{"--backup-mode: backup.freeze is missing"}},
 		{[]string{"--backup-freeze", `["/f"]`}, []string{"--backup-freeze: only the modes hook and reflink"}},
+		{[]string{"--reboot-after", "1m"}, []string{"--reboot-after: on_stuck is not reboot"}},
+		{[]string{"--on-stuck", "free", "--reboot-after", "5m"}, nil}, // the default, as the sample has it
+		{[]string{"--on-stuck", "reboot", "--reboot-after", "10s"}, []string{"--reboot-after: 10s is not longer than budgets.drain"}},
+		{[]string{"--on-stuck", "reboot", "--reboot-after", "11s"}, nil},
+		{[]string{"--on-stuck", "reboot", "--budgets-drain", "6m"}, []string{"--reboot-after, INTERLOCK_REBOOT_AFTER or reboot_after: 5m0s is not longer"}},
 		{[]string{"--hold", "30s", "--hold", "40s"}, []string{"--hold: given 2 times"}},
 	}
 	for _, c := range cases {

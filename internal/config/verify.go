@@ -54,6 +54,7 @@ func (l *loader) verify() {
 	l.verifyTiming()
 	l.verifyStorage()
 	l.verifyDevice()
+	l.verifyEnd()
 	l.verifyStore()
 	l.verifyRestore()
 	l.verifyBackup()
@@ -163,6 +164,20 @@ func (l *loader) verifyStorage() {
 			l.problem(l.place("mounts"), fmt.Sprintf("%q is there twice: expected each mount once", shorten(m.Path)))
 		}
 		seen[m.Path] = true
+	}
+}
+
+// verifyEnd refuses a reset before anything milder was tried.
+func (l *loader) verifyEnd() {
+	e := l.cfg.End
+	if l.bad["reboot_after"] || l.bad["budgets.drain"] {
+		return
+	}
+	if l.isSet("reboot_after") && !l.standsAtDefault("reboot_after") && e.OnStuck != "reboot" {
+		l.problem(l.place("reboot_after"), "on_stuck is not reboot: nothing is reset")
+	}
+	if e.OnStuck == "reboot" && e.RebootAfter <= l.cfg.Budgets.Drain {
+		l.problem(l.place("reboot_after"), fmt.Sprintf("%v is not longer than budgets.drain (%v), after which the storage is freed first", e.RebootAfter, l.cfg.Budgets.Drain))
 	}
 }
 

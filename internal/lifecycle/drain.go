@@ -22,6 +22,7 @@ type drainage struct {
 	volumes  []*volume
 	locked   error // why no lever can be pulled
 	device   attachment
+	relief   relief
 	began    time.Time // of the syncs
 	asked    bool      // about the volumes, at least once since
 	overdue  string    // one line while the drain takes longer than its budget
@@ -104,9 +105,9 @@ func (r *Runner) sync() {
 		r.takeDown(r.quieted)
 		return
 	}
-	d.began, d.asked = time.Now(), false
+	d.began, d.asked, d.relief.waits = time.Now(), false, false
 	for _, v := range d.volumes {
-		v.end = volumeEnd{broken: v.end.broken, lost: r.isLost(v)}
+		v.end = volumeEnd{broken: v.end.broken, hung: v.end.hung, lost: r.isLost(v)}
 		if !v.end.lost && !v.end.broken && (v.named || !v.local) {
 			r.syncVolume(v)
 		}
@@ -135,9 +136,13 @@ func (r *Runner) syncVolume(v *volume) {
 	})
 }
 
-// synced goes on when every sync has ended.
+// synced goes on when every sync has ended, and the lever that may have ended it has told what became of it.
 func (r *Runner) synced() {
-	if slices.ContainsFunc(r.domain.drain.volumes, func(v *volume) bool { return v.end.syncing }) {
+	d := &r.domain.drain
+	if slices.ContainsFunc(d.volumes, hangs) {
+		return
+	}
+	if d.relief.waits = d.relief.pulling; d.relief.waits {
 		return
 	}
 	r.takeDown(r.inquire)

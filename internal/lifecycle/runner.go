@@ -112,6 +112,7 @@ func (r *Runner) Run() Verdict {
 			r.watchGuard()
 			r.watchMemory(time.Now())
 			r.watchDrain(time.Now())
+			r.relieve(time.Now())
 		}
 		r.turn()
 	}

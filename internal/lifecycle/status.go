@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,8 +39,13 @@ type DataStatus struct {
 
 // EndStatus is how the end goes on, shown among the fields of Status.
 type EndStatus struct {
-	Stuck []int  `json:"stuck,omitempty"`         // killed, but not dead
-	Drain string `json:"drain_overdue,omitempty"` // one line while it takes longer than its budget
+	Stuck  []int    `json:"stuck,omitempty"`         // killed, but not dead
+	Drain  string   `json:"drain_overdue,omitempty"` // one line while it takes longer than its budget
+	Pulled []string `json:"levers_pulled,omitempty"` // to free what is stuck, and what came of it
+	Reset  string   `json:"reset,omitempty"`         // one line, once this machine is to be reset
+	// Levers counts those that were pulled, Failures those of them that were of no use.
+	Levers   int `json:"levers,omitempty"`
+	Failures int `json:"levers_failed,omitempty"`
 	// Volumes are the mounts that the payload can write to, and what their end can come to; empty before the lease.
 	Volumes []VolumeStatus `json:"volumes,omitempty"`
 	Verdict string         `json:"verdict,omitempty"`
@@ -171,11 +177,18 @@ func (s *seen) badMount() string {
 	return ""
 }
 
+// bad tells whether the watch has found anything wrong with a mount.
+func (s *seen) bad(point string) bool {
+	return s.mounts != nil && slices.ContainsFunc(s.mounts.State(), func(f mountcheck.Finding) bool {
+		return f.Path == point && f.Fatal()
+	})
+}
+
 // show replaces the picture, and gives it to who observes. It reads only memory.
 func (r *Runner) show() {
 	st := Status{
 		Phase: r.phase.String(), Since: r.step.since, KillMode: r.domain.info.Mode, Misses: r.domain.info.Misses,
-		EndStatus: EndStatus{Stuck: r.domain.stuck, Drain: r.domain.drain.overdue, Volumes: r.volumeStatus()}, DataStatus: DataStatus{Restore: r.seen.decision, Restored: r.seen.restoreTook.Seconds(), Device: r.deviceStatus()}, Lock: r.lockStatus(), Turned: r.clock(),
+		EndStatus: r.endStatus(), DataStatus: DataStatus{Restore: r.seen.decision, Restored: r.seen.restoreTook.Seconds(), Device: r.deviceStatus()}, Lock: r.lockStatus(), Turned: r.clock(),
 		Payload: PayloadStatus{PID: r.domain.payload.pid},
 	}
 	if !r.domain.payload.started.IsZero() {

@@ -3,8 +3,12 @@ package lifecycle
 import (
 	"context"
 	"log/slog"
+	"net/netip"
+	"slices"
+	"time"
 
 	"github.com/interlock-run/interlock/mountcheck/drain"
+	"github.com/interlock-run/interlock/mountcheck/rescue"
 )
 
 // VolumeStatus is one mount that the payload can write to: what its end can come to, then what it has come to.
@@ -37,11 +41,38 @@ func (v *volume) status(locked error) VolumeStatus {
 	return st
 }
 
-func (r *Runner) volumeStatus() []VolumeStatus {
-	var all []VolumeStatus
-	for _, v := range r.domain.drain.volumes {
-		all = append(all, v.status(r.domain.drain.locked))
+func (r *Runner) endStatus() EndStatus {
+	d := &r.domain.drain
+	st := EndStatus{Stuck: r.domain.stuck, Drain: d.overdue, Reset: d.relief.reset.line,
+		Pulled: slices.Clone(d.relief.pulls), Levers: d.relief.count, Failures: d.relief.failed}
+	for _, v := range d.volumes {
+		st.Volumes = append(st.Volumes, v.status(d.locked))
 	}
+	return st
+}
+
+// outlookLimit bounds the look of those who only want to know.
+const outlookLimit = 10 * time.Second
+
+// Outlook is what a run of this plan can tell and free at its end, by the mounts as they are. A device that is not
+// up yet is left out.
+func Outlook(p Plan, log *slog.Logger) []VolumeStatus {
+	r := &Runner{plan: p, ground: realGround(), log: log}
+	ctx, cancel := context.WithTimeout(context.Background(), outlookLimit)
+	defer cancel()
+	locked := rescue.Privileged()
+	var all []VolumeStatus
+	for _, v := range r.volumes() {
+		if p.Device.holds(v.path) {
+			continue
+		}
+		r.domain.drain.volumes = append(r.domain.drain.volumes, v)
+		if err := r.ground.capture(ctx, v, netip.AddrPort{}); err != nil && v.outlook.Why == "" {
+			v.outlook.Why = oneLine(err)
+		}
+		all = append(all, v.status(locked))
+	}
+	r.closeVolumes()
 	return all
 }
 

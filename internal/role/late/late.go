@@ -1,15 +1,16 @@
-// Package late dispatches the worker's role, also where a gate goes on as the worker. It is apart from
-// package role because Go initialises a package only when all its imports are ready: what the worker
-// needs (path/filepath, encoding/json) would drag parts of etcd and protobuf in front of the guard.
+// Package late dispatches the roles of the worker, also where a gate goes on as the worker, and of the process
+// that frees what storage keeps. It is apart from package role because Go initialises a package only when all
+// its imports are ready: what these need (path/filepath, encoding/json) would drag parts of etcd and protobuf in
+// front of the guard.
 //
-// Promise: a worker runs before the full program is initialised. Non-promise: it is not as early as a
-// guard. Blank-imported by cmd/interlock alone.
+// Promise: they run before the full program is initialised. Non-promise: they are not as early as a guard. Blank-imported by cmd/interlock alone.
 package late
 
 import (
 	"os"
 
 	"github.com/interlock-run/interlock/internal/worker"
+	"github.com/interlock-run/interlock/mountcheck/rescue"
 	"github.com/interlock-run/interlock/supervise"
 )
 
@@ -22,7 +23,10 @@ func init() {
 			os.Exit(code)
 		}
 	}
-	if os.Args[0] == supervise.RoleWorker {
+	switch os.Args[0] {
+	case supervise.RoleWorker:
 		os.Exit(worker.Main())
+	case rescue.Name:
+		os.Exit(rescue.Main())
 	}
 }

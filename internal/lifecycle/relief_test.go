@@ -1,0 +1,232 @@
+package lifecycle
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/interlock-run/interlock/lock"
+	"github.com/interlock-run/interlock/mountcheck"
+	"github.com/interlock-run/interlock/mountcheck/drain"
+	"github.com/interlock-run/interlock/mountcheck/rescue"
+	"github.com/interlock-run/interlock/supervise"
+)
+
+// stuckRun is a run whose payload does not die before the test says so; its reports are as the guard's.
+func stuckRun(t *testing.T, states map[string][]drain.State, prepare func(*Plan, *scriptedGround)) (x *run, g *scriptedGround, dies func()) {
+	t.Helper()
+	x, g = grounded(t, states, func(p *Plan, x *run, g *scriptedGround) {
+		x.guard.onKill = func() bool { return true }
+		for path := range states {
+			m := mountcheck.Mount{Point: path}
+			g.levers[path] = []rescue.Lever{{Kind: rescue.Force, Mount: m}, {Kind: rescue.Force, Mount: m}}
+		}
+		p.Budgets.Drain = 200 * time.Millisecond
+		if prepare != nil {
+			prepare(p, g)
+		}
+	})
+	x.in(Serving)
+	x.signal(syscall.SIGTERM)
+	x.in(Killing)
+	over := make(chan struct{})
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-over:
+				return
+			case <-tick.C:
+				x.guard.events <- supervise.Event{Kind: supervise.Stuck, PIDs: []int{4711}}
+			}
+		}
+	}()
+	dead := false
+	dies = func() {
+		if !dead {
+			dead = true
+			close(over)
+			<-told
+			x.guard.onKill = nil
+			x.guard.events <- supervise.Event{Kind: supervise.Empty}
+		}
+	}
+	t.Cleanup(dies)
+	return x, g, dies
+}
+
+func (g *scriptedGround) levered() []string { _, pulled, _, _ := g.see(); return pulled }
+
+// wait: nothing is broken, the lock is held.
+func TestStuckIsWaitedFor(t *testing.T) {
+	x, g, dies := stuckRun(t, map[string][]drain.State{"/a": {drain.Drained}}, nil)
+	x.until("the word that something is stuck", func() bool { return len(x.r.Status().Stuck) == 1 })
+	beats := func() int { x.lock.mu.Lock(); defer x.lock.mu.Unlock(); return len(x.lock.writes) }
+	n := beats()
+	x.until("heartbeats", func() bool { return beats() > n+10 }) // 500 ms, more than the budget
+	if got := g.levered(); len(got) > 0 {
+		t.Errorf("pulled %q", got)
+	}
+	if _, ended := x.lock.released(); ended {
+		t.Error("released")
+	}
+	dies()
+	x.ends(143)
+	x.releasedAs(lock.Drained)
+}
+
+// free: one lever after the other as long as something is stuck; then the broken mount is taken out of the way,
+// is not synced any more, and is asked about without it.
+func TestStuckIsFreed(t *testing.T) {
+	x, g, dies := stuckRun(t, map[string][]drain.State{"/a": {drain.Pending, drain.Drained}}, func(p *Plan, g *scriptedGround) { p.Stop.Free = true })
+	x.until("two levers", func() bool { return len(g.levered()) == 2 })
+	dies()
+	x.ends(143)
+	x.releasedAs(lock.Drained)
+	asked, pulled, synced, _ := g.see()
+	if want := []string{"force /a", "force /a", "detach /a"}; !slices.Equal(pulled, want) {
+		t.Errorf("pulled %q, expected %q", pulled, want)
+	}
+	if len(synced) != 0 {
+		t.Errorf("synced %q", synced)
+	}
+	for _, e := range asked["/a"] {
+		if e != (drain.Evidence{Detached: true}) {
+			t.Errorf("asked with %+v", e)
+		}
+	}
+}
+
+// The levers end with the trouble: what nobody waits in is not broken.
+func TestNoLeverOnceFree(t *testing.T) {
+	x, g, dies := stuckRun(t, map[string][]drain.State{"/a": {drain.Drained}, "/bb": {drain.Drained}}, func(p *Plan, g *scriptedGround) { p.Stop.Free = true })
+	x.until("a lever", func() bool { return len(g.levered()) == 1 })
+	dies()
+	x.ends(143)
+	_, pulled, synced, _ := g.see()
+	if slices.Contains(pulled, "force /bb") || !slices.Equal(synced, []string{"/bb"}) {
+		t.Errorf("pulled %q, synced %q: expected /bb left alone and synced", pulled, synced)
+	}
+}
+
+// What takes its time but waits for no storage is given it, and no reset.
+func TestNoLeverForTheLiving(t *testing.T) {
+	x, g, dies := stuckRun(t, map[string][]drain.State{"/a": {drain.Drained}}, func(p *Plan, g *scriptedGround) {
+		p.Stop.Free, p.Stop.ResetAfter, g.sleeps = true, 300*time.Millisecond, false
+	})
+	n := x.guard.count("lease")
+	x.until("heartbeats", func() bool { return x.guard.count("lease") > n+12 })
+	if _, pulled, _, resets := g.see(); len(pulled) > 0 || resets > 0 {
+		t.Errorf("pulled %q, %d resets", pulled, resets)
+	}
+	dies()
+	x.ends(143)
+}
+
+// A lever that hangs leaves a process behind: it is not pulled again. One that fails breaks nothing, so its mount is
+// synced and asked about as ever.
+func TestLeversThatAreOfNoUse(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		synced int
+		min    int
+		max    int
+	}{{rescue.ErrHangs, 0, 2, 2}, {errors.New("CAP_SYS_ADMIN is missing"), 1, 2, 100}} {
+		t.Run(c.err.Error(), func(t *testing.T) {
+			x, g, dies := stuckRun(t, map[string][]drain.State{"/a": {drain.Kept}}, func(p *Plan, g *scriptedGround) {
+				p.Stop.Free, p.Budgets.Drain = true, 50*time.Millisecond
+				g.onPull = func(l rescue.Lever) error {
+					if l.Kind == rescue.Detach {
+						return nil
+					}
+					return fmt.Errorf("cannot pull: %w", c.err)
+				}
+			})
+			x.until("two levers", func() bool { return len(g.levered()) >= c.min })
+			n := x.guard.count("lease")
+			x.until("heartbeats", func() bool { return x.guard.count("lease") > n+25 })
+			if got := len(g.levered()); got > c.max {
+				t.Errorf("%d levers pulled", got)
+			}
+			if st := x.r.Status(); st.Failures == 0 || len(st.Pulled) == 0 {
+				t.Errorf("the status does not tell: %+v", st.EndStatus)
+			}
+			dies()
+			x.ends(143)
+			x.releasedAs(lock.Dead)
+			if _, _, synced, _ := g.see(); len(synced) != c.synced {
+				t.Errorf("synced %q", synced)
+			}
+		})
+	}
+}
+
+// A sync that hangs is freed like a process: only its own volume's levers.
+func TestHungSyncIsFreed(t *testing.T) {
+	x, g := grounded(t, map[string][]drain.State{"/a": {drain.Drained}, "/bb": {drain.Drained}}, func(p *Plan, x *run, g *scriptedGround) {
+		p.Stop.Free, g.hangs["/a"] = true, true
+		for _, path := range []string{"/a", "/bb"} {
+			g.levers[path] = []rescue.Lever{{Kind: rescue.Abort, Mount: mountcheck.Mount{Point: path}}}
+		}
+		g.onPull = func(l rescue.Lever) error {
+			if l.Kind == rescue.Abort {
+				g.returns(l.Mount.Point, false)
+			}
+			return nil
+		}
+	})
+	x.in(Serving)
+	x.signal(syscall.SIGTERM)
+	x.ends(143)
+	x.releasedAs(lock.Drained)
+	asked, pulled, _, _ := g.see()
+	if want := []string{"abort /a", "detach /a"}; !slices.Equal(pulled, want) {
+		t.Errorf("pulled %q, expected %q", pulled, want)
+	}
+	if a, b := asked["/a"], asked["/bb"]; len(a) != 1 || a[0] != (drain.Evidence{Detached: true}) || len(b) != 1 || b[0] != (drain.Evidence{Synced: true, Left: true}) {
+		t.Errorf("asked with %+v, %+v", a, b)
+	}
+}
+
+// reboot: the levers first, then a reset, said before in log and status; once, and not if all is well by then.
+func TestReset(t *testing.T) {
+	t.Run("still stuck", func(t *testing.T) {
+		x, g, dies := stuckRun(t, map[string][]drain.State{"/a": {drain.Drained}}, func(p *Plan, g *scriptedGround) {
+			p.Stop.Free, p.Stop.ResetAfter = true, 400*time.Millisecond
+		})
+		x.until("the last word", func() bool { return x.r.Status().Reset != "" })
+		if _, pulled, _, resets := g.see(); len(pulled) == 0 || resets != 0 {
+			t.Errorf("pulled %q, %d resets before it was said", pulled, resets)
+		}
+		x.until("the reset", func() bool { _, _, _, n := g.see(); return n == 1 })
+		n := x.guard.count("lease")
+		x.until("heartbeats", func() bool { return x.guard.count("lease") > n+10 })
+		if _, _, _, resets := g.see(); resets != 1 {
+			t.Errorf("%d resets", resets)
+		}
+		if _, ended := x.lock.released(); ended {
+			t.Error("released")
+		}
+		dies()
+		x.ends(143)
+	})
+	t.Run("free in time", func(t *testing.T) {
+		x, g, dies := stuckRun(t, map[string][]drain.State{"/a": {drain.Drained}}, func(p *Plan, g *scriptedGround) {
+			p.Stop.Free, p.Stop.ResetAfter = true, 300*time.Millisecond
+		})
+		x.until("the last word", func() bool { return x.r.Status().Reset != "" })
+		g.set(func() { g.sleeps = false })
+		x.until("that it is taken back", func() bool { return x.r.Status().Reset == "" })
+		dies()
+		x.ends(143)
+		if _, _, _, resets := g.see(); resets != 0 {
+			t.Errorf("%d resets", resets)
+		}
+	})
+}
