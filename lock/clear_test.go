@@ -38,3 +38,34 @@ func TestClearNamesEverybody(t *testing.T) {
 		})
 	}
 }
+
+// What nobody's word can make true: that this machine was fenced since it came up, or that a lock service
+// that counts from the start again is the one of the record.
+func TestClearRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		found  Record
+		fenced []string
+		want   error
+	}{
+		"this boot":         {Record{Phase: Running, Token: 9, Node: "a", BootID: "b"}, []string{"a"}, ErrNotCovered},
+		"this boot is owed": {withOwes(runningOn("a"), Owed{Token: 3, Node: "c", BootID: "b"}), []string{"a", "c"}, ErrNotCovered},
+		"a later token":     {Record{Phase: Running, Token: 900, Node: "a", BootID: "x"}, []string{"a"}, ErrTokenBack},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &service{tokens: 100}
+				s.put(t, c.found)
+				cleared, _, err := Clear(context.Background(), s, options(bubbleClock()), c.fenced, func(context.Context, Record) error {
+					t.Error("asked for a confirmation")
+					return nil
+				})
+				if cleared || !errors.Is(err, c.want) {
+					t.Errorf("cleared %v (%v): expected %v", cleared, err, c.want)
+				}
+				if w := s.written(); len(w) != 0 {
+					t.Errorf("wrote %+v", w)
+				}
+			})
+		})
+	}
+}

@@ -81,6 +81,7 @@ func TestFencingEndsTheHoldOff(t *testing.T) {
 		"our own node is owed":             {found: runningOn("a", onNode(3, "n")), want: whole},
 		"a record without the node's name": {found: Record{Phase: Running, Token: 9, WaitMS: 25000}, want: whole},
 		"drained":                          {found: Record{Phase: Drained, Token: 9, Node: "a"}},
+		"dead, and no settle to wait for":  {found: Record{Phase: Dead, Token: 9, Node: "a", Volumes: []string{"v"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &fencer{fails: map[string]bool{}, takes: 3 * time.Second}
@@ -97,6 +98,7 @@ func TestFencingEndsTheHoldOff(t *testing.T) {
 				if got := ct.when(0).HolderSince(ct.t.observed); got < c.want || got > c.want+100*time.Millisecond {
 					t.Errorf("started %v after the read: expected %v", got, c.want)
 				}
+				ct.t.Abandon() // joins who asks
 				if got := f.whom(); !slices.Equal(got, c.asked) {
 					t.Errorf("asked for %v: expected %v", got, c.asked)
 				}
@@ -179,6 +181,12 @@ func TestFencingEndsWithTheHoldOff(t *testing.T) {
 					<-time.After(5 * time.Second)
 				} else {
 					<-c.leased
+					<-time.After(time.Second)
+					f.mu.Lock()
+					if !f.killed {
+						t.Error("the agent goes on after the hold-off")
+					}
+					f.mu.Unlock()
 				}
 				if _, err := c.t.Release(context.Background(), Drained, false); err != nil {
 					t.Fatal(err)
