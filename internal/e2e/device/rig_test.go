@@ -25,6 +25,7 @@ const limit = 90 * time.Second
 type rig struct {
 	*scene.Scene
 	image, point, dev, fstype, uuid string
+	run                             string // the state directory
 	attach, detach                  []string
 	more                            []string // flags
 }
@@ -47,7 +48,7 @@ func newRig(t testing.TB, fstype string, mkfs ...string) *rig {
 	}
 	s := scene.New(t)
 	shared(t, s.Dir)
-	r := &rig{Scene: s, image: filepath.Join(s.Dir, "image"), point: filepath.Join(s.Dir, "mnt"), fstype: fstype, uuid: freshUUID(t)}
+	r := &rig{Scene: s, image: filepath.Join(s.Dir, "image"), point: filepath.Join(s.Dir, "mnt"), fstype: fstype, uuid: freshUUID(t), run: filepath.Join(s.Dir, "run")}
 	must(t, os.Mkdir(r.point, 0o755))
 	s.Data, s.State = r.point, filepath.Join(r.point, ".interlock")
 	r.makeImage(t, mkfs...)
@@ -85,7 +86,7 @@ func shared(t testing.TB, dir string) {
 // away takes what a failed test left.
 func (r *rig) away(t testing.TB) {
 	t.Helper()
-	for _, m := range testkit.MountsBelow(r.Dir) {
+	for _, m := range testkit.MountsBelow(r.point) {
 		t.Errorf("%s is still mounted", m)
 		_ = unix.Unmount(m, unix.MNT_DETACH) // the census of mounts tells
 	}
@@ -107,7 +108,7 @@ func (r *rig) flags(t testing.TB) []string {
 	t.Helper()
 	return append([]string{"--device-attach-exec", list(t, r.attach), "--device-detach-exec", list(t, r.detach), "--device-attach-dev", r.dev,
 		"--device-mount-path", r.point, "--device-fstype", r.fstype, "--device-uuid", r.uuid, "--device-mount-opts", `["noatime"]`,
-		"--device-state-dir", filepath.Join(r.Dir, "run"), "--device-limits-detach", "20s"}, r.more...)
+		"--device-state-dir", r.run, "--device-limits-detach", "20s"}, r.more...)
 }
 
 func list(t testing.TB, argv []string) string {
