@@ -34,14 +34,21 @@ func example(t *testing.T, name, opts string, tools map[string]string) Agent {
 }
 
 func TestNFSExample(t *testing.T) {
-	const remove = `case $1 in -u) grep -v " ${2%%:*}(" $D/list >$D/new; mv $D/new $D/list;; esac`
+	const remove = `case $1 in -u) grep -v "^${2#*:} ${2%%:*}(" $D/list >$D/new; mv $D/new $D/list;; esac`
 	for name, c := range map[string]struct {
 		list, tool string
 		want       error
 		says       string
 	}{
 		"taken away":     {"/srv/orders 10.0.0.7(rw)\n/srv/orders 10.0.0.8(rw)\n/srv/other *(ro)\n", remove, nil, ""},
-		"not there":      {"/srv/orders 10.0.0.8(rw)\n", remove, nil, ""},
+		"not there":      {"/srv/orders 10.0.0.8(rw)\n", remove, ErrFailed, "is not exported to"},
+		"another name":   {"/srv/orders n1.example(rw)\n", remove, ErrFailed, "is not exported to"},
+		"no such export": {"/srv/order 10.0.0.7(rw)\n", remove, ErrFailed, "is not exported to"},
+		"from above":     {"/srv 10.0.0.7(sync,rw,fsid=0)\n/srv/orders 10.0.0.7(rw)\n", remove, ErrFailed, "/srv is exported"},
+		"from the root":  {"/srv/orders 10.0.0.7(rw)\n/ *(rw)\n", remove, ErrFailed, "/ is exported"},
+		"from below":     {"/srv/orders/a 10.0.0.7(rw)\n/srv/orders 10.0.0.7(rw)\n", remove, ErrFailed, "/a is exported"},
+		"only to read":   {"/srv *(ro,fsid=0)\n/srv/orders 10.0.0.7(rw)\n", remove, nil, ""},
+		"of another":     {"/srv/orders/a 10.0.0.8(rw)\n/srv/orders 10.0.0.7(rw)\n/srv/orders2 *(rw)\n", remove, nil, ""},
 		"stays":          {"/srv/orders 10.0.0.7(rw)\n", `true`, ErrFailed, "still on"},
 		"everybody":      {"/srv/orders *(rw)\n", remove, ErrFailed, "single hosts"},
 		"a subnet":       {"/srv/orders 10.0.0.0/24(rw)\n", remove, ErrFailed, "single hosts"},
