@@ -155,6 +155,9 @@ func (r *Runner) inquire() {
 	done := make([]drain.Evidence, len(vs))
 	for i, v := range vs {
 		done[i] = r.evidence(v)
+		if v.end.lost || v.end.broken {
+			r.closeMounts() // our own probes hold what is to go
+		}
 	}
 	r.next(func(ctx context.Context) (func(), message) {
 		got := make([]drain.Verdict, len(vs))

@@ -1,0 +1,181 @@
+package ending
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/internal/e2e/scene"
+	"github.com/interlock-run/interlock/internal/testkit"
+)
+
+// A payload that SIGKILL does not end keeps the lock, and nobody breaks anything, until its storage answers. A FUSE
+// mount that the host keeps is then never drained, so the successor is told.
+func TestStuckPayloadIsWaitedFor(t *testing.T) {
+	s := onFaultFS(t)
+	a := s.run(t, s.writer())
+	b := s.rival(t)
+	s.hang(t)
+	stop(t, a)
+	until(t, a, "it is called stuck", func(v view) bool { return len(v.Stuck) > 0 })
+	s.keeps(t, a, b)
+	if v := look(t, a); len(v.Pulled) > 0 {
+		t.Errorf("pulled %q", v.Pulled)
+	}
+	s.fs.Set(t, "ok")
+	a.Expect(t, limit, 137)
+	b.Serving(t)
+	if log := b.Stderr(t); !strings.Contains(log, "late writes of an earlier holder are possible") || !strings.Contains(log, s.fs.Dir) {
+		t.Errorf("the successor was not told of the volume: %s", log)
+	}
+	b.Stop(t)
+}
+
+// on_stuck: free breaks the connection, which frees the payload, takes the mount out of the way, and waits until its
+// daemon has ended: then all is drained.
+func TestStuckPayloadIsFreed(t *testing.T) {
+	s := onFaultFS(t)
+	a := s.run(t, s.writer(), "--on-stuck", "free")
+	if v := look(t, a); len(v.Volumes) != 1 || v.Volumes[0].Outlook != "kept" || len(v.Volumes[0].Levers) != 1 || !strings.HasPrefix(v.Volumes[0].Levers[0], "abort") {
+		t.Errorf("the status does not say what can be done: %+v", v.Volumes)
+	}
+	s.hang(t)
+	stop(t, a)
+	s.daemonDies(t, a)
+	a.Expect(t, limit, 137)
+	s.wantRecord(t, "drained", false)
+	if slices.Contains(testkit.MountsBelow(filepath.Dir(s.fs.Dir)), s.fs.Dir) {
+		t.Error("the broken mount was left")
+	}
+	if log := a.Stderr(t); strings.Count(log, "freeing what is stuck") != 1 {
+		t.Errorf("expected one lever: %s", log)
+	}
+}
+
+// A sync that hangs keeps the lock, which is said, until its storage answers.
+func TestHungSyncKeepsTheLock(t *testing.T) {
+	s := onFaultFS(t)
+	a := s.run(t, s.Payload(t))
+	b := s.rival(t)
+	s.fs.Set(t, "hang statfs")
+	stop(t, a)
+	until(t, a, "it is called overdue", func(v view) bool {
+		return v.Drain != "" && len(v.Volumes) == 1 && v.Volumes[0].State == "syncing"
+	})
+	s.keeps(t, a, b)
+	b.Signal(t, syscall.SIGTERM)
+	b.Expect(t, limit, 143)
+	s.fs.Set(t, "ok")
+	a.Expect(t, limit, 0)
+	s.wantRecord(t, "dead", true)
+}
+
+// The same with on_stuck: free.
+func TestHungSyncIsFreed(t *testing.T) {
+	s := onFaultFS(t)
+	a := s.run(t, s.Payload(t), "--on-stuck", "free")
+	s.fs.Set(t, "hang statfs")
+	stop(t, a)
+	s.daemonDies(t, a)
+	a.Expect(t, limit, 0)
+	s.wantRecord(t, "drained", false)
+}
+
+// daemonDies waits until the connection was broken, and until the run waits for nothing but the daemon: that has the
+// request in its hands, and would carry it out. Then it dies.
+func (s stage) daemonDies(t *testing.T, a *scene.Job) {
+	t.Helper()
+	until(t, a, "it waits for the daemon", func(v view) bool {
+		return len(v.Pulled) == 1 && v.Lock.Held && len(v.Volumes) == 1 && strings.Contains(v.Volumes[0].Why, "daemon")
+	})
+	s.fs.Signal(t, syscall.SIGKILL)
+}
+
+// on_undrained: release lets the lock go after the budget, as dead. The daemon has not taken the sync, so what waits
+// in it can be killed.
+func TestUndrainedIsReleased(t *testing.T) {
+	s := onFaultFS(t)
+	a := s.run(t, s.Payload(t), "--on-undrained", "release")
+	s.fs.Signal(t, syscall.SIGSTOP)
+	t.Cleanup(func() { s.fs.Signal(t, syscall.SIGCONT) })
+	stop(t, a)
+	a.Expect(t, limit, 0)
+	s.wantRecord(t, "dead", true)
+}
+
+// A FUSE mount that the host made and keeps ends as dead after a good sync, at once, and the successor waits settle.
+func TestKeptMountIsDead(t *testing.T) {
+	s := onFaultFS(t)
+	const settle = 3 * time.Second
+	a := s.run(t, s.Payload(t), "--settle", settle.String())
+	b := s.rival(t)
+	stop(t, a)
+	a.Expect(t, limit, 0)
+	released := time.Now()
+	b.Serving(t)
+	if waited := time.Since(released); waited < settle-500*time.Millisecond { // it has exited a moment after the release
+		t.Errorf("the successor waited %v, not %v", waited, settle)
+	}
+	if log := b.Stderr(t); !strings.Contains(log, "settle only") {
+		t.Errorf("the successor does not say that it waits settle: %s", log)
+	}
+	b.Stop(t)
+}
+
+// The host unmounts it at the end, after the payload's death: its daemon ends, and then it is quiet; but the mount
+// is lost, so the record does not call it drained.
+func TestMountLostAtTheEnd(t *testing.T) {
+	s := onFaultFS(t)
+	a := s.run(t, s.Payload(t))
+	if err := unix.Unmount(s.fs.Dir, unix.MNT_DETACH); err != nil {
+		t.Fatal(err)
+	}
+	a.Expect(t, limit, 74)
+	s.wantRecord(t, "dead", true)
+	if log := a.Stderr(t); !strings.Contains(log, "state=drained") {
+		t.Errorf("the volume was not waited for: %s", log)
+	}
+}
+
+// What ends on this machine is drained after a sync: ext4 in a file on a local disk.
+func TestLocalIsDrained(t *testing.T) {
+	t.Parallel()
+	testkit.RequireRoot(t)
+	s := scene.New(t)
+	image, point := filepath.Join(s.Dir, "image"), filepath.Join(s.Dir, "mnt")
+	for _, tool := range []string{"mkfs.ext4", "mount"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			testkit.Skip(t, tool, tool+" is not installed")
+		}
+	}
+	command(t, "truncate", "-s", "16M", image)
+	command(t, "mkfs.ext4", "-q", "-e", "remount-ro", "-O", "^has_journal", image)
+	command(t, "mkdir", point)
+	if out, err := exec.Command("mount", "-o", "loop", image, point).CombinedOutput(); err != nil {
+		testkit.Skip(t, "loop", fmt.Sprintf("no loop device here: %v: %s", err, out))
+	}
+	t.Cleanup(func() {
+		testkit.Wait(t, limit, func() (bool, string) {
+			err := unix.Unmount(point, 0)
+			return err == nil, fmt.Sprintf("umount: %v", err)
+		})
+	})
+	s.Data = filepath.Join(point, "db")
+	command(t, "mkdir", s.Data)
+	a := s.Run(t, "a", scene.Flags("--mount", point))
+	a.Serving(t)
+	if v := look(t, a); len(v.Volumes) != 1 || v.Volumes[0].Outlook != "drained" {
+		t.Errorf("the status does not say that it can be drained: %+v", v.Volumes)
+	}
+	a.Stop(t)
+	if phase, volumes := (stage{Scene: s}).record(t); phase != "drained" || len(volumes) > 0 {
+		t.Errorf("the record says %s, %q", phase, volumes)
+	}
+}
