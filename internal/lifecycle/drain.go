@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/interlock-run/interlock/internal/clock"
-	"github.com/interlock-run/interlock/internal/mutate"
 	"github.com/interlock-run/interlock/internal/worker"
 	"github.com/interlock-run/interlock/mountcheck"
 	"github.com/interlock-run/interlock/mountcheck/drain"
@@ -236,7 +235,7 @@ func (r *Runner) judge(got []drain.Verdict) {
 	case pending:
 		r.later(again, func() { r.takeDown(r.inquire) })
 		return
-	case all || mutate.Broken("drained-unasked"): // E2: drained only after the drain
+	case all: // E2
 		d.done = true
 	default:
 		r.log.Warn("not drained, and waiting does not help: the successor waits settle and is told of it", "volumes", r.undrained())

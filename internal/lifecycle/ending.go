@@ -134,7 +134,7 @@ func (r *Runner) release() {
 	switch d := &r.domain.drain; {
 	case d.done:
 		phase = lock.Drained
-	case len(d.volumes) > 0 && !mutate.Broken("volumes-forgotten"): // E7: what is not drained stays on record
+	case len(d.volumes) > 0: // E7: what is not drained stays on record
 		t.SetVolumes(r.undrained())
 	}
 	tm := r.plan.Lock.Options.Timing

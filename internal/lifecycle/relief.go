@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/interlock-run/interlock/internal/mutate"
 	"github.com/interlock-run/interlock/mountcheck/rescue"
 )
 
@@ -69,7 +68,7 @@ func (r *Runner) trouble() string {
 	switch {
 	case r.phase < Killing || r.phase > Finishing:
 		return ""
-	case len(r.domain.stuck) > 0 && (r.ground.asleep(r.domain.stuck) || mutate.Broken("levers-for-the-living")):
+	case len(r.domain.stuck) > 0 && r.ground.asleep(r.domain.stuck):
 		return fmt.Sprintf("processes %v are killed and not dead", r.domain.stuck)
 	case r.phase == Killing && r.domain.takeover:
 		return "the guard is gone, and what it had started is not proven dead"
