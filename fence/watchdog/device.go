@@ -19,7 +19,7 @@ func openDevice(path string) (device, error) {
 	k := kernel{f}
 	info, err := unix.IoctlGetWatchdogInfo(k.fd())
 	if err == nil && info.Options&unix.WDIOF_MAGICCLOSE == 0 {
-		err = errors.New("it cannot be disarmed by a close")
+		err = errors.New("any close would disarm it, also that by the end of a killed process (no magic close)")
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("not fit: %w", err), k.Disarm())

@@ -10,6 +10,7 @@ package watchdog
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,15 +68,25 @@ func check(path, sys string) error {
 	if unix.Access(path, unix.W_OK) != nil {
 		return fmt.Errorf("watchdog %s cannot be written by this user", path)
 	}
-	name := filepath.Base(path)
-	if name == "watchdog" {
-		name = "watchdog0"
-	}
-	b, err := os.ReadFile(filepath.Join(sys, "class/watchdog", name, "nowayout"))
-	if err == nil && strings.TrimSpace(string(b)) == "1" {
+	b, err := os.ReadFile(filepath.Join(attributes(sys, st.Rdev), "nowayout"))
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // a kernel that does not tell
+		return nil
+	case err != nil:
+		return fmt.Errorf("watchdog %s: not known whether it can be disarmed: %w", path, err)
+	case strings.TrimSpace(string(b)) == "1":
 		return fmt.Errorf("watchdog %s cannot be disarmed (nowayout is set): every ordinary stop would reset the machine: load its driver with nowayout=0", path)
 	}
 	return nil
+}
+
+// attributes is where the kernel tells about a device, whatever its path is called. The old number of
+// /dev/watchdog, a misc device, stands for the first one.
+func attributes(sys string, number uint64) string {
+	if number == unix.Mkdev(10, 130) {
+		return filepath.Join(sys, "class/watchdog/watchdog0")
+	}
+	return filepath.Join(sys, "dev/char", fmt.Sprintf("%d:%d", unix.Major(number), unix.Minor(number)))
 }
 
 // Arm opens the device, which starts it, for a lease until deadline. From then on only pets keep the machine

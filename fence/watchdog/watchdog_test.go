@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/interlock-run/interlock/internal/clock"
 )
 
@@ -109,23 +111,46 @@ func TestFits(t *testing.T) {
 	}
 }
 
+// A device is known by its number: whatever it is called, the driver's word about it counts.
 func TestCheck(t *testing.T) {
-	sys := t.TempDir()
-	class := filepath.Join(sys, "class/watchdog/null")
-	if err := os.MkdirAll(class, 0o755); err != nil {
+	sys, links := t.TempDir(), t.TempDir()
+	char := filepath.Join(sys, "dev/char/1:3") // /dev/null
+	if err := os.MkdirAll(char, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	link := filepath.Join(links, "watchdog_hw")
+	if err := os.Symlink("/dev/null", link); err != nil {
+		t.Fatal(err)
+	}
+	nowayout := filepath.Join(char, "nowayout")
 	for _, c := range []struct {
 		path, nowayout string
 		good           bool
 	}{
-		{"/dev/null", "0\n", true}, {"/dev/null", "1\n", false}, {"/dev/no-such", "0\n", false}, {filepath.Join(class, "nowayout"), "0\n", false},
+		{"/dev/null", "0\n", true}, {"/dev/null", "1\n", false}, {link, "0\n", true}, {link, "1\n", false},
+		{"/dev/no-such", "0\n", false}, {nowayout, "0\n", false},
 	} {
-		if err := os.WriteFile(filepath.Join(class, "nowayout"), []byte(c.nowayout), 0o644); err != nil {
+		if err := os.WriteFile(nowayout, []byte(c.nowayout), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		if err := check(c.path, sys); (err == nil) != c.good {
 			t.Errorf("%s, nowayout %s: %v", c.path, c.nowayout, err)
 		}
+	}
+	if err := errors.Join(os.Remove(nowayout), check("/dev/null", sys)); err != nil { // a kernel without WATCHDOG_SYSFS
+		t.Error(err)
+	}
+	if err := os.Mkdir(nowayout, 0o755); err != nil { // what cannot be read says nothing
+		t.Fatal(err)
+	}
+	if err := check("/dev/null", sys); err == nil {
+		t.Error("taken, though nowayout cannot be read")
+	}
+}
+
+// /dev/watchdog is another number for the first device.
+func TestFirstDevice(t *testing.T) {
+	if got := attributes("/sys", unix.Mkdev(10, 130)); got != "/sys/class/watchdog/watchdog0" {
+		t.Error(got)
 	}
 }
