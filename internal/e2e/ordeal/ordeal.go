@@ -118,7 +118,7 @@ func (x *trial) find() {
 	testkit.Wait(x.t, limit, seldom(func() (bool, string) {
 		ended, _ := x.ended() // asked first: what it has said is all then
 		for _, e := range entries(x.job.Stderr(x.t)) {
-			if e.field["msg"] == "mount finding" && e.field["mount"] == x.Mount && e.at.After(x.began) && slices.Contains(x.Findings, e.field["finding"]) {
+			if e.field["msg"] == "mount finding" && e.field["mount"] == x.Mount && !e.at.Before(x.began.Truncate(time.Millisecond)) && slices.Contains(x.Findings, e.field["finding"]) {
 				found = e
 				return true, ""
 			}
@@ -129,7 +129,7 @@ func (x *trial) find() {
 		return false, fmt.Sprintf("none of %v: %s", x.Findings, x.job.Stderr(x.t))
 	}))
 	x.t.Log(found.field["detail"])
-	x.row.Finding, x.row.Found = found.field["finding"], measured.Seconds(found.at.Sub(x.began))
+	x.row.Finding, x.row.Found = found.field["finding"], measured.Seconds(max(found.at.Sub(x.began), 0))
 	if m, err := x.mount(); err == nil && m.Finding == x.row.Finding {
 		x.row.Policy = m.Policy
 	} else { // what only alerts ends nothing
