@@ -25,7 +25,7 @@ func TestFaultsOfGluster(t *testing.T) {
 		{f.Brick.Pause, f.Brick.Resume, row{"the brick's server is stopped", "hung|disconnected", false, false, ""}},
 		{f.Cut, f.Heal, row{"the network is cut", "hung|disconnected", true, false, ""}},
 		{full, empty, row{"the brick's disk is full, `min_free=8MiB`", "full", false, true, ",min_free=8MiB"}},
-		{full, empty, row{"the same, `policy=full:kill`", "full", false, false, ",min_free=8MiB,policy=full:kill"}},
+		{full, empty, row{"the brick's disk is full, `min_free=8MiB,policy=full:kill`", "full", false, false, ",min_free=8MiB,policy=full:kill"}},
 		{func(t testing.TB) { must(t, os.Rename(f.Store, away)) }, func(t testing.TB) { must(t, os.Rename(away, f.Store)) },
 			row{"the brick's directory is away", "stale", false, false, ""}},
 		{f.Brick.Kill, f.Brick.Start, row{"the brick's server is killed and started again, `policy=disconnected:alert`", "disconnected", false, true, ",policy=disconnected:alert"}},
