@@ -124,7 +124,7 @@ func carried(owes []Owed) []Owed {
 }
 
 // afterDrain is what is still carried once we have drained our own volumes: what an earlier payload of this
-// same boot had to send to them went with it.
+// same boot had to send to those that SetVolumes named last went with it.
 func (t *Tenure) afterDrain() []Owed {
 	ours := t.volumes()
 	return slices.DeleteFunc(slices.Clone(t.in.owes), func(o Owed) bool {

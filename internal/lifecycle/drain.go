@@ -159,11 +159,17 @@ func (r *Runner) inquire() {
 		}
 	}
 	r.next(func(ctx context.Context) (func(), message) {
-		got := make([]drain.Verdict, len(vs))
+		got, earlier := make([]drain.Verdict, len(vs)), make([]bool, len(vs))
 		for i, v := range vs {
 			got[i] = g.verdict(v, done[i], r.log)
+			earlier[i] = got[i].State == drain.Drained && v.quiet != nil && v.quiet.Earlier(v.path)
 		}
-		return func() { r.judge(got) }, message{}
+		return func() {
+			for i, v := range vs {
+				v.end.earlier = earlier[i]
+			}
+			r.judge(got)
+		}, message{}
 	})
 }
 
@@ -299,6 +305,17 @@ func (r *Runner) isLost(v *volume) bool {
 
 func same(a, b mountcheck.Mount) bool {
 	return a.ID == b.ID && a.Unique == b.Unique && a.Point == b.Point
+}
+
+// clean are the names on record of what is drained also of all that was sent there before: the record forgets them.
+func (r *Runner) clean() []string {
+	var names []string
+	for _, v := range r.domain.drain.volumes {
+		if v.record != "" && v.end.earlier {
+			names = append(names, v.record)
+		}
+	}
+	return names
 }
 
 // undrained are the names on record of what is not drained.

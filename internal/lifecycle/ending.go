@@ -134,6 +134,9 @@ func (r *Runner) release() {
 	switch d := &r.domain.drain; {
 	case d.done:
 		phase = lock.Drained
+		if started {
+			t.SetVolumes(r.clean())
+		}
 	case len(d.volumes) > 0: // E7: what is not drained stays on record
 		t.SetVolumes(r.undrained())
 	}

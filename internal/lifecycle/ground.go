@@ -30,6 +30,7 @@ type quiet interface {
 	Check(map[string]drain.Evidence) []drain.Verdict
 	Outlook() []drain.Verdict
 	Local(path string) bool
+	Earlier(path string) bool
 	Close() error
 }
 

@@ -31,6 +31,7 @@ type scriptedGround struct {
 	hangs   map[string]bool // its sync
 	failing map[string]bool
 	blind   bool // captures fail
+	haunted bool // what earlier payloads sent may still arrive
 	held    map[string]heldSync
 	synced  []string
 	pulled  []string
@@ -136,6 +137,12 @@ func (v scriptedVolume) Outlook() []drain.Verdict {
 
 func (v scriptedVolume) Local(string) bool { return false }
 func (v scriptedVolume) Close() error      { return nil }
+
+func (v scriptedVolume) Earlier(string) bool {
+	v.g.mu.Lock()
+	defer v.g.mu.Unlock()
+	return !v.g.haunted
+}
 
 func (v scriptedVolume) Pull(l rescue.Lever, _ time.Duration) error {
 	v.g.mu.Lock()

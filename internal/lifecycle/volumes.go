@@ -37,6 +37,7 @@ type volumeEnd struct {
 	broken  bool  // by a lever
 	hung    bool  // so did one of its levers
 	verdict drain.Verdict
+	earlier bool // so is what payloads before had sent
 }
 
 // capture looks at all that must be known of the volumes for the end, right after they were found right and

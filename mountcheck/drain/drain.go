@@ -79,6 +79,8 @@ type layer interface {
 	// outlook is what check can come to after a good sync: Drained, Kept where it also has to be unmounted and
 	// detached, Unknown.
 	outlook() (State, string)
+	// earlier tells of a layer that is drained whether what payloads before this plan had sent there is, too.
+	earlier() bool
 	close() error
 }
 
@@ -134,6 +136,14 @@ func (p *Plan) Outlook() []Verdict {
 		all = append(all, Verdict{Path: v.Path, State: w.state, Why: strings.Join(w.whys, "; ")})
 	}
 	return all
+}
+
+// Earlier tells of a volume that is drained whether what earlier payloads of this boot had sent to it, maybe
+// through another mount or attachment of it, has arrived, too.
+func (p *Plan) Earlier(path string) bool {
+	return slices.ContainsFunc(p.volumes, func(v *volume) bool {
+		return v.Path == path && !slices.ContainsFunc(v.layers, func(l layer) bool { return !l.earlier() })
+	})
 }
 
 // Local tells whether all that is written to the volume ends on this machine.
@@ -209,6 +219,7 @@ type local struct{ what string }
 
 func (l local) check(Evidence) (State, string) { return l.outlook() }
 func (l local) outlook() (State, string)       { return Drained, l.what + " is local" }
+func (l local) earlier() bool                  { return true }
 func (l local) close() error                   { return nil }
 
 // strange is what nothing here knows how to ask.
@@ -216,4 +227,5 @@ type strange struct{ why string }
 
 func (s strange) check(Evidence) (State, string) { return Unknown, s.why }
 func (s strange) outlook() (State, string)       { return Unknown, s.why }
+func (s strange) earlier() bool                  { return false }
 func (s strange) close() error                   { return nil }

@@ -144,6 +144,9 @@ func (f *fuse) outlook() (State, string) {
 	return Kept, fmt.Sprintf("FUSE connection %d and its daemon must be gone", f.conn.Minor)
 }
 
+// earlier: the daemon of a mount that was here before may still live.
+func (f *fuse) earlier() bool { return false }
+
 func (f *fuse) close() error {
 	var errs []error
 	for _, d := range f.daemons {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -15,6 +16,7 @@ type nbd struct {
 	name  string
 	blind string // why nothing can be told, ever
 	wires *wires
+	ends  map[netip.AddrPort]bool // where it was connected to
 }
 
 func newNBD(name string, export netip.AddrPort) *nbd {
@@ -35,6 +37,10 @@ func newNBD(name string, export netip.AddrPort) *nbd {
 	}
 	// The very connections, with their local ends: others to the same server are other devices'.
 	d.wires = newWires(func(c conn) bool { return keys[wire{c.local, c.remote}] })
+	d.ends = map[netip.AddrPort]bool{}
+	for key := range keys {
+		d.ends[key.remote] = true
+	}
 	d.wires.open(all)
 	return d
 }
@@ -107,6 +113,13 @@ func (d *nbd) outlook() (State, string) {
 		return Unknown, d.blind
 	}
 	return Kept, d.name + " must be detached"
+}
+
+// earlier: a detached device leaves what it had queued in a connection that nobody owns any more, so none to the same
+// server may be there.
+func (d *nbd) earlier() bool {
+	all, err := connections()
+	return err == nil && len(d.ends) > 0 && !slices.ContainsFunc(all, func(c conn) bool { return d.ends[c.remote] && c.state != timeWait })
 }
 
 func (d *nbd) close() error { return nil }
