@@ -1,6 +1,7 @@
 package ordeal
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -18,15 +19,26 @@ func (x *trial) dies() {
 	since := x.began
 	if x.Rescue != "" {
 		since = x.rescued()
-	} else if _, dead := testkit.Poll(patience, func() (bool, string) { return x.dead(), "" }); !dead {
-		testkit.Wait(x.t, limit, seldom(func() (bool, string) {
-			st, err := x.job.Status()
-			return err == nil && len(st.Stuck) > 0, fmt.Sprintf("not called stuck: %+v %v", st, err)
-		}))
+	} else if x.stuck() {
 		x.held()
 		since = x.freed()
 	}
 	x.row.Dead = measured.Since(since)
+}
+
+// stuck waits for the payload's death, or for the run's word that it does not die, if that then lasts.
+func (x *trial) stuck() bool {
+	x.t.Helper()
+	dead := false
+	testkit.Wait(x.t, limit, seldom(func() (bool, string) {
+		st, err := x.job.Status()
+		dead = x.dead()
+		return dead || err == nil && len(st.Stuck) > 0, fmt.Sprintf("neither dead nor called stuck: %+v %v", st, err)
+	}))
+	if !dead {
+		_, dead = testkit.Poll(stubborn, func() (bool, string) { return x.dead(), "" })
+	}
+	return !dead
 }
 
 // rescued waits until the run has freed the payload, and gives when its last lever was pulled.
@@ -65,7 +77,7 @@ func (x *trial) freed() (since time.Time) {
 	}
 	since = time.Now()
 	x.Free()
-	x.row.Freed = "abort"
+	x.row.Freed = cmp.Or(x.Lever, "abort")
 	testkit.Wait(x.t, limit, func() (bool, string) { return x.dead(), "the payload is stuck without the connection" })
 	return since
 }

@@ -25,9 +25,12 @@ import (
 // limit bounds what takes seconds, and a while on a loaded machine.
 const limit = 90 * time.Second
 
-// patience is how long a payload is waited for before the fault is healed, and a run that has lost it. The
-// last step of the kill comes 4 s after the finding.
-const patience = 10 * time.Second
+// patience is how long a run that has lost its payload is waited for before the fault is healed, stubborn how
+// long a payload that is called stuck: longer than GlusterFS takes to give its server up.
+const (
+	patience = 10 * time.Second
+	stubborn = 6 * time.Second
+)
 
 // A Case is one fault of one filesystem.
 type Case struct {
@@ -39,6 +42,7 @@ type Case struct {
 	Break, Heal       func()        // Heal is called once; nil: nothing heals it
 	Rescue            string        // the last lever by which the run itself frees the payload: Flags ask for that
 	Free              func()        // breaks what the payload waits in, where that is not healed or healing is not enough
+	Lever             string        // what Free is, for the row; default abort
 	Arrived           func() string // what the payload's file is at the server, seen without the mount
 	Findings          []string      // any of these; none: the run goes on without one
 	Ignored           bool          // without a finding because of its policy
@@ -89,7 +93,7 @@ func start(t *testing.T, c Case) *trial {
 	x := &trial{Case: c, t: t, scene: scene.New(t), payload: -1,
 		row: measured.Row{Filesystem: c.Filesystem, Fault: c.Fault, Note: c.Note}}
 	x.scene.Data = filepath.Join(c.Mount, "data")
-	x.scene.Timing = []string{"--hold", "15s", "--heartbeat", "1s", "--try-timeout", "1s", "--tries", "2", "--grace", "1s", "--kill-budget", "3s"}
+	x.scene.Timing = []string{"--hold", "40s", "--heartbeat", "2s", "--try-timeout", "2s", "--tries", "2", "--grace", "1s", "--kill-budget", "10s"}
 	if !c.Prepared {
 		must(t, os.MkdirAll(x.scene.Data, 0o777))
 	}
