@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -147,6 +148,35 @@ func TestLeftBehind(t *testing.T) {
 		t.Error(err)
 	}
 	gone(t, pids)
+}
+
+// What left the agent's group cannot be killed with it, but its pipe keeps nobody waiting.
+func TestLeftTheGroup(t *testing.T) {
+	pids := filepath.Join(t.TempDir(), "pids")
+	a := script(t, fmt.Sprintf(`setsid sleep 1000 & echo $! >>%s; [ $A = status ] && exit 2; exit 0`, pids))
+	t.Cleanup(func() {
+		data, _ := os.ReadFile(pids)
+		for _, line := range strings.Fields(string(data)) {
+			if pid, err := strconv.Atoi(line); err == nil {
+				_ = unix.Kill(pid, unix.SIGKILL) // started by this test
+			}
+		}
+	})
+	if err := a.Off(t.Context(), "n1", nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// An agent that starts only after its time is up, because its start hung, does not go on.
+func TestLateStart(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	a := script(t, `exec sleep 1000`)
+	ended := make(chan ending, 1)
+	go func() { ended <- wait(ctx, a.Path, "action=off\n", a.Env, &tail{}, make(chan int, 1)) }()
+	if e := testkit.Recv(t, time.Minute, "the agent's end", ended); e.err == nil {
+		t.Errorf("ended with exit status %d: expected it to be killed", e.code)
+	}
 }
 
 func gone(t *testing.T, file string) {

@@ -241,6 +241,7 @@ func TestMachineDefaults(t *testing.T) {
 		}
 	}
 	expectProblems(t, config.Inputs{}, "--holder, INTERLOCK_HOLDER or holder: missing", "--fence-node")
+	expectProblems(t, config.Inputs{Hostname: "h", Env: []string{"NODE_NAME=unknown"}}, "fence.node: \"unknown\" stands for")
 	expectProblems(t, config.Inputs{Hostname: "h", Env: []string{"POD_NAME=a b"}}, `--holder, INTERLOCK_HOLDER or holder: found "a b"`)
 }
 

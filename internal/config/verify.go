@@ -82,6 +82,9 @@ func (l *loader) verifyFence() {
 	if l.cfg.Fence.OptionsFile != "" && l.cfg.Fence.Agent == "" && !l.bad["fence.agent"] {
 		l.problem(l.place("fence.options_file"), "fence.agent is missing: the options are for it")
 	}
+	if l.cfg.Fence.Node == "unknown" {
+		l.problem(l.everywhere("fence.node"), `"unknown" stands for a holder whom nobody knows: give this node a name of its own`)
+	}
 	if l.cfg.Fence.Agent != "" && strings.HasPrefix(l.cfg.Lock.URL, "file:") {
 		l.problem(l.place("fence.agent"), "a file:// lock is of this host alone, which is never fenced from itself: remove it, or use zk:// or etcd://")
 	}
