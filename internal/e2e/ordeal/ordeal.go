@@ -84,6 +84,11 @@ func Run(t *testing.T, c Case) measured.Row {
 	return x.row
 }
 
+// Timing leaves time to a loaded or emulated machine.
+func Timing() []string {
+	return []string{"--hold", "40s", "--heartbeat", "2s", "--try-timeout", "2s", "--tries", "2", "--grace", "1s", "--kill-budget", "10s"}
+}
+
 // start brings the run up as far as the payload's first write at the server.
 func start(t *testing.T, c Case) *trial {
 	t.Helper()
@@ -93,7 +98,7 @@ func start(t *testing.T, c Case) *trial {
 	x := &trial{Case: c, t: t, scene: scene.New(t), payload: -1,
 		row: measured.Row{Filesystem: c.Filesystem, Fault: c.Fault, Note: c.Note}}
 	x.scene.Data = filepath.Join(c.Mount, "data")
-	x.scene.Timing = []string{"--hold", "40s", "--heartbeat", "2s", "--try-timeout", "2s", "--tries", "2", "--grace", "1s", "--kill-budget", "10s"}
+	x.scene.Timing = Timing()
 	if !c.Prepared {
 		must(t, os.MkdirAll(x.scene.Data, 0o777))
 	}
