@@ -1,10 +1,12 @@
 package locks
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -62,6 +64,29 @@ func TestFencedTakeOver(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A fence agent ends with the one that started it, however that ends: a late off would be nobody's.
+func TestFenceAgentDiesWithUs(t *testing.T) {
+	t.Parallel()
+	r := etcdBackend().fresh(t, "")
+	r.crashed(t, 30*time.Second, "rack-7")
+	path, pid := filepath.Join(r.Dir, "fence.sh"), filepath.Join(r.Dir, "pid")
+	must(t, os.WriteFile(path, fmt.Appendf(nil, "#!/bin/sh\ngrep -q action=metadata && exit 1\necho $$ >%[1]s.new && mv %[1]s.new %[1]s\nexec sleep 1000\n", pid), 0o755))
+	a := r.Run(t, "a", scene.Flags("--fence-agent", path))
+	testkit.Wait(t, 30*time.Second, func() (bool, string) {
+		_, err := os.Stat(pid)
+		return err == nil, "the fence agent has not begun"
+	})
+	var fencing int
+	if _, err := fmt.Sscan(readFile(t, pid), &fencing); err != nil {
+		t.Fatal(err)
+	}
+	must(t, syscall.Kill(a.Agent(t), syscall.SIGKILL))
+	testkit.Wait(t, 10*time.Second, func() (bool, string) {
+		return errors.Is(syscall.Kill(fencing, 0), syscall.ESRCH), "the fence agent goes on"
+	})
+	a.Wait(t, 10*time.Second)
 }
 
 // An agent that cannot work is refused before anything begins.
