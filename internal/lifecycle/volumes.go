@@ -153,10 +153,11 @@ func (g ground) look(v *volume, export netip.AddrPort) error {
 	return errors.Join(err, pullErr)
 }
 
-// name is what the record calls it: what is not known to be local is on a network.
+// name is what the record calls it: what is not known to be local is on a network. A pool of disks does not show
+// them, and is what its type says.
 func (v *volume) name() {
-	known := v.quiet != nil && v.outlook.State != drain.Unknown
-	if v.device || v.local || !known && !mountcheck.Network(v.mount.FSType, v.mount.Source, v.mount.Options) {
+	pool := v.mount.FSType == "zfs" || v.mount.FSType == "bcachefs"
+	if v.device || v.local || pool && !mountcheck.Network(v.mount.FSType, v.mount.Source, v.mount.Options) {
 		return
 	}
 	v.record = v.mount.Source + " " + v.mount.Point
