@@ -72,6 +72,7 @@ func needs() []need {
 		{"vm", "nbd-client", "nbd-client"},
 		{"vm", "nbdkit", "nbdkit"},
 		{"vm", "nbd-server", "nbd-server"},
+		{"vm", "dmsetup", "dmsetup"},
 		{"vm", "etcd-server", "etcd"},
 		{"vm", "etcd-client", "etcdctl"},
 		{"vm", "nftables", "nft"},

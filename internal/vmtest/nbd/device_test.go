@@ -3,6 +3,7 @@
 package nbd
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
@@ -55,6 +56,57 @@ func TestDevice(t *testing.T) {
 	})
 	_, err = device.Down(context.Background(), second)
 	must(t, err)
+}
+
+// What a dead run has left attached and mounted is cut off before anything is written: another node may have
+// written since. What was synced is there.
+func TestDeviceOfAnEarlierTenure(t *testing.T) {
+	e := newExport(t)
+	s := e.spec()
+	s.Options, s.Tenure = "commit=300", device.Tenure{Lock: "file:/l", Token: "1"}
+	must(t, device.Up(context.Background(), s))
+	must(t, os.WriteFile(filepath.Join(s.Point, "synced"), []byte("x"), 0o644))
+	unix.Sync()
+	must(t, os.WriteFile(filepath.Join(s.Point, "dirty"), []byte("x"), 0o644))
+	before, err := os.ReadFile(e.image)
+	must(t, err)
+	s.Tenure.Token = "2"
+	must(t, device.Cut(context.Background(), s))
+	after, err := os.ReadFile(e.image)
+	must(t, err)
+	if !bytes.Equal(before, after) {
+		t.Error("a device that was cut off was written to")
+	}
+	if attached() {
+		t.Error("it is still attached")
+	}
+	must(t, device.Up(context.Background(), s))
+	s.Tenure.Token = "3"
+	must(t, device.Up(context.Background(), s)) // clears what token 2 has, and begins anew
+	_, synced := os.Stat(filepath.Join(s.Point, "synced"))
+	_, dirty := os.Stat(filepath.Join(s.Point, "dirty"))
+	if synced != nil || !os.IsNotExist(dirty) {
+		t.Errorf("synced: %v, not synced: %v", synced, dirty)
+	}
+	_, err = device.Down(context.Background(), s)
+	must(t, err)
+}
+
+// The server is out of reach for good when the device is cut off: nothing waits for it.
+func TestDeviceCutWithoutAServer(t *testing.T) {
+	e := newExport(t)
+	s := e.spec()
+	s.NBD.Timeout = time.Hour
+	must(t, device.Up(context.Background(), s))
+	must(t, os.WriteFile(filepath.Join(s.Point, "file"), []byte("x"), 0o644))
+	e.Cut()
+	start := time.Now()
+	must(t, device.Cut(context.Background(), s))
+	t.Logf("cut off after %v", time.Since(start).Round(time.Millisecond))
+	if attached() {
+		t.Error("it is still attached")
+	}
+	e.Join()
 }
 
 func errText(err error) string {

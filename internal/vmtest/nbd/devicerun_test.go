@@ -6,9 +6,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/interlock-run/interlock/internal/e2e/ordeal"
+	"github.com/interlock-run/interlock/internal/e2e/scene"
 	"github.com/interlock-run/interlock/internal/vmtest"
 )
 
@@ -34,12 +38,14 @@ func TestRunDevice(t *testing.T) {
 	for _, c := range []struct {
 		fault       string
 		begin, heal func(*export)
+		flags       []string
 	}{
-		{"server killed", (*export).kill, (*export).start},
-		{"server stopped", (*export).stop, (*export).goOn},
-		{"network cut", func(e *export) { e.Cut() }, func(e *export) { e.Join() }},
+		{"server killed", (*export).kill, (*export).start, nil},
+		{"server stopped", (*export).stop, (*export).goOn, nil},
+		{"network cut", func(e *export) { e.Cut() }, func(e *export) { e.Join() }, nil},
+		{"network cut, `on_undrained: release`", func(e *export) { e.Cut() }, func(e *export) { e.Join() }, []string{"--on-undrained", "release", "--budgets-drain", "3s"}},
 	} {
-		t.Run(c.fault, func(t *testing.T) {
+		t.Run(strings.ReplaceAll(c.fault, "`", ""), func(t *testing.T) {
 			e := newExport(t)
 			e.filled()
 			dir := filepath.Join(t.TempDir(), "mnt")
@@ -47,7 +53,7 @@ func TestRunDevice(t *testing.T) {
 			t.Cleanup(func() { e.detach(dir) })
 			ordeal.Run(t, ordeal.Case{
 				Filesystem: "ext4 on NBD by `device`, timeout 2 s (VM)", Fault: c.fault, Mount: dir, Prepared: true,
-				Expect: ",fstype=ext4,source=" + node + ",volume=v1", Flags: e.flags(dir),
+				Expect: ",fstype=ext4,source=" + node + ",volume=v1", Flags: append(e.flags(dir), c.flags...),
 				Break: func() { c.begin(e) }, Heal: func() { c.heal(e) }, Findings: []string{"erroring", "readonly"}, Arrived: e.changed,
 			})
 			if attached() {
@@ -55,4 +61,34 @@ func TestRunDevice(t *testing.T) {
 			}
 		})
 	}
+}
+
+// One node only: the server's limit keeps a second run out, of which no lock does, until the first has let go.
+func TestRunSecondNode(t *testing.T) {
+	e := newExport(t)
+	e.filled()
+	node := func(name, device string) *scene.Job {
+		dir := filepath.Join(t.TempDir(), "mnt")
+		must(t, os.Mkdir(dir, 0o755))
+		t.Cleanup(func() { e.detach(dir) })
+		s := scene.New(t) // with a lock of its own
+		s.Data, s.Timing = filepath.Join(dir, "data"), ordeal.Timing()
+		return s.Run(t, name, scene.Flags(append(e.flags(dir), "--device-attach-dev", device)...), s.Payload(t, "-tick", "200ms"))
+	}
+	first := node("first", "/dev/nbd0")
+	first.WaitPhase(t, vmtest.Limit, "serving")
+	second := node("second", "/dev/nbd1")
+	if code := second.Wait(t, vmtest.Limit); code == 0 {
+		t.Error("two clients of one export")
+	}
+	t.Log(second.ReasonText())
+	if st, err := first.Status(); err != nil || st.Phase != "serving" {
+		t.Errorf("the first one is %s, %v", st.Phase, err)
+	}
+	first.Signal(t, unix.SIGTERM)
+	first.Expect(t, vmtest.Limit, 0)
+	third := node("third", "/dev/nbd1")
+	third.WaitPhase(t, vmtest.Limit, "serving")
+	third.Signal(t, unix.SIGTERM)
+	third.Expect(t, vmtest.Limit, 0)
 }

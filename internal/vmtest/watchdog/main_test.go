@@ -9,5 +9,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	vmtest.Main(m, vmtest.Family{Modules: []string{"softdog"}, Tools: []string{"sleep", "etcd", "etcdctl"}, Binary: true, Memory: 640, Resets: 1})
+	vmtest.Main(m, vmtest.Family{
+		Modules: []string{"softdog", "loop", "dm-mod"},
+		Tools:   []string{"sleep", "etcd", "etcdctl", "losetup", "dmsetup", "mkfs.ext4"},
+		Binary:  true, Memory: 640, Resets: 2,
+	})
 }
