@@ -90,6 +90,9 @@ func expectDevice(d config.Device, all []mountcheck.Expect) []mountcheck.Expect 
 	if all[i].Source == "" && d.Attach.NBD != "" { // another one may be a link to what it is called in the table
 		all[i].Source = d.Attach.Dev
 	}
+	if all[i].UUID == "" {
+		all[i].UUID = d.UUID
+	}
 	return all
 }
 

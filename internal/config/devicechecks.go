@@ -220,6 +220,9 @@ func (l *loader) verifyDevicePlaces() {
 		if m.Path == d.Mount.Path && m.FSType != "" && m.FSType != d.FSType {
 			l.problem(l.place("mounts"), fmt.Sprintf("fstype %s of %q contradicts device.fstype %s", m.FSType, shorten(m.Path), d.FSType))
 		}
+		if m.Path == d.Mount.Path && m.UUID != "" && d.UUID != "" && !strings.EqualFold(m.UUID, d.UUID) {
+			l.problem(l.place("mounts"), fmt.Sprintf("uuid %s of %q contradicts device.uuid %s", m.UUID, shorten(m.Path), d.UUID))
+		}
 		if m.Path != d.Mount.Path && d.Mount.Path != "" && below(m.Path, d.Mount.Path) {
 			l.problem(l.place("mounts"), fmt.Sprintf("%q lies on the device, which is unmounted at the end: expected no other mount there", shorten(m.Path)))
 		}

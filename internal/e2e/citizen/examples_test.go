@@ -27,6 +27,8 @@ func keepers() []keeper {
 		{pattern: "marathon/*.json", here: func(t testing.TB, file string) []string { return judge(t, content(t, file)) }},
 		{pattern: "recipes/*.yaml", here: recipe},
 		{pattern: "hosts/*.yaml", here: configFile},
+		{pattern: "nbd/*.yaml", here: configFile},
+		{pattern: "nbd/README.md", here: readme},
 		{pattern: "compose/*.yaml", here: func(t testing.TB, file string) []string { return judgeCompose(t, content(t, file)) }},
 		{pattern: "demo/*.sh", here: bashScript},
 		{pattern: "README.md", here: readme},
