@@ -69,17 +69,30 @@ func watchdogPlan(cfg config.Config) (lifecycle.Watchdog, error) {
 	return watchdog.New(cfg.Fence.Watchdog, within, t.Margin), nil
 }
 
-// fencingNow is doctor's line about fencing.
+// fencingNow are doctor's lines about fencing.
 func fencingNow(cfg config.Config, environ []string) []checkup {
-	const topic = "fencing"
-	if _, err := watchdogPlan(cfg); err != nil {
-		return []checkup{{Level: "fail", Topic: topic, What: err.Error(), code: exit.Config}}
+	return append(watchdogNow(cfg), agentNow(cfg, environ))
+}
+
+const fencingTopic = "fencing"
+
+func watchdogNow(cfg config.Config) []checkup {
+	dog, err := watchdogPlan(cfg)
+	switch {
+	case err != nil:
+		return []checkup{{Level: "fail", Topic: fencingTopic, What: err.Error(), code: exit.Config}}
+	case dog == nil:
+		return nil
 	}
+	return []checkup{{Level: "ok", Topic: fencingTopic, What: fmt.Sprintf("%s resets this machine where the payload cannot be ended in time; it was not opened, which would arm it", cfg.Fence.Watchdog)}}
+}
+
+func agentNow(cfg config.Config, environ []string) checkup {
 	if cfg.Fence.Agent == "" {
-		return []checkup{{Level: "ok", Topic: topic, What: "no fence agent: after a crash the hold-off is waited out"}}
+		return checkup{Level: "ok", Topic: fencingTopic, What: "no fence agent: after a crash the hold-off is waited out"}
 	}
 	if _, err := fenceAgent(cfg.Fence, environ, storeSecrets(cfg)); err != nil {
-		return []checkup{{Level: "fail", Topic: topic, What: err.Error(), code: exit.Config}}
+		return checkup{Level: "fail", Topic: fencingTopic, What: err.Error(), code: exit.Config}
 	}
-	return []checkup{{Level: "ok", Topic: topic, What: fmt.Sprintf("%s may end the hold-off by a confirmed off; this node is %q to the others, it must be the name that the agent knows", cfg.Fence.Agent, cfg.Fence.Node)}}
+	return checkup{Level: "ok", Topic: fencingTopic, What: fmt.Sprintf("%s may end the hold-off by a confirmed off; this node is %q to the others, it must be the name that the agent knows", cfg.Fence.Agent, cfg.Fence.Node)}
 }
