@@ -63,6 +63,7 @@ type DeviceStatus struct {
 // attachment is the device as the deciding loop has it.
 type attachment struct {
 	begun  bool // something may be attached or mounted by us
+	up     bool // it was mounted, so that somebody may have written to it
 	cut    bool // it was cut off, or that was tried
 	status DeviceStatus
 	found  courier.Device // as it came up, then as it went down
@@ -154,6 +155,7 @@ func (r *Runner) bringUp(then func()) {
 			return nil, message{event: Failed, code: errandCode(err, exit.Mount), reason: fmt.Sprintf("device %s: %v", r.plan.Device.Errand.Device.Path, err)}
 		}
 		return func() {
+			d.up = true
 			d.found, d.status.State, d.status.Step, d.status.Export = *a.Device, deviceUp, "", a.Device.Export
 			r.log.Info("the device is up", "dev", r.plan.Device.Errand.Device.Path, "mount", r.plan.Device.Errand.Device.Point, "export", a.Device.Export, "seconds", time.Since(began).Seconds())
 			r.watch(then)

@@ -226,7 +226,7 @@ const again = time.Second
 // held; what it cannot help is left to the successor.
 func (r *Runner) judge(got []drain.Verdict) {
 	d := &r.domain.drain
-	all, pending := true, false
+	all, pending := r.accounted(), false
 	for i, v := range d.volumes {
 		was := v.end.verdict
 		v.end.verdict = got[i]
@@ -248,6 +248,14 @@ func (r *Runner) judge(got []drain.Verdict) {
 	}
 	d.overdue = ""
 	r.quieted()
+}
+
+// accounted tells whether nothing is left that nobody looked at: a device that came up in a run that was stopped
+// before the look was taken down all the same, and has told whether it was settled.
+func (r *Runner) accounted() bool {
+	dev := r.domain.drain.device
+	seen := slices.ContainsFunc(r.domain.drain.volumes, func(v *volume) bool { return v.device })
+	return !dev.up || seen || dev.found.Rest.Settled || r.plan.Device.Volume == ""
 }
 
 // later goes on in the same phase, after a while.

@@ -150,7 +150,7 @@ func TestLeversThatAreOfNoUse(t *testing.T) {
 			})
 			x.until("two levers", func() bool { return len(g.levered()) >= c.min })
 			n := x.guard.count("lease")
-			x.until("heartbeats", func() bool { return x.guard.count("lease") > n+25 })
+			x.until("heartbeats", func() bool { return x.guard.count("lease") > n+10 })
 			if got := len(g.levered()); got > c.max {
 				t.Errorf("%d levers pulled", got)
 			}
@@ -223,6 +223,9 @@ func TestReset(t *testing.T) {
 		x.until("the last word", func() bool { return x.r.Status().Reset != "" })
 		g.set(func() { g.sleeps = false })
 		x.until("that it is taken back", func() bool { return x.r.Status().Reset == "" })
+		over := time.NewTimer(lastLog + 300*time.Millisecond)
+		defer over.Stop()
+		<-over.C // when it would have come
 		dies()
 		x.ends(143)
 		if _, _, _, resets := g.see(); resets != 0 {

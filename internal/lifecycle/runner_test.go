@@ -51,7 +51,7 @@ func begin(t *testing.T, prepare func(*Plan, *run)) *run {
 	return x
 }
 
-const patience = 3 * time.Second
+const patience = 20 * time.Second // a guard against hanging, no measure
 
 // until waits for a condition that the run brings about.
 func (x *run) until(what string, done func() bool) {

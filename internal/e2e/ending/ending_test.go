@@ -46,6 +46,9 @@ func TestStuckPayloadIsFreed(t *testing.T) {
 	if v := look(t, a); len(v.Volumes) != 1 || v.Volumes[0].Outlook != "kept" || len(v.Volumes[0].Levers) != 1 || !strings.HasPrefix(v.Volumes[0].Levers[0], "abort") {
 		t.Errorf("the status does not say what can be done: %+v", v.Volumes)
 	}
+	if _, out, _ := scene.Interlock(t, "status", "--listen", "unix:"+filepath.Join(s.Dir, "a.sock")); !strings.Contains(out, "to free it") || !strings.Contains(out, "kept") {
+		t.Errorf("interlock status does not say it: %s", out)
+	}
 	s.hang(t)
 	stop(t, a)
 	s.daemonDies(t, a)
@@ -177,5 +180,15 @@ func TestLocalIsDrained(t *testing.T) {
 	a.Stop(t)
 	if phase, volumes := (stage{Scene: s}).record(t); phase != "drained" || len(volumes) > 0 {
 		t.Errorf("the record says %s, %q", phase, volumes)
+	}
+}
+
+// A reset that this process may not make is refused before anything relies on it.
+func TestResetIsRefusedWithoutPrivileges(t *testing.T) {
+	t.Parallel()
+	s := scene.New(t)
+	a := s.Run(t, "a", scene.Wrapped(testkit.Unprivileged), scene.Flags("--on-stuck", "reboot"))
+	if why := a.Expect(t, limit, 78); !strings.Contains(why, "CAP_SYS_BOOT") {
+		t.Errorf("the reason is %q", why)
 	}
 }
