@@ -54,7 +54,7 @@ const glusterClient = `volume client
     option remote-host %[2]s
     option remote-port 24007
     option remote-subvolume brick
-    option ping-timeout 2
+    option ping-timeout %[3]d
 end-volume
 volume behind
     type performance/write-behind
@@ -62,9 +62,12 @@ volume behind
 end-volume
 `
 
-// StartGluster mounts one. The package needs MainWithMounts. For processes that may hang in it see
-// StartMooseFS.
-func StartGluster(t testing.TB) *Gluster {
+// StartGluster mounts one that waits 2 s for a silent server. The package needs MainWithMounts. For processes
+// that may hang in it see StartMooseFS.
+func StartGluster(t testing.TB) *Gluster { t.Helper(); return PatientGluster(t, 2) }
+
+// PatientGluster is StartGluster with another ping-timeout, in seconds; GlusterFS's own default is 42.
+func PatientGluster(t testing.TB, ping int) *Gluster {
 	t.Helper()
 	for _, tool := range []string{"glusterfsd", "glusterfs"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -82,7 +85,7 @@ func StartGluster(t testing.TB) *Gluster {
 		f.Brick.Kill(t)
 		_ = unix.Unmount(filepath.Join(base, "disk"), unix.MNT_DETACH) // it may never have been mounted
 	})
-	must(t, f.configure())
+	must(t, f.configure(ping))
 	must(t, f.Brick.start(islandLimit))
 	must(t, f.Client.start(islandLimit))
 	recordRun(t, "glusterfs", "Debian")
@@ -93,12 +96,12 @@ func (f *Gluster) server(name string, ready func() error, args ...string) Gluste
 	return GlusterServer{&daemon{name: name, args: f.Argv(args...), log: filepath.Join(f.base, name+".out"), ready: ready}}
 }
 
-func (f *Gluster) configure() error {
+func (f *Gluster) configure(ping int) error {
 	disk := filepath.Join(f.base, "disk")
 	return errors.Join(
 		os.Mkdir(disk, 0o755), os.Mkdir(f.Dir, 0o755),
 		unix.Mount("gluster", disk, "tmpfs", 0, "size=32m"), os.Mkdir(f.Store, 0o755),
 		os.WriteFile(filepath.Join(f.base, "brick.vol"), fmt.Appendf(nil, glusterBrick, f.base, islandAddress), 0o644),
-		os.WriteFile(filepath.Join(f.base, "client.vol"), fmt.Appendf(nil, glusterClient, f.base, islandAddress), 0o644),
+		os.WriteFile(filepath.Join(f.base, "client.vol"), fmt.Appendf(nil, glusterClient, f.base, islandAddress, ping), 0o644),
 	)
 }

@@ -87,14 +87,26 @@ func (x *trial) release() {
 	x.t.Helper()
 	if x.Heal != nil && !x.healed {
 		x.heal()
-		x.row.Note = join(x.row.Note, "once the fault is over")
-		return
+		if _, ended := testkit.Poll(patience, x.ended); ended || x.Free == nil {
+			x.row.Note = join(x.row.Note, "once the fault is over")
+			return
+		}
+		x.held()
 	}
 	if x.Free == nil {
 		x.t.Fatalf("the run does not end: %s", x.job.Stderr(x.t))
 	}
 	x.Free()
-	x.row.Note = join(x.row.Note, "once the connection is broken")
+	x.row.Note = join(x.row.Note, "once "+cmp.Or(x.Ended, "the connection is broken"))
+}
+
+// late is how long a write may take that arrives after the record said drained: connections that were cut
+// off try again more and more seldom.
+func (x *trial) late() time.Duration {
+	if x.healed || x.Heal == nil {
+		return 2 * time.Second
+	}
+	return max(x.Late, 2*time.Second)
 }
 
 func (x *trial) ended() (bool, string) {

@@ -43,6 +43,8 @@ type Case struct {
 	Rescue            string        // the last lever by which the run itself frees the payload: Flags ask for that
 	Free              func()        // breaks what the payload waits in, where that is not healed or healing is not enough
 	Lever             string        // what Free is, for the row; default abort
+	Ended             string        // what Free means to a run that goes on waiting, for the row: "the daemon is killed"
+	Late              time.Duration // how long a write may take to arrive once the fault is over; default 2 s
 	Arrived           func() string // what the payload's file is at the server, seen without the mount
 	Findings          []string      // any of these; none: the run goes on without one
 	Ignored           bool          // without a finding because of its policy
@@ -201,9 +203,9 @@ func (x *trial) ends() {
 	x.row.Code = x.job.Wait(x.t, limit)
 	x.row.End = x.scene.RecordedPhase(x.t)
 	x.t.Log(x.job.ReasonText())
-	at := x.Arrived()
+	at, window := x.Arrived(), x.late()
 	x.heal()
-	_, late := testkit.Poll(2*time.Second, func() (bool, string) { return x.Arrived() != at, "" })
+	_, late := testkit.Poll(window, func() (bool, string) { return x.Arrived() != at, "" })
 	if late && x.row.End == "drained" {
 		x.t.Errorf("it arrived after the record said drained: %s, then %s", at, x.Arrived())
 	}

@@ -1,0 +1,43 @@
+package mounts
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/interlock-run/interlock/internal/e2e/ordeal"
+	"github.com/interlock-run/interlock/internal/testkit"
+)
+
+// A payload that is stuck in a FUSE filesystem is freed by breaking the connection. What it had written is
+// with the daemon then, or on the way to the server, and arrives when the fault is over: the lock is not
+// given back as drained before.
+func TestStuckIsFreed(t *testing.T) {
+	t.Parallel()
+	t.Run("FUSE", func(t *testing.T) {
+		t.Parallel()
+		f, x := faulty(t, "")
+		x.Break, x.Heal = func() { f.Set(t, "hang write,fsync") }, func() { f.Set(t, "ok") }
+		freed(t, x, "never answers writes, `on_stuck: free`")
+	})
+	t.Run("GlusterFS", func(t *testing.T) {
+		t.Parallel()
+		f := testkit.PatientGluster(t, 42)
+		freed(t, ordeal.Case{Filesystem: "GlusterFS 10, ping-timeout 42 s", Mount: f.Dir, Expect: ",fstype=glusterfs",
+			Break: func() { f.Cut(t) }, Heal: func() { f.Heal(t) }, Free: f.Free, Late: 30 * time.Second,
+			Arrived: arrived(filepath.Join(f.Store, "data", "file"))}, "the network is cut, `on_stuck: free`")
+	})
+	t.Run("MooseFS", func(t *testing.T) {
+		t.Parallel()
+		f := testkit.StartMooseFS(t)
+		freed(t, ordeal.Case{Filesystem: "MooseFS 3", Mount: f.Dir, Expect: ",fstype=moosefs",
+			Break: func() { f.Chunks.Pause(t) }, Heal: func() { f.Chunks.Resume(t) }, Free: func() { f.Free(); f.Client.Kill(t) },
+			Ended: "mfsmount is killed", Late: 10 * time.Second, Arrived: latest(f.Chunkdir)}, "the chunkserver is stopped, `on_stuck: free`")
+	})
+}
+
+func freed(t *testing.T, x ordeal.Case, fault string) {
+	t.Helper()
+	x.Flags, x.Rescue = []string{"--on-stuck", "free", "--budgets-drain", "1s"}, "abort"
+	row{fault: fault, findings: "hung"}.play(t, x)
+}
