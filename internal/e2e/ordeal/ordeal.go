@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -105,7 +106,7 @@ func start(t *testing.T, c Case) *trial {
 		must(t, os.MkdirAll(x.scene.Data, 0o777))
 	}
 	before := c.Arrived()
-	x.job = x.scene.Run(t, "node", scene.Flags(append([]string{"--mount", fmt.Sprintf("%s%s,fail_after=%v", c.Mount, c.Expect, c.FailAfter),
+	x.job = x.scene.Run(t, "node", scene.Flags(append([]string{"--mount", fmt.Sprintf("%s%s,fail_after=%v", strings.ReplaceAll(c.Mount, ",", `\,`), c.Expect, c.FailAfter),
 		"--probe-period", "200ms", "--probe-timeout", "2s"}, c.Flags...)...), x.scene.Payload(t, "-tick", "200ms", "-write", filepath.Join(x.scene.Data, "file"), "-write-every", "100ms"))
 	t.Cleanup(x.heal) // before the run is waited for
 	st := x.job.WaitPhase(t, limit, "serving")

@@ -27,8 +27,8 @@ func (e *export) filled() {
 }
 
 // flags are those of a run that attaches and mounts it by itself.
-func (e *export) flags(dir string) []string {
-	return []string{"--device-attach-nbd", fmt.Sprintf("%s:%d", vmtest.ServerAddr, port), "--device-attach-dev", node, "--device-attach-timeout", "2s",
+func (e *export) flags(device, dir string) []string {
+	return []string{"--device-attach-nbd", fmt.Sprintf("%s:%d", vmtest.ServerAddr, port), "--device-attach-dev", device, "--device-attach-timeout", "2s",
 		"--device-mount-path", dir, "--device-state-dir", filepath.Join(filepath.Dir(dir), "state"), "--device-limits-detach", "10s"}
 }
 
@@ -53,7 +53,7 @@ func TestRunDevice(t *testing.T) {
 			t.Cleanup(func() { e.detach(dir) })
 			ordeal.Run(t, ordeal.Case{
 				Filesystem: "ext4 on NBD by `device`, timeout 2 s (VM)", Fault: c.fault, Mount: dir, Prepared: true,
-				Expect: ",fstype=ext4,source=" + node + ",volume=v1", Flags: append(e.flags(dir), c.flags...),
+				Expect: ",fstype=ext4,source=" + node + ",volume=v1", Flags: append(e.flags(node, dir), c.flags...),
 				Break: func() { c.begin(e) }, Heal: func() { c.heal(e) }, Findings: []string{"erroring", "readonly"}, Arrived: e.changed,
 			})
 			if attached() {
@@ -73,7 +73,7 @@ func TestRunSecondNode(t *testing.T) {
 		t.Cleanup(func() { e.detach(dir) })
 		s := scene.New(t) // with a lock of its own
 		s.Data, s.Timing = filepath.Join(dir, "data"), ordeal.Timing()
-		return s.Run(t, name, scene.Flags(append(e.flags(dir), "--device-attach-dev", device)...), s.Payload(t, "-tick", "200ms"))
+		return s.Run(t, name, scene.Flags(e.flags(device, dir)...), s.Payload(t, "-tick", "200ms"))
 	}
 	first := node("first", "/dev/nbd0")
 	first.WaitPhase(t, vmtest.Limit, "serving")
