@@ -89,12 +89,12 @@ func TestAheadIsDropped(t *testing.T) {
 func TestAheadIsNotBelieved(t *testing.T) {
 	other := sleeper(t)
 	for _, value := range []string{
-		"1:1:3", fmt.Sprintf("%d:1:3", os.Getpid()), fmt.Sprintf("%d:%d:3", os.Getpid(), os.Getppid()),
-		fmt.Sprintf("%d:%d:0", os.Getpid(), other), fmt.Sprintf("%d:%d:3", os.Getpid()+1, other), "x", "::", fmt.Sprintf("%d:%d", os.Getpid(), other),
+		"1:1:3:4", fmt.Sprintf("%d:1:3:4", os.Getpid()), fmt.Sprintf("%d:%d:3:4", os.Getpid(), os.Getppid()),
+		fmt.Sprintf("%d:%d:0:4", os.Getpid(), other), fmt.Sprintf("%d:%d:3:0", os.Getpid(), other), fmt.Sprintf("%d:%d:3:4", os.Getpid()+1, other), "x", ":::", fmt.Sprintf("%d:%d", os.Getpid(), other),
 	} {
 		t.Setenv(aheadVariable, value)
-		if proc, _, ok := probe.TakeAhead(); ok {
-			t.Errorf("%q gave process %d", value, proc.Pid)
+		if h, ok := probe.TakeAhead(); ok {
+			t.Errorf("%q gave process %d", value, h.Proc.Pid)
 		}
 		if _, set := os.LookupEnv(aheadVariable); set {
 			t.Errorf("%q is still there", value)

@@ -17,7 +17,7 @@ var (
 	errDied = errors.New("the probe helper ended without an answer")
 )
 
-// maxStages bounds the announcements of one request.
+// maxStages bounds the steps of one request.
 const maxStages = 32
 
 // helper is one probe process. One goroutine calls it; any may kill it.
@@ -25,13 +25,14 @@ type helper struct {
 	mount string
 	proc  *os.Process
 	sock  *os.File
+	page  *probe.Page
 	gone  chan struct{} // closed by the one waiter, when the kernel has let the process go
 	buf   []byte
 	fresh bool // has not answered yet
 }
 
-func newHelper(mount string, proc *os.Process, sock *os.File) *helper {
-	h := &helper{mount: mount, proc: proc, sock: sock, gone: make(chan struct{}), buf: make([]byte, probe.MaxPacket), fresh: true}
+func newHelper(mount string, p probe.Helper) *helper {
+	h := &helper{mount: mount, proc: p.Proc, sock: p.Sock, page: p.Page, gone: make(chan struct{}), buf: make([]byte, probe.MaxPacket), fresh: true}
 	go h.reap()
 	return h
 }
@@ -41,11 +42,13 @@ func (h *helper) reap() {
 	defer close(h.gone)
 	// How it ended does not matter: a lost answer is seen at the socket.
 	_, _ = h.proc.Wait()
+	h.page.Close()
 }
 
 // call sends one request and waits for its end; each stage has the whole timeout. After an error the
 // helper is of no use any more.
 func (h *helper) call(ctx context.Context, req probe.Request, timeout time.Duration) (probe.Reply, error) {
+	seen := h.page.Reset()
 	last := probe.Reply{Stage: probe.StageSend}
 	if err := h.sock.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
 		return last, err
@@ -55,19 +58,12 @@ func (h *helper) call(ctx context.Context, req probe.Request, timeout time.Durat
 	}
 	// A cancelled caller must not wait out the stage.
 	defer context.AfterFunc(ctx, func() { _ = h.sock.SetReadDeadline(time.Unix(1, 0)) })()
-	for range maxStages {
-		b, err := h.receive(ctx, h.limit(timeout))
-		if err != nil {
-			return last, err
-		}
-		h.fresh = false
-		r, err := probe.DecodeReply(b)
-		if err != nil || r.Done {
-			return r, err
-		}
-		last = r
+	b, err := h.receive(ctx, timeout, seen)
+	if err != nil {
+		last.Stage, _ = h.page.Step()
+		return last, err
 	}
-	return last, fmt.Errorf("the probe helper announced more than %d stages: %w", maxStages, errDied)
+	return probe.DecodeReply(b)
 }
 
 // limit is the timeout, but time to start for a new helper.
@@ -81,12 +77,12 @@ func (h *helper) limit(timeout time.Duration) time.Duration {
 // portions is into how many parts a timeout is cut.
 const portions = 8
 
-// receive waits for one packet. The timeout is counted in slices, each as one however long it took: when
-// this process itself was stopped or starved for a while (a paused container), that is no hang of the
-// mount.
-func (h *helper) receive(ctx context.Context, timeout time.Duration) ([]byte, error) {
+// receive waits for the answer; each step that the helper takes has the whole timeout. It is counted in slices,
+// each as one however long it took: when this process itself was stopped or starved for a while (a paused
+// container), that is no hang of the mount.
+func (h *helper) receive(ctx context.Context, timeout time.Duration, seen uint64) ([]byte, error) {
 	slice := max(timeout/portions, time.Millisecond)
-	for left := timeout; left > 0; left -= slice {
+	for left, steps := h.limit(timeout), 0; left > 0 && steps <= maxStages; {
 		if err := h.sock.SetReadDeadline(time.Now().Add(slice)); err != nil {
 			return nil, err
 		}
@@ -96,9 +92,15 @@ func (h *helper) receive(ctx context.Context, timeout time.Duration) ([]byte, er
 		n, err := h.sock.Read(h.buf)
 		switch {
 		case err == nil:
+			h.fresh = false
 			return h.buf[:n], nil
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, lost(err)
+		}
+		left -= slice
+		if _, now := h.page.Step(); now != seen {
+			seen, left, h.fresh = now, timeout, false
+			steps++
 		}
 	}
 	if err := ctx.Err(); err != nil {

@@ -106,20 +106,20 @@ func (s *starter) start(ctx context.Context, mount string, limit time.Duration) 
 
 // startHelper takes the helper that was forked ahead, if there is one.
 func startHelper(mount string) (*helper, error) {
-	proc, near, ok := probe.TakeAhead()
+	h, ok := probe.TakeAhead()
 	if !ok {
 		var err error
-		if proc, near, err = probe.Start(mount); err != nil {
+		if h, err = probe.Start(mount); err != nil {
 			return nil, err
 		}
 	}
-	return newHelper(mount, proc, near), nil
+	return newHelper(mount, h), nil
 }
 
 // dropAhead ends the helper that was forked ahead where no mount is looked at.
 func dropAhead() {
-	if proc, near, ok := probe.TakeAhead(); ok {
-		h := newHelper("", proc, near)
+	if forked, ok := probe.TakeAhead(); ok {
+		h := newHelper("", forked)
 		h.kill()
 		h.wait(killWait)
 	}

@@ -22,8 +22,11 @@ import (
 // Name is argv[0] of a helper: the role switch knows it by that.
 const Name = "interlock-probe"
 
-// Socket is the helper's descriptor of its end of the SEQPACKET pair.
-const Socket = 3
+// The helper's descriptors: its end of the SEQPACKET pair, and the memory in which it stamps its steps.
+const (
+	socketFD = 3
+	pageFD   = 4
+)
 
 // Exit statuses of a helper.
 const (
@@ -45,8 +48,13 @@ func Main() (status int) {
 		return exitInternal
 	}
 	setName()
+	page, err := mapPage(pageFD)
+	if err != nil {
+		return exitInternal
+	}
+	unix.Close(pageFD)
 	shed()
-	return serve(Socket)
+	return serve(socketFD, page)
 }
 
 // setName lets ps and the kernel's messages about hung tasks tell what this is: the file that was run is
@@ -58,7 +66,7 @@ func setName() {
 	}
 }
 
-func serve(socket int) int {
+func serve(socket int, page *Page) int {
 	buf := make([]byte, MaxPacket)
 	for {
 		n, err := unix.Read(socket, buf)
@@ -70,11 +78,11 @@ func serve(socket int) int {
 		case n == 0:
 			return exitEnd
 		}
-		c := call{socket: socket}
+		c := call{page: page}
 		if c.req, err = DecodeRequest(buf[:n]); err != nil {
 			return exitInternal
 		}
-		if !c.send(c.run()) {
+		if !send(socket, c.run()) {
 			return exitInternal
 		}
 	}
@@ -82,35 +90,35 @@ func serve(socket int) int {
 
 // call is one request on its way.
 type call struct {
-	socket int
-	req    Request
-	at     Stage
-	got    Ident
+	page *Page
+	req  Request
+	at   Stage
+	got  Ident
 }
 
-// enter announces a stage. A lost announcement costs only the name of the stage in a finding.
+// enter announces a stage, whose time begins.
 func (c *call) enter(s Stage) {
 	c.at = s
-	c.send(Reply{Stage: s})
+	c.page.stamp(s)
 }
 
-func (c *call) send(r Reply) bool {
+func send(socket int, r Reply) bool {
 	b := r.Encode()
 	for {
-		_, err := unix.Write(c.socket, b)
+		_, err := unix.Write(socket, b)
 		if err != unix.EINTR {
 			return err == nil
 		}
 	}
 }
 
-// done, status and fail make the last packet of a request.
+// done, status and fail make the answer to a request.
 func (c *call) done(data []byte) Reply {
-	return Reply{Done: true, Stage: c.at, Got: c.got, Data: data}
+	return Reply{Stage: c.at, Got: c.got, Data: data}
 }
 
 func (c *call) status(s Status, data []byte) Reply {
-	return Reply{Done: true, Stage: c.at, Status: s, Got: c.got, Data: data}
+	return Reply{Stage: c.at, Status: s, Got: c.got, Data: data}
 }
 
 func (c *call) fail(err error) Reply {

@@ -59,7 +59,7 @@ func (c *call) content(root int, name string, limit int) Reply {
 		return c.fail(err)
 	}
 	defer unix.Close(fd)
-	if st := c.regular(fd); !st.Done || st.Status != StatusOK {
+	if st := c.regular(fd); st.Status != StatusOK {
 		return st
 	}
 	buf := aligned((limit + 2*block) / block * block)

@@ -1,36 +1,64 @@
 package probe
 
 import (
+	"errors"
 	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// Start forks a helper and gives this process's end of its socket. The thread that calls it must live as long
-// as the helper may. The helper gets an empty environment (it must know no secret) and no stream of ours: one
-// that cannot be killed would hold them open. What, the mount, is only for who lists processes.
-func Start(what ...string) (*os.Process, *os.File, error) {
+// A Helper is one process, and this process's ends of what it shares with it.
+type Helper struct {
+	Proc *os.Process
+	Sock *os.File
+	Page *Page
+}
+
+// Start forks a helper. The thread that calls it must live as long as the helper may. The helper gets an empty
+// environment (it must know no secret) and no stream of ours: one that cannot be killed would hold them open.
+// What, the mount, is only for who lists processes.
+func Start(what ...string) (Helper, error) {
+	proc, near, shared, err := start(what...)
+	if err != nil {
+		return Helper{}, err
+	}
+	defer shared.Close()
+	page, err := mapPage(int(shared.Fd()))
+	if err != nil {
+		near.Close() // and so it ends
+		_, waited := proc.Wait()
+		return Helper{}, errors.Join(err, waited)
+	}
+	return Helper{proc, near, page}, nil
+}
+
+func start(what ...string) (proc *os.Process, near, shared *os.File, err error) {
+	shared, err = newPage()
+	if err != nil {
+		return nil, nil, nil, err
+	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, nil, os.NewSyscallError("socketpair", err)
+		shared.Close()
+		return nil, nil, nil, os.NewSyscallError("socketpair", err)
 	}
 	far := os.NewFile(uintptr(pair[1]), "probe helper's end")
 	defer far.Close()
-	if err := unix.SetNonblock(pair[0], true); err != nil {
-		unix.Close(pair[0])
-		return nil, nil, os.NewSyscallError("fcntl", err)
-	}
-	near := os.NewFile(uintptr(pair[0]), "probe helper")
-	proc, err := fork(far, append([]string{Name}, what...))
-	if err != nil {
+	if err = unix.SetNonblock(pair[0], true); err == nil {
+		near = os.NewFile(uintptr(pair[0]), "probe helper")
+		if proc, err = fork(far, shared, append([]string{Name}, what...)); err == nil {
+			return proc, near, shared, nil
+		}
 		near.Close()
-		return nil, nil, err
+	} else {
+		unix.Close(pair[0])
 	}
-	return proc, near, nil
+	shared.Close()
+	return nil, nil, nil, err
 }
 
-func fork(far *os.File, argv []string) (*os.Process, error) {
+func fork(far, shared *os.File, argv []string) (*os.Process, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
@@ -39,7 +67,7 @@ func fork(far *os.File, argv []string) (*os.Process, error) {
 	return os.StartProcess("/proc/self/exe", argv, &os.ProcAttr{
 		Dir:   "/",
 		Env:   []string{"GOMAXPROCS=1", "GOTRACEBACK=none"},
-		Files: []*os.File{null, null, null, far},
+		Files: []*os.File{null, null, null, far, shared},
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
 	})
 }

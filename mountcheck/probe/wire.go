@@ -100,9 +100,8 @@ type Request struct {
 	Text   string // OpWrite: name of the file; OpInit: the id; OpUUID: the source
 }
 
-// Reply is one packet of the helper: Done ends the request, else the helper enters Stage.
+// Reply is the answer to a request, one packet.
 type Reply struct {
-	Done   bool
 	Stage  Stage
 	Status Status
 	Errno  uint32
@@ -144,7 +143,7 @@ func DecodeRequest(b []byte) (Request, error) {
 
 // Encode makes the packet of a reply.
 func (r Reply) Encode() []byte {
-	b := []byte{flag(r.Done), byte(r.Stage), byte(r.Status)}
+	b := []byte{byte(r.Stage), byte(r.Status)}
 	b = binary.LittleEndian.AppendUint32(b, r.Errno)
 	b = r.Got.append(b)
 	return append(b, r.Data...)
@@ -153,7 +152,7 @@ func (r Reply) Encode() []byte {
 // DecodeReply reads a reply's packet; Data is a part of b.
 func DecodeReply(b []byte) (Reply, error) {
 	d := decoder{b: b}
-	r := Reply{Done: d.byte() == 1, Stage: Stage(d.byte()), Status: Status(d.byte()), Errno: d.u32(), Got: d.ident()}
+	r := Reply{Stage: Stage(d.byte()), Status: Status(d.byte()), Errno: d.u32(), Got: d.ident()}
 	r.Data = d.b
 	if d.bad {
 		return Reply{}, ErrPacket

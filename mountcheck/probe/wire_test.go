@@ -11,7 +11,7 @@ func TestPacketsSurviveTheWire(t *testing.T) {
 	if got, err := DecodeRequest(req.Encode()); err != nil || got != req {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	rep := Reply{Done: true, Stage: StageFsync, Status: StatusErrno, Errno: 512, Got: ident, Data: []byte("data")}
+	rep := Reply{Stage: StageFsync, Status: StatusErrno, Errno: 512, Got: ident, Data: []byte("data")}
 	if got, err := DecodeReply(rep.Encode()); err != nil || !reflect.DeepEqual(got, rep) {
 		t.Errorf("got %+v, %v", got, err)
 	}

@@ -116,7 +116,7 @@ func looked(t *testing.T, p *patient) {
 func otherWork(t *testing.T) (stop func()) {
 	t.Helper()
 	dir, file := filepath.Join(t.TempDir(), "mnt"), filepath.Join(t.TempDir(), "file")
-	script := fmt.Sprintf("mkdir %s; while :; do mount -t tmpfs x %s; umount %s; dd if=/dev/zero of=%s bs=1M count=8 conv=fsync 2>/dev/null; done", dir, dir, dir, file)
+	script := fmt.Sprintf("mkdir %s; while :; do mount -t tmpfs x %s; umount %s; dd if=/dev/zero of=%s bs=1M count=8 conv=fsync 2>/dev/null; sleep 0.1; done", dir, dir, dir, file)
 	p := testkit.StartCmd(t, exec.Command("sh", "-c", script))
 	return func() {
 		p.Signal(t, unix.SIGKILL)
