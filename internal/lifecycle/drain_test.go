@@ -2,12 +2,14 @@ package lifecycle
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/interlock-run/interlock/lock"
+	"github.com/interlock-run/interlock/mountcheck"
 	"github.com/interlock-run/interlock/mountcheck/drain"
 	"github.com/interlock-run/interlock/supervise"
 )
@@ -201,5 +203,35 @@ func TestEarlierPayloadsOfThisBoot(t *testing.T) {
 				x.releasedAs(lock.Drained)
 			}
 		})
+	}
+}
+
+// The watch tells of a change a moment later than it happens: whether what would be synced is still the mount that the
+// payload ran on is read from the table itself, and a place alone says nothing.
+func TestLostMountIsReadFromTheTable(t *testing.T) {
+	base := mountcheck.Mount{ID: 7, Unique: 8, Point: "/a"}
+	now := base
+	r := &Runner{ground: ground{trace: func(string) (mountcheck.Mount, error) { return now, nil }}}
+	v := &volume{path: "/a/db", mount: base}
+	if r.isLost(v) {
+		t.Fatal("the mount itself counts as lost")
+	}
+	for name, change := range map[string]func(*mountcheck.Mount){
+		"another mount of the same place": func(m *mountcheck.Mount) { m.ID++ },
+		"an id that was used again":       func(m *mountcheck.Mount) { m.Unique++ },
+		"only its directory":              func(m *mountcheck.Mount) { m.Point = "/" },
+	} {
+		now = base
+		change(&now)
+		if !r.isLost(v) {
+			t.Errorf("%s is not noticed", name)
+		}
+	}
+}
+
+// A process in uninterruptible sleep is told from one that runs: the first thread alone does not tell.
+func TestAsleep(t *testing.T) {
+	if asleep([]int{os.Getpid(), 1 << 30}) {
+		t.Error("this process is asleep")
 	}
 }
