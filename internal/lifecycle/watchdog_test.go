@@ -17,6 +17,7 @@ type scriptedDog struct {
 	armed, ever, disarmed bool
 	pets                  int
 	fails                 error
+	before                func() // a look at what had happened by the time of Disarm
 }
 
 func (d *scriptedDog) Arm(now, deadline clock.Stamp) error {
@@ -44,6 +45,9 @@ func (d *scriptedDog) Pet(now, deadline clock.Stamp) (bool, error) {
 }
 
 func (d *scriptedDog) Disarm() error {
+	if d.before != nil {
+		d.before()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.armed, d.disarmed = false, true
@@ -64,8 +68,11 @@ func (d *scriptedDog) state() (ever, disarmed bool) {
 
 // Armed with the lease, petted while the run turns, let go once everything is proven dead.
 func TestWatchdogOfARun(t *testing.T) {
-	d := &scriptedDog{}
-	x := begin(t, func(p *Plan, _ *run) { p.Lock.Watchdog = d })
+	d, finished := &scriptedDog{}, 0
+	x := begin(t, func(p *Plan, x *run) {
+		p.Lock.Watchdog = d
+		d.before = func() { finished = x.guard.count("finish") }
+	})
 	x.in(Serving)
 	before := d.count()
 	x.until("more pets", func() bool { return d.count() > before+2 })
@@ -76,6 +83,9 @@ func TestWatchdogOfARun(t *testing.T) {
 	x.ends(143)
 	if ever, disarmed := d.state(); !ever || !disarmed {
 		t.Errorf("armed %v, disarmed %v: expected both after an ordinary stop", ever, disarmed)
+	}
+	if finished != 1 {
+		t.Error("disarmed before the guard's last word: the end was not through, hooks and drain could hang")
 	}
 }
 
