@@ -57,21 +57,21 @@ func List(ctx context.Context, s memcached.Server, o Options) (*Spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: folder %s: %w", ErrSpool, o.Folder, err)
 	}
-	last, err := followed(ctx, s, o, file)
-	if err != nil {
+	spool := &Spool{file: file}
+	if err := spool.fill(ctx, s, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("memcached %s: %w", s, err), file.Close())
 	}
-	return &Spool{file: file, Bytes: last.Bytes}, nil
+	return spool, nil
 }
 
-// followed is read with somebody who follows. How far that one is never keeps the reader waiting.
-func followed(ctx context.Context, s memcached.Server, o Options, spool *os.File) (last message, err error) {
+// fill reads the list, with somebody who follows. How far that one is never keeps the reader waiting.
+func (p *Spool) fill(ctx context.Context, s memcached.Server, o Options) error {
 	if o.Follow == nil {
-		return read(ctx, s, o, spool, func() {})
+		return p.read(ctx, s, o, func() {})
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	g := newGrowing(spool)
+	g := newGrowing(p.file)
 	ended := make(chan error, 1)
 	go func() {
 		err := o.Follow(func(yield func(Entry, error) bool) { lines(g, yield) })
@@ -80,12 +80,19 @@ func followed(ctx context.Context, s memcached.Server, o Options, spool *os.File
 		}
 		ended <- err
 	}()
-	last, err = read(ctx, s, o, spool, g.grown)
+	err := p.read(ctx, s, o, g.grown)
 	g.end(err)
 	if failed := <-ended; err == nil {
 		err = failed
 	}
-	return last, err
+	return err
+}
+
+func (p *Spool) read(ctx context.Context, s memcached.Server, o Options, grown func()) error {
+	begun := time.Now()
+	last, err := read(ctx, s, o, p.file, grown)
+	p.Bytes, p.Took = last.Bytes, time.Since(begun)
+	return err
 }
 
 // nameless makes a file that goes when the last process that has it open ends.
@@ -143,9 +150,10 @@ func hear(out io.Reader, to chan<- message) {
 	}
 }
 
-// follow waits for the last report. Silence is a stall from the moment on that the command is sent.
+// follow waits for the last report. Silence is a stall from the moment on that the command is sent. Once in a
+// row it may be ours: who stood still hears nothing.
 func follow(ctx context.Context, messages <-chan message, o Options, grown func()) (message, error) {
-	limit := o.Start
+	limit, heard, excused := o.Start, time.Now(), false
 	silence := time.NewTimer(limit)
 	defer silence.Stop()
 	for {
@@ -162,9 +170,14 @@ func follow(ctx context.Context, messages <-chan message, o Options, grown func(
 				breakpoint.At("drain:begun")
 				limit = o.Stall
 			}
+			heard, excused = time.Now(), false
 			silence.Reset(limit)
 		case <-silence.C:
-			return message{}, fmt.Errorf("%w: no report for %v, it was killed", ErrStalled, limit)
+			if late := time.Since(heard) - limit; late < limit/2 || excused {
+				return message{}, fmt.Errorf("%w: no report for %v, it was killed", ErrStalled, limit)
+			}
+			heard, excused = time.Now(), true
+			silence.Reset(limit)
 		case <-ctx.Done():
 			return message{}, context.Cause(ctx)
 		}

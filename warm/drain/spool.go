@@ -8,6 +8,7 @@ import (
 	"iter"
 	"math"
 	"os"
+	"time"
 
 	"github.com/klauspost/compress/s2"
 
@@ -16,7 +17,8 @@ import (
 
 // A Spool is a whole list of keys. It can be read any number of times.
 type Spool struct {
-	Bytes int64 // of the list as the server sent it
+	Bytes int64         // of the list as the server sent it
+	Took  time.Duration // for the server to say it
 	file  *os.File
 }
 

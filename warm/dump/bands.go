@@ -7,6 +7,7 @@ import (
 	"math/bits"
 
 	"github.com/interlock-run/interlock/warm/drain"
+	"github.com/interlock-run/interlock/warm/item"
 	"github.com/interlock-run/interlock/warm/memcached"
 )
 
@@ -38,9 +39,9 @@ type survey struct {
 	access                       [2 * ageCount]int64 // the oldest of each bucket
 }
 
-// take counts what is listed, and keeps what is wanted. Lines that are none make the list incomplete: nobody
+// take counts what is listed, and has kept what is wanted. Lines that are none make the list incomplete: nobody
 // knows how much went with them.
-func (s *survey) take(entries iter.Seq2[drain.Entry, error], keep *deck) error {
+func (s *survey) take(entries iter.Seq2[drain.Entry, error], keep func(*drain.Entry) error) error {
 	torn := 0
 	for e, err := range entries {
 		if errors.Is(err, drain.ErrTorn) {
@@ -55,14 +56,14 @@ func (s *survey) take(entries iter.Seq2[drain.Entry, error], keep *deck) error {
 			continue
 		}
 		s.count(&e)
-		if err := keep.add(&e); err != nil {
+		if err := keep(&e); err != nil {
 			return err
 		}
 	}
 	if torn > 0 {
 		return fmt.Errorf("%w: %d lines of %d are none, or its end is missing", drain.ErrTorn, torn, s.listed)
 	}
-	return keep.flush()
+	return nil
 }
 
 func (s *survey) count(e *drain.Entry) {
@@ -71,6 +72,11 @@ func (s *survey) count(e *drain.Entry) {
 	if s.access[b] == 0 || e.Access < s.access[b] {
 		s.access[b] = e.Access
 	}
+}
+
+// counts are those of what was listed.
+func (s *survey) counts() item.Counts {
+	return item.Counts{Listed: s.listed, Expired: s.expired, Unreachable: s.unreachable}
 }
 
 // wanted counts what is not worth a question.
@@ -86,32 +92,46 @@ func (s *survey) wanted(e *drain.Entry) bool {
 	return false
 }
 
-// cut divides the buckets into bands of about equal bytes. It gives the band of each bucket, and what is
-// known of each band.
-func (s *survey) cut(count int) (bandOf [2 * ageCount]uint8, bands []bandInfo) {
+// cut divides the buckets into bands of about equal bytes. It gives the band of each bucket, and how many bands
+// there are. A bucket with nothing in it belongs to the hotter of its neighbours.
+func (s *survey) cut(most int) (bandOf [2 * ageCount]uint8, count int) {
 	var total, before int64
 	for _, n := range s.bytes {
 		total += n
 	}
 	last := -1
 	for b, n := range s.bytes {
+		if n > 0 {
+			if share := int(float64(before) / float64(total) * float64(most)); share > last {
+				last = share
+				count++
+			}
+			before += n
+		}
+		bandOf[b] = uint8(max(count-1, 0))
+	}
+	return bandOf, count
+}
+
+// describe tells what is known of each band.
+func (s *survey) describe(bandOf *[2 * ageCount]uint8, count int) []bandInfo {
+	bands := make([]bandInfo, count)
+	for b, n := range s.bytes {
 		if n == 0 {
 			continue
 		}
-		if share := int(float64(before) / float64(total) * float64(count)); share > last {
-			last = share
-			bands = append(bands, bandInfo{fetched: true, access: s.access[b]})
+		here := &bands[bandOf[b]]
+		if !here.any {
+			*here = bandInfo{any: true, fetched: true, access: s.access[b]}
 		}
-		here := &bands[len(bands)-1]
 		here.fetched = here.fetched && b < ageCount
 		here.access = min(here.access, s.access[b])
-		bandOf[b] = uint8(len(bands) - 1)
-		before += n
 	}
-	return bandOf, bands
+	return bands
 }
 
 type bandInfo struct {
+	any     bool
 	fetched bool
 	access  int64
 }

@@ -21,7 +21,8 @@ type deck struct {
 
 // deal writes each item of a list to the deck of its band.
 func deal(list *deck, s *survey, folder string) (decks []*deck, bands []bandInfo, err error) {
-	bandOf, bands := s.cut(bandCount)
+	bandOf, count := s.cut(bandCount)
+	bands = s.describe(&bandOf, count)
 	for range bands {
 		d, err := newDeck(folder)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/interlock-run/interlock/internal/breakpoint"
 	"github.com/interlock-run/interlock/warm/drain"
 	"github.com/interlock-run/interlock/warm/item"
 	"github.com/interlock-run/interlock/warm/memcached"
@@ -23,6 +24,7 @@ type dump struct {
 	writer  *item.Writer
 	rate    *governor
 	begun   time.Time
+	listed  time.Duration // that the server took to say its list
 
 	mu     sync.Mutex // of what follows
 	counts item.Counts
@@ -56,37 +58,63 @@ func (d *dump) run(ctx context.Context) (*Report, error) {
 	}
 	r := &Report{Uptime: time.Duration(d.first.Uptime) * time.Second}
 	begun := time.Now()
-	decks, bands, err := d.listed(ctx)
-	if err != nil {
-		return nil, err
-	}
-	r.Listing = time.Since(begun)
-	begun = time.Now()
-	if d.writer, err = item.Create(d.Dir, len(bands)); err != nil {
-		return nil, errors.Join(err, closeDecks(decks))
-	}
-	err = errors.Join(d.readBands(ctx, decks, probe), closeDecks(decks))
+	bands, err := d.watched(ctx, probe)
 	if err == nil {
-		r.Reading, r.Latency, r.Slowest = time.Since(begun), d.rate.latency(), d.rate.low()
+		r.Listing, r.Latency, r.Slowest = d.listed, d.rate.latency(), d.rate.low()
+		r.Reading = time.Since(begun) - r.Listing
 		r.Cache, err = d.finish(bands, probe.Version())
 	}
-	return r, errors.Join(err, d.writer.Close())
+	if d.writer != nil {
+		err = errors.Join(err, d.writer.Close())
+	}
+	return r, err
 }
 
 // now is the server's clock.
 func (d *dump) now() int64 { return d.clock.Now(time.Now()) }
 
-// readBands reads one band after the other, the hottest first, while the probe watches the latency.
-func (d *dump) readBands(ctx context.Context, decks []*deck, probe *memcached.Conn) (err error) {
+// watched reads while the probe watches the latency.
+func (d *dump) watched(ctx context.Context, probe *memcached.Conn) (bands []bandInfo, err error) {
 	watching, stop := context.WithCancel(ctx)
 	watched := make(chan error, 1)
 	go func() { watched <- d.rate.watch(watching, probe, d.dial) }()
-	err = d.fetch(ctx, decks)
+	if d.listing == Hash && d.Limit == (Limit{}) {
+		bands, err = d.streamed(ctx)
+	} else {
+		bands, err = d.ordered(ctx)
+	}
 	stop()
 	if probeErr := <-watched; probeErr != nil {
 		d.Note(probeErr.Error() + ": the rate did not follow the latency to the end")
 	}
-	return err
+	return bands, err
+}
+
+// ordered lists, and then reads one band after the other, the hottest first.
+func (d *dump) ordered(ctx context.Context) (bands []bandInfo, err error) {
+	begun := time.Now()
+	list, sv, err := d.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	breakpoint.At("warm:listed")
+	decks, bands, err := deal(list, sv, d.Scratch)
+	if err = errors.Join(err, list.Close()); err != nil {
+		return nil, err
+	}
+	d.listed = time.Since(begun)
+	if d.writer, err = item.Create(d.Dir, len(bands)); err == nil {
+		d.counts = sv.counts()
+		err = d.fetch(ctx, func(ctx context.Context, to chan<- batch) error {
+			for band, deck := range decks {
+				if err := d.feed(ctx, band, deck, to); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return bands, errors.Join(err, closeDecks(decks))
 }
 
 // batch is what is asked for at once.
@@ -95,8 +123,8 @@ type batch struct {
 	entries []drain.Entry
 }
 
-// fetch has the bands read by several fetchers, which keep their connections from one to the next.
-func (d *dump) fetch(ctx context.Context, decks []*deck) error {
+// fetch has what is fed read by several fetchers.
+func (d *dump) fetch(ctx context.Context, feed func(context.Context, chan<- batch) error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	batches := make(chan batch)
@@ -112,10 +140,7 @@ func (d *dump) fetch(ctx context.Context, decks []*deck) error {
 			results <- err
 		}()
 	}
-	var err error
-	for band := 0; band < len(decks) && err == nil; band++ {
-		err = d.feed(ctx, band, decks[band], batches)
-	}
+	err := feed(ctx, batches)
 	close(batches)
 	for range d.Conns {
 		if got := <-results; err == nil {
@@ -147,16 +172,24 @@ func (d *dump) feed(ctx context.Context, band int, deck *deck, to chan<- batch) 
 		if !d.within(entries) {
 			continue
 		}
-		if err := d.rate.pace.Take(ctx, size); err != nil {
+		if err := d.hand(ctx, batch{band, entries}, to); err != nil {
 			return err
-		}
-		select {
-		case to <- batch{band, entries}:
-		case <-ctx.Done():
-			return context.Cause(ctx)
 		}
 	}
 	return nil
+}
+
+// hand gives a batch to a fetcher, at the rate.
+func (d *dump) hand(ctx context.Context, b batch, to chan<- batch) error {
+	if err := d.rate.pace.Take(ctx, len(b.entries)); err != nil {
+		return err
+	}
+	select {
+	case to <- b:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // within tells whether a batch shall be read, and counts it as one or the other.
@@ -193,7 +226,8 @@ func (d *dump) reached() string {
 func (d *dump) add(c *item.Counts) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, p := range []struct{ to, from *int64 }{{&d.counts.Expired, &c.Expired}, {&d.counts.Gone, &c.Gone},
+	for _, p := range []struct{ to, from *int64 }{{&d.counts.Listed, &c.Listed}, {&d.counts.Expired, &c.Expired},
+		{&d.counts.Unreachable, &c.Unreachable}, {&d.counts.Gone, &c.Gone},
 		{&d.counts.TooLarge, &c.TooLarge}, {&d.counts.WideFlags, &c.WideFlags}, {&d.counts.Stale, &c.Stale},
 		{&d.counts.TokensLost, &c.TokensLost}, {&d.counts.ReadErrors, &c.ReadErrors}, {&d.counts.Interrupted, &c.Interrupted}} {
 		*p.to += *p.from

@@ -32,10 +32,9 @@ type op struct {
 type fetcher struct {
 	d      *dump
 	conn   *memcached.Conn
-	open   []op // in the order of their replies
-	room   []op // memory for open
-	band   int  // of part
-	part   *item.PartWriter
+	open   []op                        // in the order of their replies
+	room   []op                        // memory for open
+	parts  [bandCount]*item.PartWriter // by band
 	reply  memcached.Reply
 	out    item.Item
 	counts item.Counts
@@ -51,7 +50,7 @@ func (f *fetcher) run(ctx context.Context, batches <-chan batch) (err error) {
 	}
 	defer func() {
 		f.conn.Close()
-		err = errors.Join(err, f.endPart())
+		err = errors.Join(err, f.endParts())
 	}()
 	for {
 		b, err := f.take(ctx, batches)
@@ -100,13 +99,14 @@ func (f *fetcher) take(ctx context.Context, batches <-chan batch) (batch, error)
 	}
 }
 
-func (f *fetcher) endPart() error {
-	if f.part == nil {
-		return nil
+func (f *fetcher) endParts() error {
+	var errs []error
+	for _, part := range f.parts {
+		if part != nil {
+			errs = append(errs, part.Close())
+		}
 	}
-	part := f.part
-	f.part = nil
-	return part.Close()
+	return errors.Join(errs...)
 }
 
 // ask sends the last n of what is open.
@@ -235,22 +235,25 @@ func (f *fetcher) giveBack(ctx context.Context, o *op) error {
 }
 
 func (f *fetcher) store(o *op) (err error) {
-	if f.part != nil && (f.part.Full() || f.band != o.band) {
-		if err := f.endPart(); err != nil {
+	part := f.parts[o.band]
+	if part != nil && part.Full() {
+		f.parts[o.band] = nil
+		if err := part.Close(); err != nil {
 			return err
 		}
+		part = nil
 	}
-	if f.part == nil {
-		if f.part, err = f.d.writer.Part(o.band); err != nil {
+	if part == nil {
+		if part, err = f.d.writer.Part(o.band); err != nil {
 			return err
 		}
+		f.parts[o.band] = part
 		breakpoint.At("warm:part")
-		f.band = o.band
 	}
 	e := &o.entry
 	f.out = item.Item{Key: e.Key, Value: f.reply.Value, Flags: uint32(f.reply.Flags), Expires: f.d.ends(o, f.reply.Left),
 		Access: max(f.d.clock.Host(e.Access)/1000, 0), Fetched: e.Fetched, Size: e.Size}
-	return f.part.Add(&f.out)
+	return part.Add(&f.out)
 }
 
 // ends is when an item ends, in milliseconds of the host's clock. The listed end is exact, unless somebody has

@@ -47,7 +47,10 @@ func (d *dump) try(ctx context.Context) (*deck, *survey, error) {
 		return nil, nil, err
 	}
 	sv := &survey{now: d.now()}
-	err = d.entries(ctx, func(entries iter.Seq2[drain.Entry, error]) error { return sv.take(entries, keep) })
+	err = d.entries(ctx, func(entries iter.Seq2[drain.Entry, error]) error { return sv.take(entries, keep.add) })
+	if err == nil {
+		err = keep.flush()
+	}
 	if err != nil {
 		return nil, nil, errors.Join(err, keep.Close())
 	}
@@ -68,6 +71,7 @@ func (d *dump) single(ctx context.Context, take func(iter.Seq2[drain.Entry, erro
 	if err != nil {
 		return err
 	}
+	d.listed = list.Took
 	return list.Close()
 }
 

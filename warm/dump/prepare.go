@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/interlock-run/interlock/internal/breakpoint"
-	"github.com/interlock-run/interlock/warm/item"
 	"github.com/interlock-run/interlock/warm/memcached"
 )
 
@@ -37,21 +35,6 @@ func (d *dump) meet(ctx context.Context, probe *memcached.Conn) error {
 	}
 	d.clock, err = probe.Clock(ctx)
 	return err
-}
-
-// listed gives what shall be read, by band.
-func (d *dump) listed(ctx context.Context) ([]*deck, []bandInfo, error) {
-	list, sv, err := d.list(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	breakpoint.At("warm:listed")
-	decks, bands, err := deal(list, sv, d.Scratch)
-	if err = errors.Join(err, list.Close()); err != nil {
-		return nil, nil, err
-	}
-	d.counts = item.Counts{Listed: sv.listed, Expired: sv.expired, Unreachable: sv.unreachable}
-	return decks, bands, nil
 }
 
 // dial connects to the same run of the server as at the start.

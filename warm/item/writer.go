@@ -60,8 +60,8 @@ type PartWriter struct {
 }
 
 const (
-	writeSize = 256 << 10 // goes to the file at once
-	copySize  = 64 << 10  // a value from this size on goes there as it is
+	writeSize = 64 << 10 // goes to the file at once
+	copySize  = 16 << 10 // a value from this size on goes there as it is
 )
 
 // Part begins the next part of a band.
@@ -163,6 +163,18 @@ func (w *Writer) Finish(c Cache) (*Cache, error) {
 		return nil, fmt.Errorf("cannot write the cache's content: %w", err)
 	}
 	return &c, nil
+}
+
+// Discard removes what was written, so that another tree can be begun there. No part is open.
+func (w *Writer) Discard() error {
+	var errs []error
+	for b := range w.parts {
+		errs = append(errs, w.root.RemoveAll(bandName(b)))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return errors.Join(fmt.Errorf("cannot remove the cache's content: %w", err), w.root.Close())
+	}
+	return w.root.Close()
 }
 
 // Close frees the directory.

@@ -24,7 +24,7 @@ import (
 	"github.com/interlock-run/interlock/warm/warmtest"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+func TestMain(m *testing.M) { testkit.MainWaiting(m, 8) }
 
 // limit bounds what takes seconds on a machine that has nothing else to do.
 const limit = 90 * time.Second
