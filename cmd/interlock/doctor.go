@@ -57,6 +57,7 @@ func doctor(c *cli.Context) error {
 	all = append(all, deviceNow(cfg)...)
 	all = append(all, mountsNow(c.Context, cfg, environ)...)
 	all = append(all, storeNow(c.Context, cfg, environ)...)
+	all = append(all, cacheNow(c.Context, cfg)...)
 	all = append(all, endingNow(cfg)...)
 	all = append(all, fencingNow(cfg, environ)...)
 	all = append(all, limits()...)

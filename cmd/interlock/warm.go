@@ -38,7 +38,7 @@ func warmCommand() *cli.Command {
 			},
 			{
 				Name: "show", Usage: "what a dump holds: items, bytes, how hot they are, when they expire",
-				Flags: append(storeFlags(warmKeys("memcached", "schedule", "keep", "ready", "if_cold", "exec", "listing", "order", "user", "password_file", "tls.ca", "tls.cert", "tls.key", "tls.name",
+				Flags: append(storeFlags(showKeys("schedule", "keep", "ready", "if_cold", "exec", "listing", "order", "user", "password_file", "tls.ca", "tls.cert", "tls.key", "tls.name",
 					"budget.time", "budget.bytes", "budget.rate", "ring.kind", "ring.nodes", "ring.self", "ring.stores")...), jsonFlag(),
 					&cli.BoolFlag{Name: "expiry", Usage: "read all items, and tell how many are still alive when", DisableDefaultText: true}),
 				Action: warmShow,
@@ -77,6 +77,17 @@ func warmKeys(without ...string) (all []named) {
 			n.flag, n.each = "other-store", true
 		}
 		all = append(all, n)
+	}
+	return all
+}
+
+// showKeys are warmKeys for the verb that does not talk to the server.
+func showKeys(without ...string) []named {
+	all := warmKeys(without...)
+	for n := range all {
+		if all[n].key == "warm.memcached" {
+			all[n].help = "only dumps of this server: its address as it was dumped"
+		}
 	}
 	return all
 }

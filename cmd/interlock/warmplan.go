@@ -36,7 +36,7 @@ func addWarm(p *lifecycle.Plan, cfg config.Config, log *slog.Logger) error {
 	p.Store.Errand.Warm = w
 	if w.Memcached != "" {
 		restartWarm(p, cfg, log)
-		if err := scratchOfWarm(p); err != nil {
+		if err := scratchOfWarm(p, w.Schedule != ""); err != nil {
 			return err
 		}
 	}
@@ -64,12 +64,17 @@ func restartWarm(p *lifecycle.Plan, cfg config.Config, log *slog.Logger) {
 	}
 }
 
-// scratchOfWarm is where a dump lies until it is published, and how far a load is.
-func scratchOfWarm(p *lifecycle.Plan) (err error) {
-	if p.Store.Scratch, err = warmFolder(); err != nil && p.State != "" {
-		p.Store.Scratch, err = p.State, nil // of a container whose own files are read-only
+// scratchOfWarm is where a dump lies until it is published, and how far a load is. A load can do without.
+func scratchOfWarm(p *lifecycle.Plan, dumps bool) (err error) {
+	p.Store.Scratch, err = warmFolder()
+	if err == nil || !dumps {
+		return nil
 	}
-	return err
+	if p.State == "" {
+		return err
+	}
+	p.Store.Scratch = p.State // of a container whose own files are read-only
+	return nil
 }
 
 // dryWarm says how the service would be warmed; whether there is a dump is known at the start alone.

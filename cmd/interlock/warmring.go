@@ -33,7 +33,7 @@ func warmRing(c *cli.Context) error {
 			return d.verifyRing(ctx, c, sources, nil)
 		})
 	}
-	cfg, _, err := loadConfigWith(c)
+	cfg, err := withoutDumps(c)
 	if err != nil {
 		return err
 	}
@@ -44,6 +44,18 @@ func warmRing(c *cli.Context) error {
 	}
 	d := &depot{cfg: cfg, log: newLogger(cfg.Log, c.App.ErrWriter), environ: invocationOf(c).environ}
 	return interruptible(c.Context, func(ctx context.Context) error { return d.verifyRing(ctx, c, nil, live) })
+}
+
+// withoutDumps is the configuration of a verb that may do without a store.
+func withoutDumps(c *cli.Context) (config.Config, error) {
+	for _, f := range c.Command.Flags {
+		if s, is := f.(*setting); is && s.field.Key == "warm.from" && !s.IsSet() {
+			s.texts = []string{config.FromNone}
+			defer func() { s.texts = nil }()
+		}
+	}
+	cfg, _, err := loadConfigWith(c)
+	return cfg, err
 }
 
 // liveNodes are those that were given. Where no list of nodes is, they are that list, in their order.

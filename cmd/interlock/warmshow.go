@@ -25,6 +25,7 @@ type warmShowView struct {
 	Began    time.Time    `json:"began"`
 	Ended    time.Time    `json:"ended"`
 	Cut      string       `json:"cut,omitempty"`
+	Cold     string       `json:"cold,omitempty"` // made of a cache that had just started: the fuller dump before it
 	Counts   item.Counts  `json:"counts"`
 	Bands    []bandView   `json:"bands"` // hottest first
 	Expiry   *expiryView  `json:"expiry,omitempty"`
@@ -69,7 +70,12 @@ func warmShow(c *cli.Context) error {
 			if err != nil {
 				return warmError(err)
 			}
-			views = append(views, v)
+			if of := d.cfg.Warm.Memcached; of == "" || of == v.Source.Server {
+				views = append(views, v)
+			}
+		}
+		if len(views) == 0 {
+			return exit.Withf(exit.NoSnapshot, "no dump of memcached %s: expected the address that `interlock warm show` without --memcached gives", d.cfg.Warm.Memcached)
 		}
 		if c.Bool("json") {
 			return writeJSON(c, views)
@@ -90,7 +96,7 @@ func viewOfCache(ctx context.Context, h job.Held, expiry bool) (v warmShowView, 
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
 	v = warmShowView{
-		Snapshot: viewOfSnapshot(&h.Snapshot), Node: h.Node, Source: c.Source, Began: time.Unix(c.Began, 0).UTC(), Ended: time.Unix(c.Ended, 0).UTC(),
+		Snapshot: viewOfSnapshot(&h.Snapshot), Node: h.Node, Cold: h.Snapshot.About.Labels[job.ColdLabel], Source: c.Source, Began: time.Unix(c.Began, 0).UTC(), Ended: time.Unix(c.Ended, 0).UTC(),
 		Cut: c.Cut, Counts: c.Counts, Bands: []bandView{},
 	}
 	for _, b := range c.Bands {
@@ -156,7 +162,10 @@ func printCache(out io.Writer, v warmShowView) error {
 	if v.Node != "" {
 		fmt.Fprintf(out, ", node %s", oneLineText(v.Node))
 	}
-	fmt.Fprintf(out, ", dumped %s ago in %s\n", age(time.Since(v.Ended).Seconds()), v.Ended.Sub(v.Began))
+	fmt.Fprintf(out, ", dumped %s ago in %s, listed by %s\n", age(time.Since(v.Ended).Seconds()), v.Ended.Sub(v.Began), oneLineText(v.Source.Listing))
+	if v.Cold != "" {
+		fmt.Fprintf(out, "of a cache that was cold: it had just started; %s before it has more than twice as much, and is loaded behind it\n", oneLineText(v.Cold))
+	}
 	if v.Cut != "" {
 		fmt.Fprintf(out, "only the hottest: %s; %d items were left out\n", oneLineText(v.Cut), v.Counts.NotReached)
 	}

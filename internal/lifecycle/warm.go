@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -26,6 +27,7 @@ type warming struct {
 	id     uint32 // of its process; 0: none
 	cancel context.CancelFunc
 	began  time.Time
+	again  int // how often a load has been gone on with
 }
 
 // warm fills the service that has just been started. The phase ends when enough is loaded; what is not loaded
@@ -44,11 +46,36 @@ func (r *Runner) warm() {
 		return
 	}
 	r.seen.warms()
-	e := r.send(courier.OpWarm, r.plan.Warm.Limit, r.hearWarm)
+	r.load(r.plan.Warm.Limit)
+}
+
+func (r *Runner) load(limit time.Duration) {
+	e := r.send(courier.OpWarm, limit, r.hearWarm)
 	r.warmBeside(e.id, func(ctx context.Context) func() {
 		a, err := e.wait(ctx)
 		return func() { r.loaded(a, err) }
 	})
+}
+
+// Goings-on of a load whose process was killed, most likely for lack of memory, or that could not reach the server
+// or the store: it leaves in a file how far it was.
+const (
+	loadTries  = 3
+	loadsLeast = 5 * time.Second // with less time left it is not worth it
+)
+
+// loadAgain goes on with a load that something from outside has ended, within the time of the first.
+func (r *Runner) loadAgain(err error) bool {
+	w := &r.domain.warming
+	f, said := errors.AsType[*courier.Failure](err)
+	left := r.plan.Warm.Limit - time.Since(w.began)
+	if said && f.Code != exit.Unreachable || errors.Is(err, errUndead) || errors.Is(err, errRefused) || left < loadsLeast || w.again >= loadTries {
+		return false
+	}
+	w.again++
+	r.log.Warn("the load was interrupted: it is gone on with", "cause", err, "try", w.again, "left", left.Round(time.Second).String())
+	r.load(left)
+	return true
 }
 
 // warmBeside waits for a process that the end of the phase does not end: endWarm does.
@@ -101,6 +128,9 @@ func (r *Runner) warmEnough(why string) {
 
 // loaded is the end of a load: what it did is told, and the command follows.
 func (r *Runner) loaded(a courier.Answer, err error) {
+	if err != nil && r.loadAgain(err) {
+		return
+	}
 	took := time.Since(r.domain.warming.began)
 	r.seen.warmed(a.Cache, err, took)
 	if err != nil {
@@ -112,7 +142,7 @@ func (r *Runner) loaded(a courier.Answer, err error) {
 	if c == nil {
 		c = &job.Loaded{}
 	}
-	r.log.Info("warmed", "dumps", fmt.Sprint(c.Dumps), "loaded", c.Loaded, "held", c.Held, "not_ours", c.NotOurs, "expired", c.Expired,
+	r.log.Info("warmed", "dumps", fmt.Sprint(c.Dumps), "loaded", c.Loaded, "resumed", c.Resumed, "held", c.Held, "not_ours", c.NotOurs, "expired", c.Expired,
 		"there_already", c.Exists+c.Kept, "stopped", c.Stopped, "seconds", took.Seconds())
 	r.warmExec()
 }

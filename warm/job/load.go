@@ -71,13 +71,11 @@ func (l *Load) Run(ctx context.Context) (r Loaded, err error) {
 	if err != nil {
 		return r, err
 	}
-	if l.Scratch != "" {
-		held, err := dump.Acquire(l.Scratch, l.Options.Server)
-		if err != nil {
-			return r, err
-		}
-		defer func() { err = errors.Join(err, held.Release()) }()
+	alone, err := l.alone()
+	if err != nil {
+		return r, err
 	}
+	defer func() { err = errors.Join(err, alone()) }()
 	held, err := Choose(ctx, l.Sources, l.At)
 	if err != nil {
 		return r, err
@@ -91,6 +89,25 @@ func (l *Load) Run(ctx context.Context) (r Loaded, err error) {
 	}
 	defer func() { err = errors.Join(err, end()) }()
 	return l.run(ctx, all, state, began)
+}
+
+// alone keeps dumps and other loads of this host away from the server. Where that cannot be, a load goes on without:
+// it does no harm to another.
+func (l *Load) alone() (release func() error, err error) {
+	release = func() error { return nil }
+	if l.Scratch == "" {
+		return release, nil
+	}
+	held, err := dump.Acquire(l.Scratch, l.Options.Server)
+	if errors.Is(err, dump.ErrRunning) {
+		return nil, err
+	}
+	if err != nil {
+		l.Options.Note(err.Error())
+		l.Scratch = ""
+		return release, nil
+	}
+	return held.Release, nil
 }
 
 // lastNode is what there is of the node that was dumped last: without a ring one is like the other.

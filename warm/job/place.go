@@ -73,18 +73,22 @@ func enough(ctx context.Context, folder string, o dump.Options) error {
 	if err != nil {
 		return err
 	}
-	need := st.Bytes
-	if o.Limit.Bytes > 0 {
-		need = min(need, o.Limit.Bytes)
-	}
-	need += st.Items * lineSpace
 	var fs unix.Statfs_t
 	if err := unix.Statfs(folder, &fs); err != nil {
 		return fmt.Errorf("folder %s: %w", folder, err)
 	}
-	if left := int64(fs.Bavail) * fs.Bsize; left < need {
+	if left, need := int64(fs.Bavail)*fs.Bsize, spaceOf(st, o.Limit.Bytes); left < need {
 		return fmt.Errorf("%w: %s has %d MiB left, %d items of memcached %s take up to %d MiB: expected another folder (--scratch), or a limit (warm.budget.bytes)",
 			ErrNoSpace, folder, left>>20, st.Items, o.Server, need>>20)
 	}
 	return nil
+}
+
+// spaceOf is what a dump takes at most.
+func spaceOf(st memcached.State, limit int64) int64 {
+	need := st.Bytes
+	if limit > 0 {
+		need = min(need, limit)
+	}
+	return need + st.Items*lineSpace
 }

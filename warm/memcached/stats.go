@@ -125,14 +125,14 @@ func (s State) Continues(before State) bool {
 // State asks for the general statistics.
 func (c *Conn) State() (State, error) {
 	var s State
-	var crawling, hits, misses, flushes int64
+	var crawling, hits, misses int64
 	wanted := [...]struct {
 		name string
 		to   *int64
 	}{
-		{"pid", &s.PID}, {"time", &s.Time}, {"uptime", &s.Uptime}, {"curr_items", &s.Items}, {"bytes", &s.Bytes}, {"limit_maxbytes", &s.Limit},
+		{"pid", &s.PID}, {"time", &s.Time}, {"uptime", &s.Uptime}, {"total_connections", &s.Accepted}, {"curr_items", &s.Items}, {"bytes", &s.Bytes}, {"limit_maxbytes", &s.Limit},
 		{"evictions", &s.Evictions}, {"cmd_set", &s.Stores}, {"lru_crawler_running", &crawling}, {"delete_hits", &hits},
-		{"delete_misses", &misses}, {"cmd_flush", &flushes},
+		{"delete_misses", &misses}, {"cmd_flush", &s.Flushes},
 	}
 	var found [len(wanted)]bool
 	err := c.stats("", func(name, value []byte) {
@@ -150,7 +150,7 @@ func (c *Conn) State() (State, error) {
 	if n := slices.Index(found[:], false); n >= 0 {
 		return State{}, c.fail(fmt.Errorf("%w: stats give no number as %s", ErrProtocol, wanted[n].name))
 	}
-	s.Crawling, s.Deletes = crawling != 0, hits+misses+flushes
+	s.Crawling, s.Deletes = crawling != 0, hits+misses+s.Flushes
 	return s, nil
 }
 
@@ -161,9 +161,11 @@ type Settings struct {
 	SlabChunkMax int64
 	ChunkSize    int64
 	GrowthFactor float64
-	Evicts       bool // false: -M
-	CAS          bool // false: -C
-	Dumping      bool // false: -X
+	Evicts       bool   // false: -M
+	CAS          bool   // false: -C
+	Dumping      bool   // false: -X
+	Crawler      bool   // false: -o no_lru_crawler
+	MemoryFile   string // -e; empty: none
 }
 
 // Settings asks for them.
@@ -172,7 +174,10 @@ func (c *Conn) Settings() (Settings, error) {
 	if err != nil {
 		return Settings{}, err
 	}
-	s := Settings{Evicts: all["evictions"] != "off", CAS: all["cas_enabled"] != "no", Dumping: all["dump_enabled"] != "no"}
+	s := Settings{Evicts: all["evictions"] != "off", CAS: all["cas_enabled"] != "no", Dumping: all["dump_enabled"] != "no", Crawler: all["lru_crawler"] != "no"}
+	if s.MemoryFile = all["memory_file"]; s.MemoryFile == "(null)" {
+		s.MemoryFile = ""
+	}
 	for name, to := range map[string]*int64{"maxbytes": &s.MaxBytes, "item_size_max": &s.ItemSizeMax,
 		"slab_chunk_max": &s.SlabChunkMax, "chunk_size": &s.ChunkSize} {
 		if *to, err = all.Number(name); err != nil {
