@@ -46,6 +46,7 @@ const (
 // relieve is called with each tick.
 func (r *Runner) relieve(now time.Time) {
 	t := &r.domain.drain.relief
+	r.missGuard()
 	what := r.trouble()
 	if what == "" {
 		t.since, t.queue, t.reset.line = time.Time{}, nil, ""
@@ -60,6 +61,18 @@ func (r *Runner) relieve(now time.Time) {
 	}
 	if after := r.plan.Stop.ResetAfter; after > 0 && lasted >= after && !t.reset.tried {
 		r.reset(what)
+	}
+}
+
+// missGuard names the payload as stuck where the guard, who would, is being taken over from.
+func (r *Runner) missGuard() {
+	p := r.domain.payload
+	if !r.domain.takeover {
+		return
+	}
+	r.domain.stuck = nil
+	if r.phase == Killing && time.Since(r.step.since) > r.plan.Lock.Options.Timing.KillBudget && p.pid != 0 && !p.exited && r.ground.asleep([]int{p.pid}) {
+		r.domain.stuck = []int{p.pid}
 	}
 }
 

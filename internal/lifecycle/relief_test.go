@@ -167,15 +167,16 @@ func TestLeversThatAreOfNoUse(t *testing.T) {
 	}
 }
 
-// A sync that hangs is freed like a process: only its own volume's levers.
+// A sync that hangs is freed like a process: only its own volume's levers, and those again.
 func TestHungSyncIsFreed(t *testing.T) {
+	pulls := 0
 	x, g := grounded(t, map[string][]drain.State{"/a": {drain.Drained}, "/bb": {drain.Drained}}, func(p *Plan, x *run, g *scriptedGround) {
 		p.Stop.Free, g.hangs["/a"] = true, true
 		for _, path := range []string{"/a", "/bb"} {
 			g.levers[path] = []rescue.Lever{{Kind: rescue.Abort, Mount: mountcheck.Mount{Point: path}}}
 		}
 		g.onPull = func(l rescue.Lever) error {
-			if l.Kind == rescue.Abort {
+			if pulls++; pulls == 2 && l.Kind == rescue.Abort {
 				g.returns(l.Mount.Point, false)
 			}
 			return nil
@@ -186,7 +187,7 @@ func TestHungSyncIsFreed(t *testing.T) {
 	x.ends(143)
 	x.releasedAs(lock.Drained)
 	asked, pulled, _, _ := g.see()
-	if want := []string{"abort /a", "detach /a"}; !slices.Equal(pulled, want) {
+	if want := []string{"abort /a", "abort /a", "detach /a"}; !slices.Equal(pulled, want) {
 		t.Errorf("pulled %q, expected %q", pulled, want)
 	}
 	if a, b := asked["/a"], asked["/bb"]; len(a) != 1 || a[0] != (drain.Evidence{Detached: true}) || len(b) != 1 || b[0] != (drain.Evidence{Synced: true, Left: true}) {
@@ -232,4 +233,30 @@ func TestReset(t *testing.T) {
 			t.Errorf("%d resets", resets)
 		}
 	})
+}
+
+// The guard is gone while the payload is stuck: nobody reports it then, so the agent itself does, and frees it.
+func TestStuckBehindADeadGuard(t *testing.T) {
+	x, g := grounded(t, map[string][]drain.State{"/a": {drain.Drained}}, func(p *Plan, x *run, g *scriptedGround) {
+		p.Stop.Free = true
+		x.guard.onSignal = func(uint32, syscall.Signal) bool { return true }
+		x.guard.onKill = func() bool { return true }
+		x.guard.taken = make(chan struct{})
+		g.levers["/a"] = []rescue.Lever{{Kind: rescue.Abort, Mount: mountcheck.Mount{Point: "/a"}}}
+	})
+	x.in(Serving)
+	x.signal(syscall.SIGTERM)
+	x.in(Killing)
+	x.guard.die()
+	x.until("the word that it is stuck", func() bool { return len(x.r.Status().Stuck) == 1 })
+	x.until("a lever", func() bool { return len(g.levered()) == 1 })
+	close(x.guard.taken)
+	select {
+	case <-x.ended:
+	case <-time.After(patience):
+		t.Fatalf("no end: %s", x.r.Status().Phase)
+	}
+	if n := len(x.r.Status().Stuck); n != 0 {
+		t.Error("it is called stuck after the proof")
+	}
 }
