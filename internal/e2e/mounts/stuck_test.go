@@ -36,8 +36,21 @@ func TestStuckIsFreed(t *testing.T) {
 	})
 }
 
+// What cannot be told drained in time can be given back all the same: the record says dead, and a successor
+// waits settle. The same write may arrive after that.
+func TestUndrainedIsReleased(t *testing.T) {
+	t.Parallel()
+	if !testkit.Long() {
+		return
+	}
+	f := testkit.PatientGluster(t, 42)
+	freed(t, ordeal.Case{Filesystem: "GlusterFS 10, ping-timeout 42 s", Mount: f.Dir, Expect: ",fstype=glusterfs",
+		Break: func() { f.Cut(t) }, Heal: func() { f.Heal(t) }, Free: f.Free, Flags: []string{"--on-undrained", "release"},
+		Arrived: arrived(filepath.Join(f.Store, "data", "file"))}, "the network is cut, `on_stuck: free`, `on_undrained: release`")
+}
+
 func freed(t *testing.T, x ordeal.Case, fault string) {
 	t.Helper()
-	x.Flags, x.Rescue = []string{"--on-stuck", "free", "--budgets-drain", "1s"}, "abort"
+	x.Flags, x.Rescue = append(x.Flags, "--on-stuck", "free", "--budgets-drain", "1s"), "abort"
 	row{fault: fault, findings: "hung"}.play(t, x)
 }

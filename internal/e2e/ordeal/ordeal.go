@@ -202,7 +202,7 @@ func (x *trial) ends() {
 		x.release()
 	}
 	x.row.Code = x.job.Wait(x.t, limit)
-	x.row.End = x.scene.RecordedPhase(x.t)
+	x.row.End = x.end()
 	x.t.Log(x.job.ReasonText())
 	at, window := x.Arrived(), x.late()
 	x.heal()
@@ -211,6 +211,20 @@ func (x *trial) ends() {
 		x.t.Errorf("it arrived after the record said drained: %s, then %s", at, x.Arrived())
 	}
 	x.nobodyLeft()
+}
+
+// end is the phase on record; the lock must be free.
+func (x *trial) end() string {
+	x.t.Helper()
+	var shown struct {
+		Held   bool
+		Record struct{ Phase string }
+	}
+	x.scene.ShowLock(x.t, &shown)
+	if shown.Held {
+		x.t.Error("the lock is held after the end of the run")
+	}
+	return shown.Record.Phase
 }
 
 // seldom asks again only after 100 ms.
