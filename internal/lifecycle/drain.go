@@ -28,7 +28,7 @@ type drainage struct {
 // drain runs the post_stop hook and syncs the protected mounts, as workers, heartbeats going on (E3). A
 // mount that was lost, or a guard that is gone, cannot be drained: the record will say dead.
 func (r *Runner) drain() {
-	r.domain.drain.done = false
+	r.domain.drain.done, r.domain.stuck = false, nil
 	if r.domain.gone || r.hold.lost {
 		r.takeDown(func() { r.soon(message{event: Done}) })
 		return

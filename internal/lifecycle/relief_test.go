@@ -85,6 +85,11 @@ func TestStuckIsWaitedFor(t *testing.T) {
 // is not synced any more, and is asked about without it.
 func TestStuckIsFreed(t *testing.T) {
 	x, g, dies := stuckRun(t, map[string][]drain.State{"/a": {drain.Pending, drain.Drained}}, func(p *Plan, g *scriptedGround) { p.Stop.Free = true })
+	began := time.Now()
+	x.until("a lever", func() bool { return len(g.levered()) > 0 })
+	if took := time.Since(began); took < 200*time.Millisecond {
+		t.Errorf("the storage was broken after %v, before the budget", took)
+	}
 	x.until("two levers", func() bool { return len(g.levered()) == 2 })
 	dies()
 	x.ends(143)
