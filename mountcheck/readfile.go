@@ -45,19 +45,37 @@ func (w *Watcher) ReadFile(ctx context.Context, path string, limit int) ([]byte,
 	if limit < 0 || limit > probe.MaxRead {
 		return nil, fmt.Errorf("cannot read %s: limit %d, expected 0 to %d", path, limit, probe.MaxRead)
 	}
-	tb, err := readTable()
+	real, err := w.resolve(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", path, err)
-	}
-	real, _, err := tb.resolve(path)
-	if err != nil {
-		return nil, err
 	}
 	t := w.plan.covering(real)
 	if t == nil {
 		return nil, fmt.Errorf("cannot read %s: it is on no watched mount", path)
 	}
 	return w.askRead(ctx, t, readRequest{path: path, rel: relative(t.want.Path, real), limit: limit, reply: make(chan readReply, 1)})
+}
+
+// resolve follows the links of a path once: reading the whole mount table for each look at the claim costs more
+// than a probe, and a link that is changed under a service that runs does not move its data.
+func (w *Watcher) resolve(path string) (string, error) {
+	w.mu.Lock()
+	real, known := w.paths[path]
+	w.mu.Unlock()
+	if known {
+		return real, nil
+	}
+	tb, err := readTable()
+	if err != nil {
+		return "", err
+	}
+	if real, _, err = tb.resolve(path); err != nil {
+		return "", err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.paths[path] = real
+	return real, nil
 }
 
 func (w *Watcher) askRead(ctx context.Context, t *target, r readRequest) ([]byte, error) {

@@ -20,8 +20,9 @@ type Watcher struct {
 	once   sync.Once
 	err    error // of Close
 
-	mu   sync.Mutex
-	left []error // helpers that the kernel would not let go
+	mu    sync.Mutex
+	left  []error           // helpers that the kernel would not let go
+	paths map[string]string // of files that were read, without their links
 }
 
 // Watch begins to watch. It returns when every path has been followed to its mount: at most one stage
@@ -42,7 +43,7 @@ func Watch(ctx context.Context, c Config) (*Watcher, error) {
 	if len(p.targets) == 0 {
 		dropAhead()
 	}
-	w := &Watcher{plan: p, events: ev, queue: newQueue()}
+	w := &Watcher{plan: p, events: ev, queue: newQueue(), paths: map[string]string{}}
 	w.ctx, w.cancel = context.WithCancel(ctx)
 	// The mount table first: a data directory is missing because its mount is, not the other way round.
 	w.judgeAll()

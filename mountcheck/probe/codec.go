@@ -75,6 +75,9 @@ func (s Space) encode() []byte {
 	return append(b, flag(s.ReadOnly))
 }
 
+// SpaceSize is how long the Data of OpStatfs is, which that of OpLook begins with.
+const SpaceSize = 5*8 + 1
+
 // DecodeSpace reads the Data of OpStatfs.
 func DecodeSpace(b []byte) (Space, error) {
 	d := decoder{b: b}

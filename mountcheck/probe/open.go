@@ -32,8 +32,9 @@ func (c *call) on(root int) Reply {
 	case OpStatfs:
 		return c.statfs(root)
 	case OpSentinel:
-		c.enter(StageSentinel)
-		return c.content(root, Sentinel, MaxSentinel)
+		return c.sentinel(root)
+	case OpLook:
+		return c.look(root)
 	case OpRead:
 		c.enter(StageRead)
 		return c.content(root, c.req.Rel, int(min(c.req.Limit, MaxRead)))

@@ -14,6 +14,22 @@ const MaxSentinel = 4096
 
 const block = 4096
 
+func (c *call) sentinel(root int) Reply {
+	c.enter(StageSentinel)
+	return c.content(root, Sentinel, MaxSentinel)
+}
+
+// look answers two questions at once: that is what most probes ask.
+func (c *call) look(root int) Reply {
+	space := c.statfs(root)
+	if space.Status != StatusOK {
+		return space
+	}
+	r := c.sentinel(root)
+	r.Data = append(space.Data, r.Data...)
+	return r
+}
+
 func (c *call) statfs(root int) Reply {
 	s, err := c.space(root)
 	if err == nil && c.req.Rel != "" {

@@ -16,6 +16,7 @@ const (
 	OpRead                   // read the small file Rel
 	OpWrite                  // create, write, fsync, read back and unlink a file in the directory Rel
 	OpInit                   // write the sentinel file with the id Text
+	OpLook                   // OpStatfs, and if that is well OpSentinel: its answer after the space
 	OpUUID                   // tell the UUID of the filesystem, and of the device that holds it: Text, if it is that
 )
 
