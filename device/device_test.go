@@ -124,6 +124,8 @@ func TestOthersDevice(t *testing.T) {
 // Somebody else's mount of the device is not touched, and keeps the attachment.
 func TestMountedElsewhere(t *testing.T) {
 	s := loopSpec(t, "ext4")
+	tried := filepath.Join(t.TempDir(), "tried")
+	s.Detach = []string{"sh", "-c", "touch " + tried + " && " + strings.Join(s.Detach, " ")}
 	w, err := begin(s)
 	must(t, err)
 	must(t, w.attach(context.Background()))
@@ -135,6 +137,9 @@ func TestMountedElsewhere(t *testing.T) {
 	refused(t, s, "it is kept")
 	if mark, err := marked(s); mark == "" || err != nil {
 		t.Errorf("it was taken away: %q, %v", mark, err)
+	}
+	if _, err := os.Stat(tried); !os.IsNotExist(err) {
+		t.Errorf("a detachment below a mount was tried, which not every driver refuses: %v", err)
 	}
 	must(t, unix.Unmount(elsewhere, 0))
 	down(t, s)

@@ -77,6 +77,7 @@ func TestClaimed(t *testing.T) {
 	must(t, err)
 	s.Limits.Detach = 300 * time.Millisecond
 	refused(t, s, "somebody has claimed it")
+	refused(t, s, "it is still attached") // for its detachment was lazy
 	must(t, unix.Close(fd)) // which ends the lazy detachment
 	testkit.Wait(t, 20*time.Second, func() (bool, string) {
 		mark, err := marked(s)
