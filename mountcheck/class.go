@@ -15,6 +15,7 @@ type class struct {
 const (
 	whyNFS    = "a soft mount answers a slow server with an error, which a database takes for a broken disk, and local locks do not keep others out"
 	whyLocks  = "its locks do not keep other nodes out"
+	whyCeph   = "once it was fenced off (blocklisted) it connects again by itself, and drops what it had not written without an error"
 	whyErrors = "it writes on after an error in its own structures; mount it with errors=remount-ro, or set that with tune2fs -e remount-ro"
 )
 
@@ -27,7 +28,7 @@ func classes() []class {
 		{"glusterfs", []string{"fuse.glusterfs", "glusterfs"}, nil, nil, ""},
 		{"moosefs", []string{"fuse.mfs", "moosefs"}, nil, nil, ""},
 		{"moosefs", []string{"fuse"}, []string{"mfs#*"}, nil, ""}, // MooseFS 3
-		{"cephfs", []string{"ceph", "fuse.ceph", "fuse.ceph-fuse"}, nil, nil, ""},
+		{"cephfs", []string{"ceph", "fuse.ceph", "fuse.ceph-fuse"}, nil, []string{"recover_session=clean"}, whyCeph},
 		{"lustre", []string{"lustre"}, nil, []string{"localflock"}, whyLocks},
 		{"cifs", []string{"cifs", "smb3"}, nil, []string{"nobrl"}, whyLocks},
 		{"sshfs", []string{"fuse.sshfs"}, nil, nil, ""},

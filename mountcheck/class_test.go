@@ -19,10 +19,17 @@ func TestClassesByHowTheyLook(t *testing.T) {
 38 27 0:48 / /i rw - fuse.sshfs u@h:/ rw
 39 27 0:49 / /j rw - smb3 //h/s rw
 40 27 0:50 / /k rw - lustre m@tcp:/fs rw,flock
+41 27 0:51 / /l rw,relatime shared:9 - ceph 10.0.0.1:6789,10.0.0.2:6789:/vol rw,name=db,secret=<hidden>,acl
+42 27 0:52 / /m rw,relatime shared:10 - ceph db@2f1e.data=/vol rw,name=db,secret=<hidden>,ms_mode=crc,mon_addr=10.0.0.1:3300
+43 27 0:53 / /n rw,nosuid,nodev,relatime - fuse.sshfs app@host:/srv/my\040data rw,user_id=0,group_id=0,allow_other
+44 27 0:54 / /o rw,relatime - cifs //nas/db rw,vers=3.1.1,cache=strict,username=x,soft,nounix,serverino,mapposix
+45 27 0:55 / /p rw,relatime - nfs4 127.0.0.1:/ rw,vers=4.1,rsize=1048576,hard,noresvport,proto=tcp,port=20127,timeo=600,addr=127.0.0.1
+46 27 0:56 / /q rw,relatime - lustre 10.0.0.1@tcp:10.0.0.2@tcp:/scratch/db rw,checksum,flock,nouser_xattr,lruresize,lazystatfs
 `)
 	for path, want := range map[string][]string{
 		"/": {"ext4"}, "/a": {"nfs", "nfs4"}, "/b": {"nfs"}, "/c": {"efs", "nfs", "nfs4"}, "/d": {"efs", "nfs"}, "/e": {"moosefs", "fuse"},
 		"/f": {"fuse"}, "/g": {"glusterfs", "fuse.*"}, "/h": {"cephfs"}, "/i": {"sshfs"}, "/j": {"cifs"}, "/k": {"lustre"},
+		"/l": {"cephfs", "ceph"}, "/m": {"cephfs"}, "/n": {"sshfs", "fuse.*"}, "/o": {"cifs"}, "/p": {"efs", "nfs"}, "/q": {"lustre"},
 	} {
 		for _, name := range []string{"nfs", "efs", "moosefs", "glusterfs", "cephfs", "sshfs", "cifs", "lustre"} {
 			if got := fstypeMatches(name, tb.holder(path)); got != has(want, name) {
@@ -51,6 +58,7 @@ func TestUnsafeByDefault(t *testing.T) {
 		{"nfs", "rw,hard,local_lock=flock", "local_lock=flock", nil},
 		{"lustre", "rw,localflock", "localflock", nil},
 		{"cifs", "rw,nobrl", "nobrl", nil},
+		{"ceph", "rw,name=db,secret=<hidden>,recover_session=clean,mon_addr=10.0.0.1:6789", "recover_session=clean", nil},
 		{"ext4", "rw,errors=continue", "errors=continue", nil},
 		{"ext4", "rw", "errors=continue", []string{"errors=continue"}},
 		{"xfs", "rw", untimed, []string{untimed}},

@@ -29,22 +29,12 @@ func mountViewOf(f mountcheck.Finding) mountView {
 }
 
 func mountWatch(c *cli.Context) error {
-	if err := noCommand(c); err != nil {
-		return err
-	}
-	cfg, _, err := loadConfigWith(c)
+	mounts, err := mountsOf(c)
 	if err != nil {
 		return err
-	}
-	at, err := storagePlan(cfg, invocationOf(c).environ, newLogger(cfg.Log, c.App.ErrWriter))
-	if err != nil {
-		return err
-	}
-	if len(at.mounts.Expect) == 0 && at.mounts.Data == "" {
-		return exit.Withf(exit.Usage, "mount watch: nothing to watch: give --mount or --data")
 	}
 	return interruptible(c.Context, func(ctx context.Context) error {
-		w, err := mountcheck.Watch(ctx, at.mounts)
+		w, err := mountcheck.Watch(ctx, mounts)
 		if err != nil {
 			return exit.With(exit.Mount, err)
 		}
@@ -83,6 +73,6 @@ func tell(out io.Writer, f mountcheck.Finding, asJSON bool) error {
 		v.Time = &now
 		return json.NewEncoder(out).Encode(v)
 	}
-	_, err := fmt.Fprintf(out, "%s %s %s %s\n", now.Format(time.RFC3339Nano), f.Path, f.Kind, f.Detail)
+	_, err := fmt.Fprintf(out, "%s %s %s %s %s\n", now.Format(time.RFC3339Nano), f.Path, f.Kind, policyText(f), f.Detail)
 	return err
 }

@@ -23,7 +23,7 @@ func (l Lever) pull() error {
 		list := fusectl.Open()
 		return errors.Join(list.Abort(l.FUSE), list.Close())
 	case Force:
-		return l.unmount(unix.MNT_FORCE)
+		return l.force()
 	case Detach:
 		return l.unmount(unix.MNT_DETACH)
 	case Disconnect:
@@ -32,7 +32,17 @@ func (l Lever) pull() error {
 	return fmt.Errorf("lever %q is none of %s, %s, %s, %s", l.Kind, Abort, Force, Disconnect, Detach)
 }
 
-// unmount: that force finds the mount busy is what is expected, for those who wait in it have not gone yet.
+// force holds the mount while it is to be unmounted, so that it stays: who waits may do so in a copy of it, in
+// another mount namespace, and need the next pull, too, for which there would be no mount left here.
+func (l Lever) force() error {
+	pin, err := unix.Open(l.Mount.Point, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", l.Mount.Point, err)
+	}
+	return errors.Join(l.unmount(unix.MNT_FORCE), unix.Close(pin))
+}
+
+// unmount: that force finds the mount busy is what is expected.
 func (l Lever) unmount(how int) error {
 	now, err := mountcheck.Trace(l.Mount.Point)
 	if err != nil {

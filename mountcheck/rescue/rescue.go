@@ -25,7 +25,7 @@ import (
 // The levers.
 const (
 	Abort      = "abort"      // the FUSE connection
-	Force      = "force"      // umount2 with MNT_FORCE: gives up what waits; where nothing does any more, it unmounts
+	Force      = "force"      // umount2 with MNT_FORCE: gives up what waits, and leaves the mount
 	Disconnect = "disconnect" // the network block device
 	// Detach frees nobody: it takes a mount that another lever broke out of the way.
 	Detach = "detach"

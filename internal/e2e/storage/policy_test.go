@@ -111,7 +111,13 @@ func TestMountVerbs(t *testing.T) {
 			t.Errorf("%v: exit code %d, %v, %v, expected %s and %d: %s", args, code, got, err, c.finding, c.code, errs)
 		}
 	}
-	if code, _, _ := scene.Interlock(t, "mount", "watch"); code != 64 {
-		t.Errorf("nothing to watch: exit code %d, expected 64", code)
+	for _, args := range [][]string{{"watch"}, {"check"}, {"check", "--json"}, {"check", "--mount", point, point}, {"watch", point}, {"init"}, {"init", "relative"}} {
+		if code, _, _ := scene.Interlock(t, append([]string{"mount"}, args...)...); code != 64 {
+			t.Errorf("mount %v: exit code %d, expected 64", args, code)
+		}
+	}
+	_, out, _ := scene.Interlock(t, "mount", "check", "--mount", point+",min_free=1TiB")
+	if f := strings.Fields(out); !strings.HasPrefix(out, "MOUNT ") || len(f) < 9 || f[5] != point || f[6] != "full" || f[7] != "alert" {
+		t.Errorf("a table for people: %q", out)
 	}
 }
