@@ -60,7 +60,7 @@ func warmCommand() *cli.Command {
 func warmKeys(without ...string) (all []named) {
 	for _, f := range config.Fields() {
 		name, is := strings.CutPrefix(f.Key, "warm.")
-		if !is || slices.Contains(without, name) {
+		if !is || name == "also" || slices.Contains(without, name) { // a verb works on one
 			continue
 		}
 		n := named{key: f.Key, flag: strings.TrimPrefix(f.Flag, "warm-")}

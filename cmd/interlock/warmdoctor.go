@@ -13,12 +13,17 @@ import (
 	"github.com/interlock-run/interlock/warm/memcached"
 )
 
-// cacheNow looks at the memcached that is dumped and loaded.
-func cacheNow(ctx context.Context, cfg config.Config) []checkup {
-	w := cfg.Warm
-	if w.Memcached == "" {
-		return nil
+// cacheNow looks at the memcacheds that are dumped and loaded.
+func cacheNow(ctx context.Context, cfg config.Config) (all []checkup) {
+	for _, one := range cfg.Warm.Instances() {
+		cfg.Warm = one
+		all = append(all, oneCache(ctx, cfg)...)
 	}
+	return all
+}
+
+func oneCache(ctx context.Context, cfg config.Config) []checkup {
+	w := cfg.Warm
 	server, err := courier.CacheServer(w)
 	if err != nil {
 		return []checkup{{Level: "fail", Topic: "memcached", What: oneLine(err), Do: "correct warm.memcached, or what it is reached with", code: exit.Code(err)}}

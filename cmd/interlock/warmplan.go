@@ -93,9 +93,18 @@ const greetTime = 3 * time.Second
 // checkCache refuses a memcached that can never be dumped. One that does not answer is none of
 // check-config's matter: most often it has not been started.
 func checkCache(ctx context.Context, w config.Warm) error {
-	if w.Memcached == "" || w.Schedule == "" && w.From == config.FromNone {
+	if w.Schedule == "" && w.From == config.FromNone {
 		return nil
 	}
+	for _, one := range w.Instances() {
+		if err := greetCache(ctx, one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func greetCache(ctx context.Context, w config.Warm) error {
 	server, err := courier.CacheServer(w)
 	if err != nil {
 		return err

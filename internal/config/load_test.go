@@ -72,7 +72,7 @@ func everyField(t *testing.T, wanted func(key string) bool) {
 		"reboot-after":      "8s",
 		"device-attach-nbd": "nbd-1:10809/orders", "device-attach-dev": "/dev/nbd0", "device-uuid": "6d1c2f0e-5f6f-4c8e-9a53-0c9d1a7f2b10",
 		"device-mount-path": "/srv/blocks", "device-mount-opts": `["noatime"]`, "device-state-dir": "/run/il",
-		"warm-order": config.ColdestFirst, "warm-memcached": "cache1:11211", "warm-from": config.FromNone, "warm-budget-bytes": "8GiB", "warm-ready": "0.8",
+		"warm-also": `["a:11211=127.0.0.1:11212"]`, "warm-order": config.ColdestFirst, "warm-memcached": "cache1:11211", "warm-from": config.FromNone, "warm-budget-bytes": "8GiB", "warm-ready": "0.8",
 		"fence-agent": "/usr/sbin/fence_x", "fence-options-file": "/etc/fence", "fence-watchdog": "/dev/watchdog",
 		"warm-ring-kind": config.RingAuto, "warm-ring-nodes": `["a:11211","b:11211=3"]`, "warm-ring-self": "b:11211", "warm-ring-stores": `["file:///srv/a"]`,
 	}

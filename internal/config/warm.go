@@ -8,7 +8,8 @@ import (
 
 // Warm is how a cache is filled before it is ready, and dumped while it serves.
 type Warm struct {
-	Memcached    string // host:port or the path of a socket; empty: none
+	Memcached    string   // host:port or the path of a socket; empty: none
+	Also         []string // NAME=ADDRESS of further memcacheds of the same command; read them with Instances
 	User         string
 	PasswordFile string
 	TLS          WarmTLS
@@ -57,6 +58,23 @@ const (
 	HottestFirst = "hottest-first"
 	ColdestFirst = "coldest-first"
 )
+
+// Instances are the memcacheds of the command, each as if there were no other. Ring.Self is its name among the nodes,
+// with a ring or without.
+func (w Warm) Instances() []Warm {
+	if w.Memcached == "" {
+		return nil
+	}
+	first := w
+	first.Also = nil
+	all := []Warm{first}
+	for _, entry := range w.Also {
+		one := first
+		one.Ring.Self, one.Memcached, _ = strings.Cut(entry, "=")
+		all = append(all, one)
+	}
+	return all
+}
 
 // Limit is the number of bytes; 0: none.
 func (b WarmBudget) Limit() int64 {

@@ -9,6 +9,8 @@ func warmFields() []Field {
 	return []Field{
 		{Key: "warm.memcached", Flag: "warm-memcached", Help: "the memcached that is filled before it is ready: HOST:PORT or the absolute path of its socket", Unset: "none: nothing is warmed", Example: `"127.0.0.1:11211"`,
 			at: func(c *Config) any { return &c.Warm.Memcached }, check: cacheAddress},
+		{Key: "warm.also", Flag: "warm-also", Help: "further memcacheds that the command starts, each a node of its own name with dumps of its own: NAME=HOST:PORT or NAME=SOCKET", Unset: "none", Example: `["cache1:11211=127.0.0.1:11212"]`,
+			at: func(c *Config) any { return &c.Warm.Also }, check: instances},
 		{Key: "warm.user", Flag: "warm-user", Help: "user at the memcached (ASCII authentication; a server that speaks only SASL cannot be dumped)", Example: "interlock",
 			at: func(c *Config) any { return &c.Warm.User }, check: name},
 		{Key: "warm.password_file", Flag: "warm-password-file", Help: "file with the password of warm.user", Example: "/run/secrets/memcached-password",
@@ -66,6 +68,19 @@ func cacheAddress(v any) string {
 		return ""
 	case listenAddress(s) != "" || strings.HasPrefix(s, "unix:") || strings.HasPrefix(s, ":") || strings.HasSuffix(s, ":0"):
 		return "HOST:PORT, or the absolute path of a socket"
+	}
+	return ""
+}
+
+func instances(v any) string {
+	list, _ := v.([]string)
+	seen := map[string]bool{}
+	for _, entry := range list {
+		node, address, _ := strings.Cut(entry, "=")
+		if node == "" || name(node) != "" || address == "" || cacheAddress(address) != "" || seen[node] || seen["="+address] {
+			return "NAME=HOST:PORT or NAME=SOCKET for each, every name and address once"
+		}
+		seen[node], seen["="+address] = true, true
 	}
 	return ""
 }

@@ -15,7 +15,12 @@ func (l *loader) verifyWarm() {
 		}
 	}
 	l.verifyWarmRing()
-	for _, key := range []string{"warm.schedule", "warm.user", "warm.tls.ca"} {
+	for _, entry := range w.Also {
+		if name, address, _ := strings.Cut(entry, "="); !l.bad["warm.also"] && (name == w.Ring.Self || address == w.Memcached) {
+			l.problem(l.place("warm.also"), "found "+entry+", which is warm.memcached itself: expected another name and another address")
+		}
+	}
+	for _, key := range []string{"warm.schedule", "warm.user", "warm.tls.ca", "warm.also"} {
 		if l.isSet(key) && !l.standsAtDefault(key) {
 			l.needs(key, "warm.memcached", w.Memcached, "the memcached that it is about")
 		}
@@ -67,8 +72,17 @@ func (l *loader) verifyWarmRing() {
 		l.problem(l.place("warm.ring.kind"), "warm.ring.nodes has fewer than two nodes: expected all that the clients know ("+l.everywhere("warm.ring.nodes")+")")
 		return
 	}
-	self := func(node string) bool { n, _, _ := strings.Cut(node, "="); return n == r.Self }
-	if r.Self != "" && !slices.ContainsFunc(r.Nodes, self) {
-		l.problem(l.place("warm.ring.self"), mismatch(r.Self, "one of warm.ring.nodes: "+strings.Join(r.Nodes, ", ")))
+	l.oneOfNodes("warm.ring.self", r.Self)
+	for _, entry := range l.cfg.Warm.Also {
+		name, _, _ := strings.Cut(entry, "=")
+		l.oneOfNodes("warm.also", name)
+	}
+}
+
+func (l *loader) oneOfNodes(key, name string) {
+	nodes := l.cfg.Warm.Ring.Nodes
+	is := func(node string) bool { n, _, _ := strings.Cut(node, "="); return n == name }
+	if name != "" && !l.bad[key] && !slices.ContainsFunc(nodes, is) {
+		l.problem(l.place(key), mismatch(name, "one of warm.ring.nodes: "+strings.Join(nodes, ", ")))
 	}
 }

@@ -12,32 +12,48 @@ import (
 	"github.com/interlock-run/interlock/warm/job"
 )
 
-// warm fills the cache, and tells how far it is several times a second. It commits nothing.
+// warm fills the caches, one after the other, and tells how far it is several times a second. It commits nothing.
 func (w *courier) warm(ctx context.Context, r Request) (Answer, error) {
-	server, err := CacheServer(r.Warm)
-	if err != nil {
-		return Answer{}, err
-	}
-	ring, err := CacheRing(r.Warm.Ring)
-	if err != nil {
-		return Answer{}, err
-	}
 	sources, end, err := w.sources(ctx, r)
 	if err != nil {
 		return Answer{}, err
 	}
 	defer end()
-	l := &job.Load{Sources: sources, At: r.Warm.From, Ring: ring, Own: true, Scratch: r.Place.Scratch, Options: LoadOptions(server, r.Warm)}
-	l.Options.Limit.Time = min(l.Options.Limit.Time, max(r.Timeout-config.WarmAround, time.Second)) // of what an earlier courier has left
-	l.Options.InUse = r.Warm.ReadyAt() < 1
-	l.Options.Note = func(text string) { w.log.Info("warming: " + text) }
+	deadline := time.Now().Add(min(r.Warm.Budget.Time, max(r.Timeout-config.WarmAround, time.Second))) // what an earlier courier has left of it
+	var sum job.Loaded
+	all := r.Warm.Instances()
+	for n, one := range all {
+		one.Budget.Time = max(time.Until(deadline)/time.Duration(len(all)-n), time.Millisecond)
+		got, failed := w.fill(ctx, one, sources, r.Place.Scratch, n, len(all))
+		sum.Add(got)
+		err = errors.Join(err, failed)
+	}
+	return Answer{Cache: &sum}, CacheError(err)
+}
+
+// fill loads one of several caches.
+func (w *courier) fill(ctx context.Context, r config.Warm, sources []job.Source, scratch string, number, count int) (job.Loaded, error) {
+	server, err := CacheServer(r)
+	if err != nil {
+		return job.Loaded{}, err
+	}
+	ring, err := CacheRing(r.Ring)
+	if err != nil {
+		return job.Loaded{}, err
+	}
+	l := &job.Load{Sources: sources, At: r.From, Ring: ring, Own: true, Scratch: scratch, Options: LoadOptions(server, r)}
+	if count > 1 {
+		l.Only = &r.Ring.Self
+	}
+	l.Options.InUse = r.ReadyAt() < 1
+	l.Options.Note = func(text string) { w.log.Info("warming: "+text, "memcached", server.String()) }
 	stop := w.each(loadTick, func() Progress {
-		total := l.Bytes()
-		return Progress{Bytes: int64(l.Fraction() * float64(total)), Total: total, Fraction: l.Fraction()}
+		total, part := l.Bytes(), l.Fraction()
+		return Progress{Bytes: int64(part * float64(total)), Total: total, Fraction: (float64(number) + part) / float64(count)}
 	})
 	got, err := l.Run(ctx)
 	stop()
-	return Answer{Cache: &got}, CacheError(err)
+	return got, err
 }
 
 // loadTick is between two lines of a load: readiness may hang on it.
@@ -70,12 +86,8 @@ func (w *courier) sources(ctx context.Context, r Request) (all []job.Source, end
 	return all, end, nil
 }
 
-// dump publishes the cache's content under our token, and then removes this node's older dumps.
-func (w *courier) dump(ctx context.Context, r Request) (Answer, error) {
-	server, err := CacheServer(r.Warm)
-	if err != nil {
-		return Answer{}, err
-	}
+// dump publishes the content of each cache under our token, and then removes its older dumps.
+func (w *courier) dump(ctx context.Context, r Request) (a Answer, err error) {
 	if r.Place.Scratch == "" {
 		return Answer{}, exit.Withf(exit.Config, "no folder for the dump until it is published")
 	}
@@ -84,21 +96,35 @@ func (w *courier) dump(ctx context.Context, r Request) (Answer, error) {
 		return Answer{}, err
 	}
 	defer w.close(s)
-	d := job.Dump{
-		Repository: s.repo, Holder: r.Who.holder(), About: snapshot.About{Holder: r.Who.Holder, Node: r.Who.Node, Release: r.Who.Release},
-		Node: r.Warm.Ring.Self, Keep: r.Warm.Keep, Scratch: r.Place.Scratch, Options: DumpOptions(server, r.Warm),
+	for _, one := range r.Warm.Instances() {
+		err = errors.Join(err, w.dumpOne(ctx, r, one, s.repo, &a))
 	}
-	d.Options.Note = func(text string) { w.log.Warn("dump: " + text) }
-	made, err := d.Run(ctx)
 	if err != nil {
 		return Answer{}, CacheError(err)
 	}
-	a := Answer{Catalog: made.Snapshot.Number, Snapshot: made.Snapshot, Dropped: len(made.Dropped)}
+	return a, nil
+}
+
+func (w *courier) dumpOne(ctx context.Context, r Request, one config.Warm, repo *snapshot.Repository, a *Answer) error {
+	server, err := CacheServer(one)
+	if err != nil {
+		return err
+	}
+	d := job.Dump{
+		Repository: repo, Holder: r.Who.holder(), About: snapshot.About{Holder: r.Who.Holder, Node: r.Who.Node, Release: r.Who.Release},
+		Node: one.Ring.Self, Keep: one.Keep, Scratch: r.Place.Scratch, Options: DumpOptions(server, one),
+	}
+	d.Options.Note = func(text string) { w.log.Warn("dump: "+text, "memcached", server.String()) }
+	made, err := d.Run(ctx)
+	if err != nil {
+		return err
+	}
+	a.Catalog, a.Snapshot, a.Dropped = made.Snapshot.Number, made.Snapshot, a.Dropped+len(made.Dropped)
 	if made.Cache.Cut != "" {
-		a.Warnings = append(a.Warnings, fmt.Sprintf("only the hottest %d of %d items: %s", made.Cache.Counts.Items, made.Cache.Counts.Listed, made.Cache.Cut))
+		a.Warnings = append(a.Warnings, fmt.Sprintf("only the hottest %d of %d items of memcached %s: %s", made.Cache.Counts.Items, made.Cache.Counts.Listed, server, made.Cache.Cut))
 	}
 	if made.Untidy != nil {
 		a.Warnings = append(a.Warnings, oneLine(made.Untidy))
 	}
-	return a, nil
+	return nil
 }

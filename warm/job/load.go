@@ -22,6 +22,7 @@ type Load struct {
 	Sources []Source
 	At      string // see Choose
 	Ring    Ring
+	Only    *string      // without a ring: the node whose dumps are taken; nil: that which was dumped last
 	Own     bool         // nobody but itself can have filled the server: items are of its own warm restart, and left alone
 	Scratch string       // folder for locks and for the progress of a load that does not end; empty: neither
 	Options load.Options // Sources and From are set here
@@ -81,7 +82,9 @@ func (l *Load) Run(ctx context.Context) (r Loaded, err error) {
 		return r, err
 	}
 	if l.Ring.Rule == "" {
-		held = lastNode(held)
+		if held = ofNode(held, l.Only); len(held) == 0 {
+			return r, fmt.Errorf("%w of node %q", ErrNone, *l.Only)
+		}
 	}
 	all, end, err := open(ctx, held, l.Ring.Rule != "")
 	if err != nil {
@@ -110,10 +113,13 @@ func (l *Load) alone() (release func() error, err error) {
 	return held.Release, nil
 }
 
-// lastNode is what there is of the node that was dumped last: without a ring one is like the other.
-func lastNode(held []Held) []Held {
-	last := slices.MaxFunc(held, func(a, b Held) int { return a.Snapshot.Time.Compare(b.Snapshot.Time) })
-	return slices.DeleteFunc(slices.Clone(held), func(h Held) bool { return h.Node != last.Node })
+// ofNode is what there is of one node, or of that which was dumped last: without a ring one is like the other.
+func ofNode(held []Held, only *string) []Held {
+	if only == nil {
+		last := slices.MaxFunc(held, func(a, b Held) int { return a.Snapshot.Time.Compare(b.Snapshot.Time) })
+		only = &last.Node
+	}
+	return slices.DeleteFunc(slices.Clone(held), func(h Held) bool { return h.Node != *only })
 }
 
 func (l *Load) run(ctx context.Context, all []*opened, state memcached.State, began time.Time) (r Loaded, err error) {
@@ -176,6 +182,16 @@ func (l *Load) grow(bytes int64) {
 func (r *Loaded) add(one *load.Report) {
 	r.Held, r.Selected, r.Resumed, r.Stopped = one.Held, one.Selected, one.Resumed, one.Stopped
 	r.Counts = one.Counts
+}
+
+// Add is the account of two loads together.
+func (r *Loaded) Add(one Loaded) {
+	r.Counts.Add(one.Counts)
+	r.Dumps = append(r.Dumps, one.Dumps...)
+	r.Held, r.Selected, r.Resumed, r.Kept, r.Took = r.Held+one.Held, r.Selected+one.Selected, r.Resumed+one.Resumed, r.Kept+one.Kept, r.Took+one.Took
+	if r.Stopped == "" {
+		r.Stopped = one.Stopped
+	}
 }
 
 // patience is for a server that has only just been started.

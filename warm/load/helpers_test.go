@@ -121,7 +121,7 @@ func strangers(t testing.TB, kit *testkit.MemcachedServer, n int) {
 
 func options(t testing.TB, kit *testkit.MemcachedServer, c *item.Cache) load.Options {
 	t.Helper()
-	return load.Options{Server: warmtest.Server(t, kit.Addr()), Sources: load.Of(c), Note: func(text string) { t.Log("note: " + text) }}
+	return load.Options{Server: warmtest.Server(t, kit.Addr()), Sources: []load.Source{{Cache: c}}, Note: func(text string) { t.Log("note: " + text) }}
 }
 
 func run(t testing.TB, o load.Options) *load.Report {

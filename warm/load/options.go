@@ -50,9 +50,6 @@ type Source struct {
 	Rank  int                   // all of a lower one comes before: the fresher of two dumps of one node
 }
 
-// Of is a load of all that one dump holds.
-func Of(c *item.Cache) []Source { return []Source{{Cache: c}} }
-
 // A Limit stops a load. Zero values are none.
 type Limit struct {
 	Items int64

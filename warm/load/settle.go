@@ -74,8 +74,10 @@ func (l *Load) addCounts(c Counts) {
 }
 
 // add sums up; the lock is held.
-func (l *Load) add(c Counts) {
-	t := &l.counts
+func (l *Load) add(c Counts) { l.counts.Add(c) }
+
+// Add sums up.
+func (t *Counts) Add(c Counts) {
 	for _, p := range []struct{ to, from *int64 }{{&t.Loaded, &c.Loaded}, {&t.Exists, &c.Exists}, {&t.Expired, &c.Expired},
 		{&t.NotOurs, &c.NotOurs}, {&t.TooLarge, &c.TooLarge}, {&t.OutOfMemory, &c.OutOfMemory}, {&t.Refused, &c.Refused},
 		{&t.Repeated, &c.Repeated}, {&t.Interrupted, &c.Interrupted}, {&t.Protected, &c.Protected}} {

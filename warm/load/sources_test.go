@@ -78,7 +78,7 @@ func TestTheFresherOne(t *testing.T) {
 	}
 	o := options(t, kit, valued("older"))
 	o.Sources[0].Rank = 1
-	o.Sources = append(o.Sources, load.Of(valued("newer"))...)
+	o.Sources = append(o.Sources, load.Source{Cache: valued("newer")})
 	r := run(t, o)
 	it := thousand(50)
 	if got := kit.Ask(t, "get "+string(it.Key)+"\r\nmn\r\n", "MN"); got[1] != "newer" || r.Loaded != 100 || r.Exists != 100 {

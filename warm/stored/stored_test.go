@@ -74,7 +74,7 @@ func TestThroughTheStore(t *testing.T) {
 	must(t, err)
 	defer c.Close()
 	to := testkit.Memcached(t, testkit.MemcachedOptions{Megabytes: 128})
-	o := load.Options{Server: warmtest.Server(t, to.Addr()), Sources: load.Of(c), Rate: 30_000}
+	o := load.Options{Server: warmtest.Server(t, to.Addr()), Sources: []load.Source{{Cache: c}}, Rate: 30_000}
 	ctx, cancel := context.WithCancel(t.Context())
 	l := load.New(o)
 	ended := make(chan error, 1)

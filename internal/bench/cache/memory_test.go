@@ -56,7 +56,7 @@ func loadAll(o dump.Options) error {
 	if err != nil {
 		return err
 	}
-	_, err = load.New(load.Options{Server: o.Server, Sources: load.Of(c)}).Run(context.Background())
+	_, err = load.New(load.Options{Server: o.Server, Sources: []load.Source{{Cache: c}}}).Run(context.Background())
 	return errors.Join(err, c.Close())
 }
 

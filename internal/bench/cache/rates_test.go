@@ -99,7 +99,7 @@ func (r *round) loadOnce(t *testing.T, dir string, n int) {
 	c, err := item.Open(dir)
 	must(t, err)
 	to := server(t, roomy(n))
-	l, err := load.New(load.Options{Server: warmtest.Server(t, to.Addr()), Sources: load.Of(c)}).Run(t.Context())
+	l, err := load.New(load.Options{Server: warmtest.Server(t, to.Addr()), Sources: []load.Source{{Cache: c}}}).Run(t.Context())
 	must(t, err)
 	must(t, c.Close())
 	if l.Loaded != int64(n) {

@@ -306,3 +306,39 @@ func TestLiveRing(t *testing.T) {
 		t.Errorf("%v is left", left)
 	}
 }
+
+// A command that starts two memcacheds has both filled, each from its own dumps, and both dumped.
+func TestSeveralInstances(t *testing.T) {
+	t.Parallel()
+	const n, m = 3000, 1000
+	d := inDirectory(t)
+	first, second := filled(t, n), filled(t, m)
+	d.dump(t, first.Addr(), "--budget-rate", "1000000")
+	d.dump(t, second.Addr(), "--budget-rate", "1000000", "--self", "b")
+	s := newService(t, d)
+	other := filepath.Join(s.Dir, "b")
+	one := "memcached -u root -U 0 -m 64 -a 700 -s "
+	flags := append([]string{"--warm-memcached", s.socket, "--warm-also", `["b=` + other + `"]`, "--warm-schedule", "1s"}, d.flags...)
+	j := s.Run(t, "cache", scene.Command("sh", "-c", "trap 'kill $A $B; exit' TERM; "+one+s.socket+" & A=$!; "+one+other+" & B=$!; wait"), scene.Flags(flags...), scene.Env(d.env...))
+	j.WaitPhase(t, limit, "serving")
+	if w := statusOf(t, j); w.Result != "warm" || w.Load.Loaded != n+m || w.Fraction != 1 {
+		t.Errorf("%+v", w)
+	}
+	same(t, first.Addr(), s.socket, n)
+	same(t, second.Addr(), other, m)
+	testkit.Wait(t, limit, func() (bool, string) {
+		st, err := j.Status()
+		return err == nil && st.Snapshots != nil && st.Snapshots.Backups["published"] >= 2, "no dumps yet"
+	})
+	j.Stop(t)
+	if got := d.snapshots(t); got != 4 {
+		t.Errorf("%d dumps stay, want two of each", got)
+	}
+	first.Kill(t)
+	second.Kill(t)
+	again := fresh(t)
+	d.want(t, 0, "warm", "load", "--memcached", again.Addr(), "--scratch", d.scratch)
+	if got := items(t, again.Addr()); got != n && got != m {
+		t.Errorf("%d items of the dumps of one node", got)
+	}
+}
