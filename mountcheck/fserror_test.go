@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // breakExt4 lets ext4 find an error in itself.
@@ -62,4 +64,30 @@ func TestErrorsDoNotDriveProbes(t *testing.T) {
 	if n := w.plan.targets[0].looked(); n != looks+1 {
 		t.Errorf("%d probes after 40 errors, expected one", n-looks)
 	}
+}
+
+// TestBrokenExt4WithoutAWrite: what the kernel shows of it is judged, too, where nothing may be written.
+func TestBrokenExt4WithoutAWrite(t *testing.T) {
+	dir := ext4(t)
+	w := watch(t, Config{Expect: []Expect{{Path: dir}}})
+	want(t, w, dir, OK)
+	breakExt4(t, dir)
+	t.Log(want(t, w, dir, ReadOnly).Detail)
+}
+
+// TestShutDownExt4: nothing reaches the device any more.
+func TestShutDownExt4(t *testing.T) {
+	dir := ext4(t)
+	w := watch(t, Config{Expect: []Expect{{Path: dir}}})
+	want(t, w, dir, OK)
+	d, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	const shutdown, noFlush = 0x8004587d, 2 // EXT4_IOC_SHUTDOWN
+	if err := unix.IoctlSetPointerInt(int(d.Fd()), shutdown, noFlush); err != nil {
+		t.Fatal(err)
+	}
+	t.Log(want(t, w, dir, Erroring).Detail)
 }

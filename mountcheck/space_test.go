@@ -1,7 +1,9 @@
 package mountcheck
 
 import (
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -42,4 +44,27 @@ func TestEachStageHasItsOwnTime(t *testing.T) {
 	if got, took := tg.state.life, tg.state.took; got.Kind != OK || took < timeout {
 		t.Errorf("got %+v after %s", got, took)
 	}
+}
+
+// TestNoInodesLeft: there is space, and still no file can be made.
+func TestNoInodesLeft(t *testing.T) {
+	dir := directory(t, "inodes")
+	mount(t, "inodes", dir, "tmpfs", 0, "size=1m,nr_inodes=8")
+	w := watch(t, Config{Expect: []Expect{{Path: dir, Bounds: Bounds{MinInodes: 2}}}})
+	want(t, w, dir, OK)
+	var made []string
+	for i := range 6 {
+		name := filepath.Join(dir, strconv.Itoa(i))
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		made = append(made, name)
+	}
+	if f := want(t, w, dir, Full); f.Fatal() || !strings.Contains(f.Detail, "inodes") {
+		t.Errorf("got %+v", f)
+	}
+	if err := os.Remove(made[0]); err != nil {
+		t.Fatal(err)
+	}
+	want(t, w, dir, OK)
 }
