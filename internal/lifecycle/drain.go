@@ -29,6 +29,7 @@ type drainage struct {
 // mount that was lost, or a guard that is gone, cannot be drained: the record will say dead.
 func (r *Runner) drain() {
 	r.domain.drain.done, r.domain.stuck = false, nil
+	r.domain.drain.relief.over()
 	if r.domain.gone || r.hold.lost {
 		r.takeDown(func() { r.soon(message{event: Done}) })
 		return
@@ -99,6 +100,7 @@ func (r *Runner) sync() {
 		return
 	}
 	d.began, d.asked, d.relief.waits = time.Now(), false, false
+	d.relief.over()
 	for _, v := range d.volumes {
 		v.end = volumeEnd{broken: v.end.broken, hung: v.end.hung, lost: r.isLost(v)}
 		if !v.end.lost && !v.end.broken && (v.named || !v.local) {

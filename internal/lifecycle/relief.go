@@ -49,7 +49,7 @@ func (r *Runner) relieve(now time.Time) {
 	r.missGuard()
 	what := r.trouble()
 	if what == "" {
-		t.since, t.queue, t.reset.line = time.Time{}, nil, ""
+		t.over()
 		return
 	}
 	if t.since.IsZero() {
@@ -63,6 +63,9 @@ func (r *Runner) relieve(now time.Time) {
 		r.reset(what)
 	}
 }
+
+// over forgets the trouble: what comes next, though no tick may lie between, lasts from its own beginning.
+func (t *relief) over() { t.since, t.queue, t.reset.line = time.Time{}, nil, "" }
 
 // missGuard names the payload as stuck where the guard, who would, is being taken over from.
 func (r *Runner) missGuard() {
@@ -182,7 +185,7 @@ func (r *Runner) reset(what string) {
 
 func (r *Runner) resetNow() {
 	t := &r.domain.drain.relief
-	if r.trouble() == "" {
+	if t.reset.line == "" || r.trouble() == "" { // over, be it that there is another one by now
 		t.reset = resetting{}
 		r.log.Warn("no reset: nothing is stuck any more")
 		return

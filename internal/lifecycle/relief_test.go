@@ -265,3 +265,21 @@ func TestStuckBehindADeadGuard(t *testing.T) {
 		t.Error("it is called stuck after the proof")
 	}
 }
+
+// What was stuck is dead: a sync that begins then is given its own budget, whether or not a lever was pulled before.
+// Neither a lever nor a reset falls on a healthy filesystem that only writes what it has.
+func TestSyncHasItsOwnBudget(t *testing.T) {
+	x, g, dies := stuckRun(t, map[string][]drain.State{"/a": {drain.Drained}, "/bb": {drain.Drained}}, func(p *Plan, g *scriptedGround) {
+		p.Stop.Free, p.Stop.ResetAfter, p.Budgets.Drain, g.hangs["/bb"] = true, 2500*time.Millisecond, 2*time.Second, true
+	})
+	x.until("a lever", func() bool { return len(g.levered()) == 1 })
+	dies()
+	x.until("the sync", func() bool { _, _, synced, _ := g.see(); return len(synced) == 1 })
+	n := x.guard.count("lease")
+	x.until("more than the rest after a lever", func() bool { return x.guard.count("lease") > n+30 }) // 1.5 s
+	g.returns("/bb", true)
+	x.ends(143)
+	if _, pulled, _, resets := g.see(); !slices.Equal(pulled, []string{"force /a", "detach /a"}) || resets > 0 {
+		t.Errorf("pulled %q, %d resets", pulled, resets)
+	}
+}
