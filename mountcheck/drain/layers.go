@@ -143,7 +143,20 @@ func (p *Plan) loop(dir string, export netip.AddrPort, depth int) []layer {
 		return []layer{strange{fmt.Sprintf("%s: %v", filepath.Base(dir), err)}}
 	}
 	layers, _ := p.below(on, export, depth-1)
+	for i, l := range layers {
+		if _, ends := l.(local); !ends {
+			layers[i] = beneath{l}
+		}
+	}
 	return layers
+}
+
+// beneath is what the filesystem of a loop device's file writes to. It stays mounted, whatever becomes of the loop
+// device, and a sync above says nothing of it: the unmount wrote once more. A flush of the device after that does.
+type beneath struct{ layer }
+
+func (b beneath) check(e Evidence) (State, string) {
+	return b.layer.check(Evidence{Synced: e.Settled, Left: true})
 }
 
 func (p *Plan) slaves(dir string, export netip.AddrPort, depth int) []layer {
