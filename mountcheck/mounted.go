@@ -7,7 +7,8 @@ func Mounted(m Mount) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	same := func(o Mount) bool { return o.Major == m.Major && o.Minor == m.Minor }
+	// A number without a device is soon another filesystem's.
+	same := func(o Mount) bool { return o.Major == m.Major && o.Minor == m.Minor && o.FSType == m.FSType }
 	found := same(t.root)
 	for _, kids := range t.kids {
 		for _, k := range kids {

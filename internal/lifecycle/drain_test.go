@@ -97,6 +97,19 @@ func TestLostMountIsNotDrained(t *testing.T) {
 	}
 }
 
+// A mount that another one hides is the host's to unmount: nobody waits for that.
+func TestHiddenMountIsTheHosts(t *testing.T) {
+	x, g := grounded(t, map[string][]drain.State{"/a": {drain.Kept}}, quick)
+	x.in(Serving)
+	g.set(func() { g.hidden["/a"] = true })
+	x.signal(syscall.SIGTERM)
+	x.ends(143)
+	x.releasedAs(lock.Dead)
+	if asked, _, _, _ := g.see(); !slices.Equal(asked["/a"], []drain.Evidence{{Left: true}}) {
+		t.Errorf("asked with %+v", asked["/a"])
+	}
+}
+
 // What waiting may help is waited for, heartbeats going on, and that is said.
 func TestPendingHoldsTheLock(t *testing.T) {
 	x, g := grounded(t, map[string][]drain.State{"/a": {drain.Pending}}, nil)

@@ -19,7 +19,7 @@ import (
 func (r *Runner) inquire() {
 	qs, g := make([]question, len(r.domain.drain.volumes)), r.ground
 	for i, v := range r.domain.drain.volumes {
-		qs[i] = question{volume: v, done: r.evidence(v), detach: v.end.broken && !v.end.lost && !v.end.hung}
+		qs[i] = question{volume: v, done: r.evidence(v), detach: v.end.broken && !v.end.lost && !v.end.hung, hosts: v.end.lost && !v.end.broken && !v.device}
 		if v.end.lost || v.end.broken {
 			r.closeMounts() // our own probes hold what is to go
 		}
@@ -38,6 +38,7 @@ type question struct {
 	volume *volume
 	done   drain.Evidence
 	detach bool // first
+	hosts  bool // what is still mounted of it, somewhere or below another mount, is the host's, who keeps it
 }
 
 // An answer is what came of it.
@@ -74,7 +75,7 @@ func (g ground) answer(q question, log *slog.Logger) (a answer) {
 			a.Why = oneLine(err)
 			return a
 		}
-		e.Detached = !there
+		e.Detached, e.Left = !there, there && q.hosts
 	}
 	if all := v.quiet.Check(map[string]drain.Evidence{v.path: e}); len(all) == 1 {
 		a.Verdict = all[0]

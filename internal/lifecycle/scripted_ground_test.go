@@ -28,6 +28,7 @@ type scriptedGround struct {
 	states  map[string][]drain.State // what is answered, one after the other, the last one again and again
 	asked   map[string][]drain.Evidence
 	gone    map[string]bool // from the mount table
+	hidden  map[string]bool // gone from its place, but still mounted
 	hangs   map[string]bool // its sync
 	failing map[string]bool
 	blind   bool // captures fail
@@ -49,7 +50,7 @@ type heldSync struct {
 // grounded begins a run on these mounts.
 func grounded(t *testing.T, states map[string][]drain.State, prepare func(*Plan, *run, *scriptedGround)) (*run, *scriptedGround) {
 	t.Helper()
-	g := &scriptedGround{T: t, states: states, asked: map[string][]drain.Evidence{}, gone: map[string]bool{}, hangs: map[string]bool{},
+	g := &scriptedGround{T: t, states: states, asked: map[string][]drain.Evidence{}, gone: map[string]bool{}, hidden: map[string]bool{}, hangs: map[string]bool{},
 		failing: map[string]bool{}, held: map[string]heldSync{}, levers: map[string][]rescue.Lever{}, sleeps: true}
 	x := begin(t, func(p *Plan, x *run) {
 		g.guard = x.guard
@@ -72,7 +73,7 @@ func (g *scriptedGround) paths(Plan) (named, others []string) {
 func (g *scriptedGround) trace(path string) (mountcheck.Mount, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.gone[path] || g.states[path] == nil {
+	if g.gone[path] || g.hidden[path] || g.states[path] == nil {
 		return mountcheck.Mount{ID: 1, Point: "/", FSType: "ext4", Source: "/dev/vda"}, nil
 	}
 	return mountcheck.Mount{ID: 100 + len(path), Unique: 7, Point: path, FSType: "nfs4", Source: "server:" + path}, nil
