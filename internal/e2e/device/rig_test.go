@@ -159,13 +159,23 @@ func (r *rig) ends(t testing.TB, j *scene.Job) {
 }
 
 // refused expects a run that ends with this code before any payload, and leaves nothing of the device.
-func (r *rig) refused(t testing.TB, code int, words ...string) {
+func (r *rig) refused(t testing.TB, code int, words ...string) *scene.Job {
 	t.Helper()
-	reason := r.start(t, "refused").Expect(t, limit, code)
+	j := r.start(t, "refused")
+	reason := j.Expect(t, limit, code)
 	for _, w := range words {
 		if !strings.Contains(reason, w) {
 			t.Errorf("reason %q does not say %q", reason, w)
 		}
+	}
+	return j
+}
+
+// unasked fails if a run came as far as the lock.
+func unasked(t testing.TB, j *scene.Job) {
+	t.Helper()
+	if strings.Contains(j.Stderr(t), "msg=granted") {
+		t.Errorf("%s had the lock before it was refused", j.Holder)
 	}
 }
 
