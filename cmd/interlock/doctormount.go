@@ -165,6 +165,9 @@ func (o outlook) freed() checkup {
 	case err != nil:
 		return o.line("warn", fmt.Sprintf("freed: not by this process (%v): %s", err, strings.Join(names, ", ")), "give it that capability, or let the host do it when a run is stuck")
 	}
+	if o.cfg.End.OnStuck == "wait" {
+		return o.line("ok", "freed: not, since on_stuck is wait: the lock is held until the storage answers; on_stuck: free would "+strings.Join(names, ", then "), "")
+	}
 	return o.line("ok", "freed: "+strings.Join(names, ", then "), "")
 }
 
