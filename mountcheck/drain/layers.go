@@ -49,7 +49,8 @@ func (p *Plan) below(m mountcheck.Mount, export netip.AddrPort, depth int) ([]la
 
 func inMemory(fstype string) bool {
 	switch fstype {
-	case "tmpfs", "ramfs", "devtmpfs", "proc", "sysfs", "cgroup", "cgroup2", "hugetlbfs", "mqueue", "rootfs":
+	case "tmpfs", "ramfs", "devtmpfs", "proc", "sysfs", "cgroup", "cgroup2", "hugetlbfs", "mqueue", "rootfs",
+		"devpts", "securityfs", "debugfs", "tracefs", "configfs", "fusectl", "bpf", "nsfs", "binfmt_misc", "pstore":
 		return true
 	}
 	return false

@@ -25,12 +25,13 @@ const nfsPort = 2049
 // nfs is the kernel's client of one server.
 type nfs struct {
 	server netip.AddrPort
+	device string // of the mount's superblock
 	blind  string // why nothing can be told, ever
 	wires  *wires
 }
 
 func newNFS(m mountcheck.Mount) *nfs {
-	n := &nfs{}
+	n := &nfs{device: fmt.Sprintf("%d:%d", m.Major, m.Minor)}
 	addr, _ := option(m.Super, "addr")
 	ip, err := netip.ParseAddr(addr)
 	if err != nil {
@@ -97,7 +98,7 @@ func (n *nfs) check(e Evidence) (State, string) {
 // known is the answer as long as the client knows the server: writes are under way, unless it knows it for
 // another mount's sake.
 func (n *nfs) known() (State, string) {
-	others, err := listedIn(nfsVolumes, n.server)
+	others, err := listedIn(nfsVolumes, n.server, n.device)
 	switch {
 	case err != nil:
 		return Unknown, err.Error()
@@ -119,9 +120,9 @@ func (n *nfs) earlier() bool { return true }
 
 func (n *nfs) close() error { return nil }
 
-func (n *nfs) listed() (bool, error) { return listedIn(nfsServers, n.server) }
+func (n *nfs) listed() (bool, error) { return listedIn(nfsServers, n.server, "") }
 
-func listedIn(file string, server netip.AddrPort) (bool, error) {
+func listedIn(file string, server netip.AddrPort, but string) (bool, error) {
 	raw, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil // the module is gone, and with it all clients
@@ -129,11 +130,12 @@ func listedIn(file string, server netip.AddrPort) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("cannot read what the NFS client knows: %w", err)
 	}
-	return serverListed(string(raw), server)
+	return serverListed(string(raw), server, but)
 }
 
-// serverListed reads lines of version, address and port in hexadecimal digits.
-func serverListed(text string, server netip.AddrPort) (bool, error) {
+// serverListed reads lines of version, address and port in hexadecimal digits, and in the list of volumes the
+// device; that of but does not count: our own mount is listed as long as its pages are not written.
+func serverListed(text string, server netip.AddrPort, but string) (bool, error) {
 	for line := range strings.Lines(text) {
 		f := strings.Fields(line)
 		if len(f) < 3 || f[0] == "NV" {
@@ -144,6 +146,9 @@ func serverListed(text string, server netip.AddrPort) (bool, error) {
 		ip, ok := netip.AddrFromSlice(b)
 		if err := errors.Join(err, err2); err != nil || !ok {
 			return false, fmt.Errorf("NFS client: line %q is not understood", strings.TrimSpace(line))
+		}
+		if but != "" && len(f) > 3 && f[3] == but {
+			continue
 		}
 		if netip.AddrPortFrom(ip.Unmap(), uint16(port)) == server {
 			return true, nil

@@ -127,11 +127,11 @@ func TestParseConnections(t *testing.T) {
 func TestServerListed(t *testing.T) {
 	const text = "NV SERVER   PORT USE HOSTNAME\nv4 0a4d0002  801   2 10.77.0.2\nv4 fd000000000000000000000000000002  801   1 fd00::2\n"
 	for server, want := range map[string]bool{"10.77.0.2:2049": true, "10.77.0.3:2049": false, "10.77.0.2:2050": false, "[fd00::2]:2049": true} {
-		if got, err := serverListed(text, netip.MustParseAddrPort(server)); err != nil || got != want {
+		if got, err := serverListed(text, netip.MustParseAddrPort(server), ""); err != nil || got != want {
 			t.Errorf("%s: %v, %v", server, got, err)
 		}
 	}
-	if _, err := serverListed("v4 what 801 1 x\n", netip.MustParseAddrPort("10.77.0.2:2049")); err == nil {
+	if _, err := serverListed("v4 what 801 1 x\n", netip.MustParseAddrPort("10.77.0.2:2049"), ""); err == nil {
 		t.Error("a line that is not understood was taken for no server")
 	}
 }

@@ -72,3 +72,19 @@ device tmpfs mounted on /d with fstype tmpfs
 		}
 	}
 }
+
+// A volume of a server that is listed is somebody else's, unless it is our own, which goes on after its unmount.
+func TestVolumes(t *testing.T) {
+	const volumes = `NV SERVER   PORT DEV          FSID                              FSC
+v4 0a4d0002  801 0:45         0:0                               no
+`
+	server := netip.MustParseAddrPort("10.77.0.2:2049")
+	for but, want := range map[string]bool{"": true, "0:44": true, "0:45": false} {
+		if got, err := serverListed(volumes, server, but); err != nil || got != want {
+			t.Errorf("but %q: %v, %v", but, got, err)
+		}
+	}
+	if got, err := serverListed(volumes, netip.MustParseAddrPort("10.77.0.3:2049"), ""); err != nil || got {
+		t.Errorf("another server: %v, %v", got, err)
+	}
+}
