@@ -27,6 +27,7 @@ func keepers() []keeper {
 		{pattern: "marathon/*.json", here: func(t testing.TB, file string) []string { return judge(t, content(t, file)) }},
 		{pattern: "recipes/*.yaml", here: recipe},
 		{pattern: "hosts/*.yaml", here: configFile},
+		{pattern: "caches/*.yaml", here: cacheFile},
 		{pattern: "nbd/*.yaml", here: configFile},
 		{pattern: "nbd/README.md", here: readme},
 		{pattern: "compose/*.yaml", here: func(t testing.TB, file string) []string { return judgeCompose(t, content(t, file)) }},
@@ -159,25 +160,38 @@ func embedded(text string) []string {
 // configFile is a configuration of interlock with the command that goes with it.
 func configFile(t testing.TB, file string) []string {
 	t.Helper()
-	commands := embedded(content(t, file))
-	if len(commands) != 1 {
-		return []string{"expected one command `interlock run --config …` in its head"}
-	}
-	argv, err := words(commands[0])
-	if err != nil {
-		return []string{err.Error()}
-	}
-	i := slices.Index(argv, "--config")
-	if i < 0 || i+1 >= len(argv) || filepath.Base(argv[i+1]) != filepath.Base(file) {
-		return []string{"its command does not name this file by --config"}
-	}
-	argv[i+1] = file
-	doc, bad := checkCommand(t, nil, argv)
+	doc, bad := checkedFile(t, file)
 	if len(bad) > 0 {
 		return bad
 	}
 	mounts := doc.mounts()
 	return rules(len(mounts) == 1 && strings.HasPrefix(doc.value("data").(string), mounts[0]+"/"), "expected the mount that holds data")
+}
+
+// cacheFile is one of a cache: it need not lie on a mount.
+func cacheFile(t testing.TB, file string) []string {
+	t.Helper()
+	_, bad := checkedFile(t, file)
+	return bad
+}
+
+// checkedFile is what check-config makes of a file and of the command in its head.
+func checkedFile(t testing.TB, file string) (checkup, []string) {
+	t.Helper()
+	commands := embedded(content(t, file))
+	if len(commands) != 1 {
+		return checkup{}, []string{"expected one command `interlock run --config …` in its head"}
+	}
+	argv, err := words(commands[0])
+	if err != nil {
+		return checkup{}, []string{err.Error()}
+	}
+	i := slices.Index(argv, "--config")
+	if i < 0 || i+1 >= len(argv) || filepath.Base(argv[i+1]) != filepath.Base(file) {
+		return checkup{}, []string{"its command does not name this file by --config"}
+	}
+	argv[i+1] = file
+	return checkCommand(t, nil, argv)
 }
 
 // recipe is one that no test of ours runs, and says so.
