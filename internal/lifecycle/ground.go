@@ -42,7 +42,7 @@ type levers interface {
 
 func realGround() ground {
 	return ground{
-		paths: Plan.writable, trace: mountcheck.Trace, mounted: mountcheck.Mounted, asleep: asleep, reset: rescue.Reset,
+		paths: Plan.reached, trace: mountcheck.Trace, mounted: mountcheck.Mounted, asleep: asleep, reset: rescue.Reset,
 		drain: func(v drain.Volume) (quiet, error) {
 			p, err := drain.Capture([]drain.Volume{v})
 			if err != nil {
@@ -58,6 +58,30 @@ func realGround() ground {
 			return p.Levers, p, nil
 		},
 	}
+}
+
+// reached are the paths that the payload may write to, with what is mounted below: data there does not arrive at the
+// mount above. Below a mount that is named beside a data directory others have theirs. What cannot be read now is not
+// traced either, and unknown.
+func (p Plan) reached() (named, others []string) {
+	named, others = p.writable()
+	roots := []string{p.Data}
+	if p.Data == "" {
+		roots = named
+	}
+	for _, root := range roots {
+		if root == "/" {
+			continue
+		}
+		below, err := mountcheck.Below(root)
+		if err != nil {
+			return named, append(others, root)
+		}
+		for _, m := range below {
+			others = append(others, m.Point)
+		}
+	}
+	return named, others
 }
 
 // asleep tells whether one of these processes has a thread in uninterruptible sleep: what merely takes its

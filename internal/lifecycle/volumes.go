@@ -97,7 +97,7 @@ func (r *Runner) volumes() []*volume {
 		if slices.ContainsFunc(all, func(v *volume) bool { return v.mount.ID == m.ID && v.mount.Point == m.Point }) {
 			continue
 		}
-		v := &volume{path: path, mount: m, named: i < len(named), device: r.plan.Device.holds(m.Point)}
+		v := &volume{path: path, mount: m, named: i < len(named), device: r.plan.Device.there() && m.Point == r.plan.Device.Errand.Device.Point}
 		if v.device {
 			v.record = r.plan.Device.Volume
 		}

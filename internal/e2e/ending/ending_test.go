@@ -183,6 +183,21 @@ func TestLocalIsDrained(t *testing.T) {
 	}
 }
 
+// What is mounted below the data directory is asked, too, though nobody named it: data on a local disk with its log on
+// a FUSE filesystem that the host keeps is not drained.
+func TestMountBelowTheData(t *testing.T) {
+	s := onFaultFS(t)
+	s.Data = filepath.Dir(s.fs.Dir)
+	a := s.Run(t, "a", scene.Flags("--budgets-drain", "500ms"))
+	a.Serving(t)
+	if v := look(t, a); !slices.ContainsFunc(v.Volumes, func(v storage) bool { return v.Path == s.fs.Dir && v.Outlook == "kept" }) {
+		t.Errorf("the status does not name the mount below: %+v", v.Volumes)
+	}
+	stop(t, a)
+	a.Expect(t, limit, 0)
+	s.wantRecord(t, "dead", true)
+}
+
 // A reset that this process may not make is refused before anything relies on it.
 func TestResetIsRefusedWithoutPrivileges(t *testing.T) {
 	t.Parallel()

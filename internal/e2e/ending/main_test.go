@@ -84,15 +84,17 @@ type view struct {
 	Stuck   []int
 	Drain   string   `json:"drain_overdue"`
 	Pulled  []string `json:"levers_pulled"`
-	Volumes []struct {
-		Path, Outlook, State string
-		Why                  string `json:"state_why"`
-		Levers               []string
-	}
-	Lock struct {
+	Volumes []storage
+	Lock    struct {
 		Held      bool
 		LeaseLeft float64 `json:"lease_left_seconds"`
 	}
+}
+
+type storage struct {
+	Path, Outlook, State string
+	Why                  string `json:"state_why"`
+	Levers               []string
 }
 
 func look(t *testing.T, j *scene.Job) view {
