@@ -3,6 +3,7 @@
 package nfs
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/interlock-run/interlock/internal/e2e/ordeal"
+	"github.com/interlock-run/interlock/internal/testkit"
 	"github.com/interlock-run/interlock/internal/vmtest"
 	"github.com/interlock-run/interlock/internal/vmtest/late"
 )
@@ -69,7 +71,13 @@ func TestRunDirectory(t *testing.T) {
 	volume(t, dir)
 	ordeal.Run(t, ordeal.Case{
 		Filesystem: hard, Fault: "mounted directory removed and made again at the server", Mount: dir, Expect: ",fstype=nfs4,volume=v1",
-		Break: func() { must(t, os.RemoveAll(sub)); must(t, os.Mkdir(sub, 0o755)) }, Heal: func() {},
+		Break: func() {
+			testkit.Wait(t, vmtest.Limit, func() (bool, string) { // while somebody makes files in it
+				err := os.RemoveAll(sub)
+				return err == nil, fmt.Sprint(err)
+			})
+			must(t, os.Mkdir(sub, 0o755))
+		},
 		Findings: []string{"stale"},
 		Arrived:  func() string { return changed(t, filepath.Join(sub, "data", "file")) },
 	})
