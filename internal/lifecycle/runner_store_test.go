@@ -243,10 +243,11 @@ func held(q courier.Request) *courier.Answer {
 
 // The lock is lost while the last backup is taken: it is killed at once, and the end goes on.
 func TestLossWhileSaving(t *testing.T) {
-	x, _ := withStore(t, onStop, held)
+	x, c := withStore(t, onStop, held)
 	x.in(Serving)
 	x.signal(syscall.SIGTERM)
 	x.in(Saving)
+	x.until("the backup", func() bool { return len(c.ops()) == 2 })
 	kills := x.guard.count("kill")
 	x.lock.expire()
 	x.ends(143)
