@@ -2,6 +2,7 @@ package mountcheck
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -17,49 +18,59 @@ type errorEvents struct {
 // CanHearErrors says why errors inside of ext4 are found by the next probe only; nil where the kernel tells of them
 // at once (Linux 5.16, CAP_SYS_ADMIN).
 func CanHearErrors() error {
-	group, err := errorGroup()
+	// A queue without a limit is only for whoever may also mark whole filesystems.
+	group, err := errorGroup(unix.FAN_UNLIMITED_QUEUE)
 	if err != nil {
 		return fmt.Errorf("fanotify: %w", err)
 	}
 	return unix.Close(group)
 }
 
-func errorGroup() (int, error) {
-	return unix.FanotifyInit(unix.FAN_CLASS_NOTIF|unix.FAN_REPORT_FID|unix.FAN_CLOEXEC|unix.FAN_NONBLOCK, 0)
+func errorGroup(more uint) (int, error) {
+	return unix.FanotifyInit(unix.FAN_CLASS_NOTIF|unix.FAN_REPORT_FID|unix.FAN_CLOEXEC|unix.FAN_NONBLOCK|more, 0)
 }
 
-// hearErrors begins to listen to those of these targets whose filesystem tells; nil where there is none.
-func hearErrors(targets []*target) (*errorEvents, []*target) {
-	group, err := errorGroup()
-	if err != nil {
-		return nil, nil
+// hearErrors begins to listen, if any of these mounts is of a filesystem that tells; nil where none is, and without
+// the privilege.
+func hearErrors(targets []*target) *errorEvents {
+	if !slices.ContainsFunc(targets, (*target).tellsErrors) {
+		return nil
 	}
-	var heard []*target
-	for _, t := range targets {
-		if t.fstype() == "ext4" && markErrors(group, t.want.Path) == nil {
-			heard = append(heard, t)
-		}
+	group, err := errorGroup(0)
+	if err != nil {
+		return nil
 	}
 	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil || len(heard) == 0 {
+	if err != nil {
 		unix.Close(group)
-		if err == nil {
-			unix.Close(wake)
-		}
-		return nil, nil
+		return nil
 	}
-	return &errorEvents{group: group, wake: wake}, heard
+	return &errorEvents{group: group, wake: wake}
 }
 
-// fstype is that of the mount as it was found right; empty before that.
-func (t *target) fstype() string {
+// heed adds the errors of one mount, once it has answered: the kernel asks it for its space then, which could hang
+// in one that is dead.
+func (e *errorEvents) heed(t *target) (done bool) {
+	if e == nil || !t.tellsErrors() {
+		return true
+	}
+	if t.plain().Kind != OK {
+		return false
+	}
+	// Where it is refused, the probes of the period are what is left.
+	_ = markErrors(e.group, t.want.Path)
+	return true
+}
+
+// tellsErrors is of the mount as it was found right.
+func (t *target) tellsErrors() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.state.base.FSType
+	return t.state.base.FSType == "ext4"
 }
 
 // markErrors asks for the events of the filesystem at a path. The way there is followed in the kernel's cache
-// alone, and what is asked of ext4 needs no device: nothing here can hang.
+// alone.
 func markErrors(group int, path string) error {
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: resolveCached | unix.RESOLVE_NO_SYMLINKS}
 	fd, err := unix.Openat2(unix.AT_FDCWD, path, &how)
@@ -111,10 +122,12 @@ func (e *errorEvents) close() {
 
 // listen asks for a probe of the mounts that may be meant, at most once a period: several filesystems share the
 // events, and a probe of one that is well costs little.
-func (w *Watcher) listen(heard []*target) {
+func (w *Watcher) listen() {
 	for w.errors.next() {
-		for _, t := range heard {
-			t.kicked()
+		for _, t := range w.plan.targets {
+			if t.tellsErrors() {
+				t.kicked()
+			}
 		}
 		if !w.errors.rest(w.plan.env.cfg.Period) {
 			return

@@ -57,7 +57,8 @@ func (w *Watcher) run(t *target) {
 	patience := time.NewTimer(time.Hour)
 	defer patience.Stop()
 	t.examine(w.ctx)
-	for {
+	for heeded := false; ; {
+		heeded = heeded || w.errors.heed(t)
 		if left := w.publish(t); left > 0 {
 			patience.Reset(left)
 		}

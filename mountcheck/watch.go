@@ -52,9 +52,8 @@ func Watch(ctx context.Context, c Config) (*Watcher, error) {
 	}
 	w.loops.Go(func() { w.queue.run(w.ctx) })
 	w.loops.Go(w.follow)
-	if e, heard := hearErrors(p.targets); e != nil {
-		w.errors = e
-		w.loops.Go(func() { w.listen(heard) })
+	if w.errors = hearErrors(p.targets); w.errors != nil {
+		w.loops.Go(w.listen)
 	}
 	for _, t := range p.targets {
 		w.loops.Go(func() { w.run(t) })

@@ -99,6 +99,9 @@ func (f *fuse) connections() ([]conn, error) {
 // note keeps what the living daemons are connected to: what a dead one was is not to be seen any more.
 func (f *fuse) note(all []conn) {
 	for _, d := range f.daemons {
+		if dead, err := d.dead(); dead || err != nil {
+			continue // its number may be another's
+		}
 		for key := range ownedBy(d.pid, all) {
 			f.peers.wires[key], f.peers.ends[key.remote] = true, true
 		}

@@ -85,6 +85,9 @@ func Capture(paths []string) (*Plan, error) {
 func (p *Plan) Close() error { return p.list.Close() }
 
 func (p *Plan) leversOf(m mountcheck.Mount) ([]Lever, error) {
+	if m.Point == "/" {
+		return nil, nil // everything here stands on it, this process, too
+	}
 	force := Lever{Kind: Force, Mount: m}
 	switch kind, _, _ := strings.Cut(m.FSType, "."); {
 	case kind == "fuse" || kind == "fuseblk":
