@@ -15,6 +15,7 @@ const (
 	probeEvery  = 5 * time.Millisecond
 	probeWindow = 100  // round trips, half a second of them
 	slowestRate = 1000 // items a second: below that a dump hurts nobody, and would never end
+	doubt       = 4    // slow windows after which a sixteenth of the work must have shown
 )
 
 // governor sets a rate that yields to the latency of an idle connection.
@@ -25,6 +26,9 @@ type governor struct {
 	rate    float64
 	slowest float64
 	base    Quantiles
+	bar     time.Duration   // the 99th percentile that is compared with: base's, or more where others are to blame
+	slow    int             // windows in a row
+	worst   time.Duration   // of them since it was last asked who is to blame
 	during  []time.Duration // of the whole dump, thinned out
 	every   int             // one of so many goes into during
 	seen    int
@@ -51,6 +55,7 @@ func (p *governor) calm(ctx context.Context, c *memcached.Conn) error {
 	samples, err := pings(ctx, c, probeWindow)
 	if err == nil {
 		p.base = quantiles(samples)
+		p.bar = p.base.P99
 	}
 	return err
 }
@@ -94,13 +99,30 @@ func (p *governor) judge(samples []time.Duration) {
 	if p.top == 0 {
 		return
 	}
-	if quantiles(samples).P99 > p.base.P99*3/2+200*time.Microsecond {
+	if p99 := quantiles(samples).P99; p99 > p.bar*3/2+200*time.Microsecond {
 		p.rate = max(p.rate/2, min(slowestRate, p.top))
+		p.blame(p99)
 	} else {
 		p.rate = min(p.rate*1.1, p.top)
+		p.slow, p.bar = 0, max(p.base.P99, min(p.bar, (7*p.bar+p99)/8))
 	}
 	p.slowest = min(p.slowest, p.rate)
 	p.pace.Set(p.rate)
+}
+
+// blame finds out whether it is us who are slow to others. Where a sixteenth of our work does not halve the
+// latency, it is that of a machine which others have made busy, and is what we are measured by from then on.
+func (p *governor) blame(p99 time.Duration) {
+	if p.slow++; p.slow == 1 {
+		p.worst = 0
+	}
+	p.worst = max(p.worst, p99)
+	if p.slow%doubt == 0 {
+		if p99 < time.Hour && p99 >= p.worst/2 {
+			p.bar = p99
+		}
+		p.worst = p99
+	}
 }
 
 // keep holds at most a few thousand samples, of the whole time evenly.
