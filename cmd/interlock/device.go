@@ -150,3 +150,13 @@ func deviceMetrics(st *lifecycle.DeviceStatus) []health.Metric {
 	}
 	return []health.Metric{state}
 }
+
+func printDevice(w io.Writer, st *lifecycle.DeviceStatus) {
+	if st == nil {
+		return
+	}
+	fmt.Fprintf(w, "device\t%s on %s: %s\n", st.Dev, st.Mount, strings.TrimSpace(st.State+" "+st.Step))
+	if st.Cause != "" {
+		fmt.Fprintf(w, "DEVICE KEPT\t%d tries to take it down have failed: %s; the lock is kept as long as it is ours\n", st.Tries, st.Cause)
+	}
+}

@@ -126,6 +126,7 @@ func printStatus(out io.Writer, st runStatus) error {
 	if n := st.Payload.OOMKills; n != nil && *n > 0 {
 		fmt.Fprintf(w, "OUT OF MEMORY\tthe kernel killed %d of the payload's memory cgroup since it was started\n", *n)
 	}
+	printDevice(w, st.Device)
 	for _, m := range st.Mounts {
 		fmt.Fprintf(w, "mount\t%s: %s %s\n", m.Path, m.Finding, m.Detail)
 	}

@@ -24,7 +24,7 @@ func Table() []Entry {
 		{NoSnapshot, "NOINPUT", "no snapshot matches", "list the snapshots; a first start without any must be allowed explicitly"},
 		{Unreachable, "UNAVAILABLE", "the lock service or the snapshot store cannot be reached", "check its address and health with `interlock doctor`; a restart may succeed"},
 		{Internal, "SOFTWARE", "an error inside interlock", "report it with the log; a restart is safe"},
-		{Mount, "OSFILE", "a mount is missing or is not the right one", "mount it, or correct --mount; nothing was created in the bare directory"},
+		{Mount, "OSFILE", "a mount is missing or is not the right one, or the device did not come up", "mount it, or correct --mount; nothing was created in the bare directory; for a device do what the reason says (docs/mounts.md, Devices)"},
 		{Restore, "CANTCREAT", "a restore, a backup or the pre_start hook failed or was refused, or the state of the data directory cannot be known; of `install`: the file cannot be written", "read the decision in the log; repair the data directory by hand if it says so"},
 		{MountLost, "IOERR", "a mount was lost while the payload ran", "find out why the storage went away; a restart checks it again"},
 		{Held, "TEMPFAIL", "another holder has the lock, and --lock-wait is over; of the verbs for snapshots also: the run beside is not serving, or another backup is at work", "wait, or see who holds it with `interlock lock show`"},

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/interlock-run/interlock/internal/e2e/scene"
 	"github.com/interlock-run/interlock/internal/testkit"
 )
 
@@ -56,6 +58,28 @@ func TestKept(t *testing.T) {
 			r.ends(t, b)
 		})
 	}
+}
+
+// The lock is lost while a device stays: it is cut off as far as that goes, what is left is said, and the next start
+// on this node clears it.
+func TestKeptAndLost(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "ext4")
+	r.detach = []string{"sh", "-c", fmt.Sprintf("test -e %s/may && losetup -d %s", r.Dir, r.dev)}
+	a := r.start(t, "a")
+	r.serving(t, a)
+	a.Signal(t, unix.SIGTERM)
+	waitState(t, a, "kept")
+	must(t, os.Remove(strings.TrimPrefix(r.Lock, "file://")))
+	a.Wait(t, limit)
+	if said := a.Stderr(t); !strings.Contains(said, "still attached, without the lock") || !testkit.Attached(t, r.dev) {
+		t.Errorf("attached %v: %s", testkit.Attached(t, r.dev), said)
+	}
+	must(t, os.WriteFile(filepath.Join(r.Dir, "may"), nil, 0o644))
+	run(t, testkit.Binary(t), "lock", "init", "--lock", r.Lock)
+	b := r.start(t, "b", scene.Flags("--token-epoch", "1"))
+	r.serving(t, b)
+	r.ends(t, b)
 }
 
 // The node that lost the lock without an end of its own keeps the server's only place: another one is refused,

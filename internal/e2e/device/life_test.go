@@ -21,6 +21,10 @@ func TestLife(t *testing.T) {
 			a := r.start(t, "a")
 			r.serving(t, a)
 			waitState(t, a, "up")
+			code, out, errs := scene.Interlock(t, "status", "--listen", "unix:"+a.Socket())
+			if code != 0 || !strings.Contains(out, r.dev+" on "+r.point+": up") {
+				t.Errorf("status: %d, %s%s", code, out, errs)
+			}
 			if _, body, err := a.Get("/metrics"); err != nil || !strings.Contains(body, `interlock_device_state{state="up"} 1`) {
 				t.Errorf("metrics (%v) do not say that the device is up", err)
 			}
