@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -45,7 +46,10 @@ HDD_LEAVE_SPACE_DEFAULT = 4MiB
 
 // StartMooseFS mounts one. The package needs MainWithMounts. A test that starts processes which may hang in
 // it calls Free at the end, by a Cleanup that comes after theirs: nobody else can end them.
-func StartMooseFS(t testing.TB) *MooseFS {
+func StartMooseFS(t testing.TB) *MooseFS { t.Helper(); return MooseFSOn(t, "") }
+
+// MooseFSOn is StartMooseFS with the chunkserver's data in a directory of the test's own; empty for none.
+func MooseFSOn(t testing.TB, chunks string) *MooseFS {
 	t.Helper()
 	for _, tool := range []string{"mfsmaster", "mfschunkserver", "mfsmount"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -54,7 +58,7 @@ func StartMooseFS(t testing.TB) *MooseFS {
 	}
 	requireFuse(t)
 	base := t.TempDir()
-	f := &MooseFS{Island: NewIsland(t), Chunkdir: filepath.Join(base, "hdd"), FuseMount: FuseMount{Dir: filepath.Join(base, "mnt"), base: base}}
+	f := &MooseFS{Island: NewIsland(t), Chunkdir: cmp.Or(chunks, filepath.Join(base, "hdd")), FuseMount: FuseMount{Dir: filepath.Join(base, "mnt"), base: base}}
 	must(t, f.configure())
 	f.Master = f.server("mfsmaster", f.Listens("9421"), "mfsmaster", "-f", "-a", "-c", base+"/mfsmaster.cfg", "start")
 	f.Chunks = f.server("mfschunkserver", f.Listens("9422"), "mfschunkserver", "-f", "-c", base+"/mfschunkserver.cfg", "start")
@@ -83,7 +87,7 @@ func (f *MooseFS) configure() error {
 	}
 	for name, text := range map[string]string{
 		"mfsmaster.cfg": fmt.Sprintf(mooseMaster, f.base, islandAddress), "mfschunkserver.cfg": fmt.Sprintf(mooseChunks, f.base, islandAddress),
-		"mfshdd.cfg": f.base + "/hdd\n", "mfsexports.cfg": "* / rw,alldirs,admin,maproot=0:0\n", "mfstopology.cfg": "", "master/metadata.mfs": "MFSM NEW",
+		"mfshdd.cfg": f.Chunkdir + "\n", "mfsexports.cfg": "* / rw,alldirs,admin,maproot=0:0\n", "mfstopology.cfg": "", "master/metadata.mfs": "MFSM NEW",
 	} {
 		all = append(all, os.WriteFile(filepath.Join(f.base, name), []byte(text), 0o644))
 	}

@@ -39,3 +39,16 @@ func TestFaultsOfMooseFS(t *testing.T) {
 		c.play(t, x)
 	}
 }
+
+// A chunkserver without space lets its clients try again for ever.
+func TestFullMooseFS(t *testing.T) {
+	t.Parallel()
+	if !testkit.Long() {
+		return
+	}
+	d := newDisk(t, "ext4", 4096, "", "-E", "lazy_itable_init=1")
+	f := testkit.MooseFSOn(t, d.dir)
+	row{fault: "the chunkserver's disk is full", findings: "hung"}.play(t, ordeal.Case{
+		Filesystem: "MooseFS 3", Mount: f.Dir, Expect: ",fstype=moosefs", Free: func() { f.Free(); f.Client.Kill(t) },
+		Break: d.fill, Heal: d.spare, Arrived: latest(f.Chunkdir)})
+}

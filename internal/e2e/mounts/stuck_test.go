@@ -36,6 +36,19 @@ func TestStuckIsFreed(t *testing.T) {
 	})
 }
 
+// With on_stuck: wait, the default, the lock is held until the storage is back.
+func TestStuckWaits(t *testing.T) {
+	t.Parallel()
+	if !testkit.Long() {
+		return
+	}
+	f := testkit.PatientGluster(t, 42)
+	row{fault: "the network is cut", findings: "hung"}.play(t, ordeal.Case{
+		Filesystem: "GlusterFS 10, ping-timeout 42 s", Mount: f.Dir, Expect: ",fstype=glusterfs",
+		Break: func() { f.Cut(t) }, Heal: func() { f.Heal(t) }, Free: f.Free,
+		Arrived: arrived(filepath.Join(f.Store, "data", "file"))})
+}
+
 // What cannot be told drained in time can be given back all the same: the record says dead, and a successor
 // waits settle. The same write may arrive after that.
 func TestUndrainedIsReleased(t *testing.T) {
