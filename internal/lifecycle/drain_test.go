@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"syscall"
@@ -246,5 +247,20 @@ func TestLostMountIsReadFromTheTable(t *testing.T) {
 func TestAsleep(t *testing.T) {
 	if asleep([]int{os.Getpid(), 1 << 30}) {
 		t.Error("this process is asleep")
+	}
+}
+
+// The look at a mount that hung ends while a device is asked about: what was not asked yet is asked then.
+func TestLateCaptureIsAsked(t *testing.T) {
+	r := &Runner{log: slog.New(slog.DiscardHandler), inbox: make(chan message, 9), ground: ground{mounted: func(mountcheck.Mount) (bool, error) { return true, nil }}}
+	r.phase, r.domain.gone = Draining, true
+	r.step.ctx = t.Context()
+	r.captured([]*volume{{path: "/a", outlook: drain.Verdict{State: drain.Unknown}}})
+	r.judge(nil) // asked before
+	r.steps.Wait()
+	r.handle(<-r.inbox)
+	r.steps.Wait()
+	if d := r.domain.drain; !d.asked || d.done || len(r.domain.drain.volumes) != 1 || d.volumes[0].end.verdict.State != drain.Unknown {
+		t.Errorf("%+v", d)
 	}
 }

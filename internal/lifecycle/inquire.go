@@ -107,6 +107,10 @@ const again = time.Second
 // held; what it cannot help is left to the successor.
 func (r *Runner) judge(got []answer) {
 	d := &r.domain.drain
+	if len(got) != len(d.volumes) { // the look at a mount that hung has ended only now
+		r.takeDown(r.inquire)
+		return
+	}
 	all, pending := r.accounted(), false
 	for i, v := range d.volumes {
 		was := v.end.verdict
