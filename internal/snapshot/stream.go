@@ -22,13 +22,18 @@ type streamed struct {
 // StreamTo writes the runs of one file in their order, with zeros where there is none up to size, while the
 // next ones are being read. It is how a dump is piped into the command that loads it.
 func (r *Repository) StreamTo(ctx context.Context, out io.Writer, size int64, runs iter.Seq2[Want, error], p *Progress) error {
-	f, err := newFetcher(r, streamFlights, p)
+	return r.StreamAhead(ctx, streamFlights, out, size, runs, p)
+}
+
+// StreamAhead is StreamTo for who has several streams at once: so many frames of each are read ahead.
+func (r *Repository) StreamAhead(ctx context.Context, flights int, out io.Writer, size int64, runs iter.Seq2[Want, error], p *Progress) error {
+	f, err := newFetcher(r, flights, p)
 	if err != nil {
 		return err
 	}
 	defer f.dec.Close()
 	g := crew.New(ctx)
-	work, ordered := make(chan *streamed), make(chan *streamed, streamFlights)
+	work, ordered := make(chan *streamed), make(chan *streamed, flights)
 	g.Run(func() error {
 		defer close(work)
 		defer close(ordered)
@@ -43,7 +48,7 @@ func (r *Repository) StreamTo(ctx context.Context, out io.Writer, size int64, ru
 		}
 		return nil
 	})
-	for range streamFlights {
+	for range flights {
 		g.Run(func() error { return f.ahead(g, work) })
 	}
 	g.Run(func() error { return writeOrdered(g, ordered, out, size) })

@@ -88,6 +88,9 @@ func (f *files) Stat(name string) (fs.FileInfo, error) {
 	return e, nil
 }
 
+// ahead is how many frames of a file are read ahead: a load reads some files at once, and shall stay small.
+const ahead = 2
+
 // Open begins to read a file from its start. Close it, or a goroutine goes on.
 func (f *files) Open(name string) (fs.File, error) {
 	e, ok := f.all[name]
@@ -106,7 +109,7 @@ func (f *files) Open(name string) (fs.File, error) {
 				}
 			}
 		}
-		err := f.repo.StreamTo(ctx, in, e.size, runs, nil)
+		err := f.repo.StreamAhead(ctx, ahead, in, e.size, runs, nil)
 		in.CloseWithError(err) // nil is io.EOF
 	}()
 	return s, nil

@@ -3,105 +3,106 @@
 package cache
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"regexp"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/interlock-run/interlock/warm/dump"
-	"github.com/interlock-run/interlock/warm/item"
-	"github.com/interlock-run/interlock/warm/load"
+	"github.com/interlock-run/interlock/internal/testkit"
 	"github.com/interlock-run/interlock/warm/warmtest"
 )
 
-// Processes that dump, or load, and do nothing else, so that their memory can be measured.
-const (
-	dumperRole = "bench-dumper"
-	loaderRole = "bench-loader"
-)
-
-// measured does what its argument says and prints the most memory that it had, in KiB.
-func measured() int {
-	var o dump.Options
-	err := json.Unmarshal([]byte(os.Args[1]), &o)
-	switch {
-	case err != nil:
-	case os.Args[0] == dumperRole:
-		_, err = dump.Dump(context.Background(), o)
-	default:
-		err = loadAll(o)
-	}
-	// Not ru_maxrss of its own: that is inherited from whoever started the process.
-	status, readErr := os.ReadFile("/proc/self/status")
-	var reader unix.Rusage
-	err = errors.Join(err, readErr, unix.Getrusage(unix.RUSAGE_CHILDREN, &reader))
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	fmt.Printf("%s %d", regexp.MustCompile(`VmHWM:\s*(\d+)`).FindSubmatch(status)[1], reader.Maxrss)
-	return 0
-}
-
-func loadAll(o dump.Options) error {
-	c, err := item.Open(o.Dir)
-	if err != nil {
-		return err
-	}
-	_, err = load.New(load.Options{Server: o.Server, Sources: []load.Source{{Cache: c}}}).Run(context.Background())
-	return errors.Join(err, c.Close())
-}
-
-// memory tells what the dumping and the loading process take at most.
+// memory tells what the built binary takes at most for a dump into a store and for a load from there, both as
+// fast as they go.
 func memory(t *testing.T, s sizes) []*row {
 	t.Helper()
 	const aim = 64
 	fits := func(ours, _, _ float64) bool { return ours <= aim }
-	from := server(t, 256+s.large/4000)
+	from, place := server(t, 256+s.large/4000), t.TempDir()
 	const step = 500_000
 	for at := 0; at < s.large; at += step {
 		loop(t, from.Addr(), 2, stores(min(step, s.large-at), func(i, _ int) warmtest.Item { return smallItem(at + i) }))
 	}
-	o := options(t, from)
+	binary, store := testkit.Binary(t), []string{"--store", "file://" + filepath.Join(place, "store")}
+	must(t, os.Mkdir(filepath.Join(place, "store"), 0o755))
+	verb(t, binary, append([]string{"store", "init"}, store...))
 	var rows []*row
-	for _, role := range []string{dumperRole, loaderRole} {
-		if role == loaderRole {
+	for _, words := range [][]string{
+		{"warm", "dump", "--scratch", place, "--budget-rate", "1000000000"}, // it has long to fall to one that would be felt
+		{"warm", "load"},
+	} {
+		if words[1] == "load" {
 			from.Stop(t)
 			from = server(t, 256+s.large/4000)
-			o.Server = warmtest.Server(t, from.Addr())
 		}
-		own, reader := most(t, role, o)
-		r := &row{name: fmt.Sprintf("memory of %s, %d items : %d MiB", role, s.large, aim), unit: "MiB", aim: "<= 64", met: fits}
-		r.add(own+reader, aim)
+		begun := time.Now()
+		own, below := most(t, testkit.Start(t, append(append([]string{binary}, append(words, "--memcached", from.Addr())...), store...)...))
+		t.Logf("%v: %.1f s, at most %.1f MiB, and the process that reads its list %.1f", words, time.Since(begun).Seconds(), own, below)
+		r := &row{name: fmt.Sprintf("memory of `interlock warm %s`, %d items : %d MiB", words[1], s.large, aim), unit: "MiB", aim: "<= 64", met: fits}
+		r.add(own, aim)
 		rows = append(rows, r)
+	}
+	if st := from.Ask(t, "stats\r\n", "END"); !hasItems(st, s.large) {
+		t.Errorf("not all of %d items were dumped and loaded: %q", s.large, st)
 	}
 	from.Stop(t)
 	return rows
 }
 
-// most is what the process and its child, if it has one, took at most, in MiB.
-func most(t *testing.T, role string, o dump.Options) (own, reader float64) {
+func hasItems(stats []string, n int) bool {
+	for _, line := range stats {
+		if line == "STAT curr_items "+strconv.Itoa(n) {
+			return true
+		}
+	}
+	return false
+}
+
+// most is what a process took at most, in MiB, and what those below it did.
+func most(t *testing.T, p *testkit.Process) (own, below float64) {
 	t.Helper()
-	arg, err := json.Marshal(o)
-	must(t, err)
-	cmd := &exec.Cmd{Path: "/proc/self/exe", Args: []string{role, string(arg)}, Stderr: os.Stderr}
-	begun := time.Now()
-	out, err := cmd.Output()
-	must(t, err)
-	_, err = fmt.Sscan(string(out), &own, &reader)
-	must(t, err)
-	own, reader = own/1024, reader/1024
-	t.Logf("%s: %.1f s, %.1f s of processor with its reader's; at most %.1f MiB, its reader %.1f", role, time.Since(begun).Seconds(),
-		(cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds(), own, reader)
-	return own, reader
+	worst := map[int]float64{}
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for running := true; running; {
+		for _, pid := range append(testkit.Descendants(p.Pid()), p.Pid()) {
+			worst[pid] = max(worst[pid], peak(t, pid))
+		}
+		select {
+		case <-p.Exited():
+			running = false
+		case <-look.C:
+		}
+	}
+	if code := p.Wait(t, time.Minute); code != 0 {
+		t.Fatalf("%d: %s", code, p.Stderr(t))
+	}
+	for pid, m := range worst {
+		if pid != p.Pid() {
+			below += m
+		}
+	}
+	return worst[p.Pid()], below
+}
+
+// peak is the most that a process has had so far; 0: it has ended.
+func peak(t *testing.T, pid int) (mebibytes float64) {
+	t.Helper()
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(status)) {
+		if after, is := strings.CutPrefix(line, "VmHWM:"); is {
+			_, err := fmt.Sscan(after, &mebibytes)
+			must(t, err)
+			return mebibytes / 1024
+		}
+	}
+	return 0
 }
 
 // smallItem is of 100 bytes.
