@@ -30,10 +30,22 @@ func TestStuckIsFreed(t *testing.T) {
 	t.Run("MooseFS", func(t *testing.T) {
 		t.Parallel()
 		f := testkit.StartMooseFS(t)
-		freed(t, ordeal.Case{Filesystem: "MooseFS 3", Mount: f.Dir, Expect: ",fstype=moosefs",
-			Break: func() { f.Chunks.Pause(t) }, Heal: func() { f.Chunks.Resume(t) }, Free: func() { f.Free(); f.Client.Kill(t) },
-			Ended: "mfsmount is killed", Late: 10 * time.Second, Arrived: latest(f.Chunkdir)}, "the chunkserver is stopped, `on_stuck: free`")
+		freedMoose(t, f, f.Chunks, "the chunkserver is stopped, `on_stuck: free`")
 	})
+	if testkit.Long() {
+		t.Run("MooseFS without its master", func(t *testing.T) {
+			t.Parallel()
+			f := testkit.StartMooseFS(t)
+			freedMoose(t, f, f.Master, "the master is stopped, `on_stuck: free`")
+		})
+	}
+}
+
+func freedMoose(t *testing.T, f *testkit.MooseFS, server testkit.MooseServer, fault string) {
+	t.Helper()
+	freed(t, ordeal.Case{Filesystem: "MooseFS 3", Mount: f.Dir, Expect: ",fstype=moosefs",
+		Break: func() { server.Pause(t) }, Heal: func() { server.Resume(t) }, Free: func() { f.Free(); f.Client.Kill(t) },
+		Ended: "mfsmount is killed", Late: 10 * time.Second, Arrived: latest(f.Chunkdir)}, fault)
 }
 
 // With on_stuck: wait, the default, the lock is held until the storage is back.
