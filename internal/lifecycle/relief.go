@@ -86,7 +86,7 @@ func (r *Runner) trouble() string {
 		return ""
 	case len(r.domain.stuck) > 0 && r.ground.asleep(r.domain.stuck):
 		return fmt.Sprintf("processes %v are killed and not dead", r.domain.stuck)
-	case r.phase == Killing && r.domain.takeover:
+	case r.phase == Killing && r.domain.takeover && r.clock().Reached(r.domain.goesBy): // a guard that is PID 1 is outwaited until then
 		return "the guard is gone, and what it had started is not proven dead"
 	case r.phase == Draining && slices.ContainsFunc(r.domain.drain.volumes, hangs):
 		return "a sync does not return"

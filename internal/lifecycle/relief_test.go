@@ -283,3 +283,31 @@ func TestSyncHasItsOwnBudget(t *testing.T) {
 		t.Errorf("pulled %q, %d resets", pulled, resets)
 	}
 }
+
+// A guard that is PID 1 cannot be killed: its lease is waited out, with nothing stuck anywhere.
+func TestNoLeverWhileAGuardIsOutwaited(t *testing.T) {
+	x, g := grounded(t, map[string][]drain.State{"/a": {drain.Drained}}, func(p *Plan, x *run, g *scriptedGround) {
+		p.Stop.Free, p.Budgets.Drain, g.sleeps = true, 50*time.Millisecond, false
+		x.guard.onKill = func() bool { return true }
+		x.guard.taken = make(chan struct{})
+		g.levers["/a"] = []rescue.Lever{{Kind: rescue.Abort, Mount: mountcheck.Mount{Point: "/a"}}}
+	})
+	x.in(Serving)
+	x.signal(syscall.SIGTERM)
+	x.in(Killing)
+	x.guard.die()
+	x.until("the take-over", func() bool { return x.guard.noted("take over") })
+	const short = 300 * time.Millisecond // less than the lease
+	timer := time.NewTimer(short)
+	defer timer.Stop()
+	<-timer.C
+	if _, pulled, _, _ := g.see(); len(pulled) > 0 {
+		t.Errorf("pulled %q", pulled)
+	}
+	close(x.guard.taken)
+	select {
+	case <-x.ended:
+	case <-time.After(patience):
+		t.Fatalf("no end: %s", x.r.Status().Phase)
+	}
+}

@@ -3,10 +3,12 @@ package lifecycle
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/interlock-run/interlock/supervise"
@@ -28,6 +30,7 @@ type scriptedGuard struct {
 	mu    sync.Mutex
 	calls []string
 	once  sync.Once
+	dead  atomic.Bool
 }
 
 func newScriptedGuard() *scriptedGuard {
@@ -59,7 +62,12 @@ func (g *scriptedGuard) count(prefix string) int {
 }
 
 // die closes the guard's end, as its death does.
-func (g *scriptedGuard) die() { g.once.Do(func() { close(g.events) }) }
+func (g *scriptedGuard) die() {
+	g.once.Do(func() {
+		g.dead.Store(true)
+		close(g.events)
+	})
+}
 
 func (g *scriptedGuard) Events() <-chan supervise.Event { return g.events }
 
@@ -70,6 +78,9 @@ func (g *scriptedGuard) Prepare(supervise.Settings) error {
 
 func (g *scriptedGuard) Lease(l supervise.Lease) error {
 	g.note("lease")
+	if g.dead.Load() {
+		return io.ErrClosedPipe
+	}
 	if g.onLease == nil || !g.onLease(l) {
 		g.events <- supervise.Event{Kind: supervise.Leased, Tenure: l.Tenure, Kill: l.Kill}
 	}
