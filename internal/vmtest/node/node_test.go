@@ -39,7 +39,7 @@ func timing() []string {
 // TestNode is what runs in the machine: a run whose payload says all the time that it lives.
 func TestNode(t *testing.T) {
 	if !vmtest.InNode() {
-		t.Skip("this is the machine's part of the tests below")
+		return // it is the machine's part of the tests below
 	}
 	vmtest.Run(t, "ip", "addr", "add", "10.0.2.15/24", "dev", "eth0")
 	vmtest.Run(t, "ip", "link", "set", "eth0", "up")
