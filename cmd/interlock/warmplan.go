@@ -135,7 +135,7 @@ func warmMetrics(w *lifecycle.WarmStatus) []health.Metric {
 		health.Gauge("interlock_warm_seconds", "How long the warming of this run took; 0 while it goes on.", w.Seconds),
 	}
 	if w.Load != nil {
-		all = append(all, health.Gauge("interlock_warm_items", "Items that were loaded.", float64(w.Load.Loaded)))
+		all = append(all, health.Gauge("interlock_warm_items", "Items that were loaded.", float64(w.Load.Loaded+w.Load.Resumed)))
 	}
 	return all
 }
@@ -147,7 +147,7 @@ func printWarm(out io.Writer, w *lifecycle.WarmStatus) {
 	}
 	fmt.Fprintf(out, "warming\t%s, %.0f %%", w.Result, w.Fraction*100)
 	if w.Load != nil {
-		fmt.Fprintf(out, ", %d of %d items loaded", w.Load.Loaded, w.Load.Held)
+		fmt.Fprintf(out, ", %d of %d items loaded", w.Load.Loaded+w.Load.Resumed, w.Load.Held)
 		if w.Load.Stopped != "" {
 			fmt.Fprintf(out, ", stopped: %s", w.Load.Stopped)
 		}

@@ -25,7 +25,7 @@ type Load struct {
 	Only    *string      // without a ring: the node whose dumps are taken; nil: that which was dumped last
 	Own     bool         // nobody but itself can have filled the server: items are of its own warm restart, and left alone
 	Scratch string       // folder for locks and for the progress of a load that does not end; empty: neither
-	Options load.Options // Sources and From are set here
+	Options load.Options // Sources, Fresh and From are set here
 
 	mu    sync.Mutex // of what follows
 	now   *load.Load
@@ -142,6 +142,7 @@ func (l *Load) run(ctx context.Context, all []*opened, state memcached.State, be
 	if o.Limit.Time > 0 {
 		o.Limit.Time = max(o.Limit.Time-time.Since(began), time.Millisecond)
 	}
+	o.Fresh = l.Own
 	p := progressOf(l.Scratch, o.Server)
 	o.From = p.read(o.Note)
 	run := load.New(o)

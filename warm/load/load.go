@@ -144,6 +144,9 @@ func (l *Load) pass(ctx context.Context) error {
 	}
 	defer probe.Close()
 	pieces, err := l.prepare(ctx, probe)
+	if errors.Is(err, errStop) { // before anything was sent; the reason is kept
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,7 @@ type Options struct {
 	Conns   int          // 0: 2
 	All     bool         // select everything, whether it fits or not: only the first eviction stops it
 	InUse   bool         // clients use the server already: stop at the first delete, which a later store would undo
+	Fresh   bool         // the server was started for this load: what clients have done to it since then counts
 	From    *Progress    // of an earlier load that did not end; nil: from the start
 	Note    func(string) // of what an operator should know; may be nil; never called twice at once
 }

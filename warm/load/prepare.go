@@ -18,8 +18,12 @@ func (l *Load) prepare(ctx context.Context, probe *memcached.Conn) (pieces []pie
 	if l.clock, err = probe.Clock(ctx); err != nil {
 		return nil, err
 	}
-	if l.server, err = probe.State(); err != nil {
+	now, err := probe.State()
+	if err != nil {
 		return nil, err
+	}
+	if l.server = now; l.Fresh && l.InUse {
+		l.server.Deletes, l.server.Flushes = 0, 0
 	}
 	pages := int64(-1)
 	if !l.All {
@@ -39,7 +43,7 @@ func (l *Load) prepare(ctx context.Context, probe *memcached.Conn) (pieces []pie
 	l.selected.Store(items)
 	l.resumed = l.done()
 	l.settled.Store(l.resumed)
-	return pieces, nil
+	return pieces, l.judge(now)
 }
 
 // done is how many items an earlier load has dealt with.
@@ -82,6 +86,8 @@ func (l *Load) resume() {
 		l.Note("the server is not the one that was loaded before, or was emptied since: it is loaded from the start")
 		return
 	}
+	l.server.Deletes, l.server.Evictions = from.Server.Deletes, from.Server.Evictions // what was since counts
+	l.progress.Server = l.server
 	for _, p := range levels(l.Sources) {
 		if m, ok := from.Parts[p.name()]; ok && m.Items > 0 && m.Items <= p.held().Items && m.Offset > 0 && m.Offset <= p.held().Size {
 			l.progress.Parts[p.name()] = m

@@ -160,3 +160,31 @@ func TestProgressOfAnother(t *testing.T) {
 		t.Errorf("the same: %+v", r)
 	}
 }
+
+// What clients have deleted before a load began counts where the server was started for it, and since a load that is
+// gone on with: it could come back.
+func TestDeletedBefore(t *testing.T) {
+	t.Parallel()
+	kit := testkit.Memcached(t, testkit.MemcachedOptions{Megabytes: 64})
+	o := options(t, kit, content(t, 2, 1000, thousand))
+	kit.Ask(t, "delete any\r\nmn\r\n", "MN")
+	o.InUse, o.Fresh = true, true
+	if r := run(t, o); r.Loaded != 0 || !strings.Contains(r.Stopped, "delete") {
+		t.Errorf("a fresh server: %+v", r)
+	}
+	o.Fresh, o.Limit.Items = false, 1000
+	l := load.New(o)
+	if _, err := l.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	far := l.Progress()
+	o.From, o.Limit.Items = &far, 0
+	kit.Ask(t, "delete any\r\nmn\r\n", "MN")
+	if r := run(t, o); r.Resumed != 1000 || r.Loaded != 0 || !strings.Contains(r.Stopped, "delete") {
+		t.Errorf("since the load before: %+v", r)
+	}
+	o.InUse = false
+	if r := run(t, o); r.Loaded != 1000 {
+		t.Errorf("nobody uses it: %+v", r)
+	}
+}
