@@ -81,6 +81,17 @@ func TestFaultsOfXFS(t *testing.T) {
 	})
 }
 
+func TestFaultsOfBtrfs(t *testing.T) {
+	t.Parallel()
+	fresh := func(t *testing.T) *disk { return newDisk(t, "btrfs", 256, "") }
+	playDisks(t, "btrfs on a loop device", fresh, map[string]diskFault{
+		"full":      {(*disk).fill, (*disk).spare, row{"full", "full", false, true, ""}},
+		"frozen":    {(*disk).freeze, (*disk).thaw, row{"frozen (`fsfreeze`)", "hung", false, false, ""}},
+		"starved":   {(*disk).starve, nil, row{"the device's own storage is full: its writes fail", "readonly|erroring", false, false, ""}},
+		"unmounted": {(*disk).unmount, nil, row{"unmounted lazily", "absent", false, false, ""}},
+	})
+}
+
 // A snapshot of an xfs that is mounted cannot be mounted beside it: the run that expects it there is refused,
 // and writes nothing into the directory.
 func TestDuplicateXFS(t *testing.T) {
