@@ -20,6 +20,7 @@ type machine struct {
 	cmd     *exec.Cmd
 	mark    string // begins a line of the first process, which no test can write by chance
 	console *os.File
+	out     io.Writer // the tests' lines
 	reset   string // the test that announced one
 	failed  bool   // a test has, so far: after a reset there is nobody left who knows
 }
@@ -38,7 +39,7 @@ func newMachine(f Family, k kernel, root *os.File, boot int, only string) (*mach
 	if err != nil {
 		return nil, err
 	}
-	m := &machine{mark: "@@vmtest-" + rand.Text(), console: console}
+	m := &machine{mark: "@@vmtest-" + rand.Text(), console: console, out: os.Stdout}
 	memory := f.Memory
 	if memory == 0 {
 		memory = defaultMemory
@@ -112,7 +113,9 @@ func (m *machine) read(from io.Reader) (code int, found bool, err error) {
 			}
 		case line != "":
 			m.failed = m.failed || strings.HasPrefix(line, "--- FAIL")
-			fmt.Print(line)
+			if _, err := io.WriteString(m.out, line); err != nil {
+				return 1, false, err
+			}
 		}
 		if errors.Is(err, io.EOF) {
 			return 1, false, nil

@@ -2,6 +2,7 @@ package vmtest
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,7 +48,7 @@ func TestRead(t *testing.T) {
 		{"failure before a reset", "--- FAIL: TestA (1.00s)\n@@vmtest-M reset TestX\n", 1, false, "TestX", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m := &machine{mark: "@@vmtest-M"}
+			m := &machine{mark: "@@vmtest-M", out: io.Discard}
 			code, found, err := m.read(strings.NewReader(c.text))
 			if err != nil || code != c.code || found != c.found || m.reset != c.reset || m.failed != c.failed {
 				t.Errorf("got %d, %v, %q, %v, %v", code, found, m.reset, m.failed, err)

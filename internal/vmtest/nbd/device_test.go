@@ -7,6 +7,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -107,6 +108,30 @@ func TestDeviceCutWithoutAServer(t *testing.T) {
 		t.Error("it is still attached")
 	}
 	e.Join()
+}
+
+// What a dead run has sent, and the server has not taken, would land on what the next one writes: it does not come
+// up before the old connection is closed.
+func TestDeviceWaitsForAnOldConnection(t *testing.T) {
+	e := newExport(t)
+	s := e.spec()
+	s.Limits.Detach = time.Second
+	must(t, device.Up(context.Background(), s))
+	must(t, os.WriteFile(filepath.Join(s.Point, "file"), []byte("x"), 0o644))
+	e.Cut()
+	later := s
+	later.Tenure.Token = "2"
+	err := device.Up(context.Background(), later)
+	if err == nil || !strings.Contains(err.Error(), "may still land there") {
+		t.Errorf("got %v", err)
+	}
+	e.Join()
+	testkit.Wait(t, vmtest.Limit, func() (bool, string) {
+		err := device.Up(context.Background(), later)
+		return err == nil, errText(err)
+	})
+	_, err = device.Down(context.Background(), later)
+	must(t, err)
 }
 
 func errText(err error) string {
