@@ -21,8 +21,8 @@ type machine struct {
 	mark    string // begins a line of the first process, which no test can write by chance
 	console *os.File
 	out     io.Writer // the tests' lines
-	reset   string // the test that announced one
-	failed  bool   // a test has, so far: after a reset there is nobody left who knows
+	reset   string    // the test that announced one
+	failed  bool      // a test has, so far: after a reset there is nobody left who knows
 }
 
 // An announced error is a reset that a test has asked for.
