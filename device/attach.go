@@ -15,8 +15,7 @@ import (
 // errOthers is a device that somebody else has attached on this node.
 var errOthers = errors.New("it is attached, and not by us: somebody else on this node uses it, or our account of it was lost: if nobody does, unmount and detach it by hand")
 
-// whose judges what is attached now: nothing, something of ours, or somebody else's. An attachment that we
-// began, and that is there now, is ours, for the device was free before.
+// whose judges what is attached now: nothing, something of ours, or somebody else's.
 func (w *work) whose() (ours bool, err error) {
 	now, err := w.mark()
 	switch {
@@ -27,9 +26,31 @@ func (w *work) whose() (ours bool, err error) {
 	case w.state.rec.Lock != w.Tenure.Lock:
 		return false, fmt.Errorf("it is attached for the lock %q: two locks for one device keep nobody out", w.state.rec.Lock)
 	case w.state.rec.Mark == "":
+		if err := w.unmarked(); err != nil {
+			return false, err
+		}
 		return true, w.state.attached(now, w.state.rec.Export)
 	}
 	return true, nil
+}
+
+// unmarked refuses what is attached where an attachment of ours was begun, and its end is not on record, if it
+// cannot be ours: we were killed, and the device was free for others. We had not mounted it yet.
+func (w *work) unmarked() error {
+	points, err := w.mountedAt()
+	if err == nil && len(points) > 0 {
+		err = fmt.Errorf("%w (mounted at %s)", errOthers, strings.Join(points, ", "))
+	}
+	if err != nil || w.UUID == "" || w.state.rec.tenure() == w.Tenure {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(context.Background(), w.Limits.Attach, fmt.Errorf("not done within %v", w.Limits.Attach))
+	defer cancel()
+	found, err := w.probe(ctx, w.Path)
+	if err != nil || !strings.EqualFold(found["UUID"], w.UUID) {
+		err = errors.Join(fmt.Errorf("%w (its filesystem has UUID %q)", errOthers, found["UUID"]), err)
+	}
+	return err
 }
 
 // fresh: there is no left-over of an earlier tenure, which is never gone on with: another node may have
@@ -93,7 +114,7 @@ func (w *work) nbdCommand(server netip.Addr) []string {
 
 // detach settles the device first: if it answers, every request before was answered, too.
 func (w *work) detach(ctx context.Context) error {
-	ours, err := w.detachable()
+	ours, err := w.detachable(ctx)
 	if err != nil || !ours {
 		return err
 	}
@@ -106,17 +127,17 @@ func (w *work) detach(ctx context.Context) error {
 		return err
 	}
 	point("detach", "after")
-	return w.state.detached()
+	return w.state.detached(!w.rest.Settled)
 }
 
-// detachable: it is attached, by us, and not mounted any more.
-func (w *work) detachable() (bool, error) {
+// detachable: it is attached, by us, and nobody has it mounted any more, here or where we do not see it.
+func (w *work) detachable(ctx context.Context) (bool, error) {
 	now, err := w.mark()
 	switch {
 	case err != nil:
 		return false, err
 	case now == "":
-		return false, w.state.detached()
+		return false, w.state.detached(w.state.rec.Mark != "") // it was there, and went by itself
 	case !w.state.rec.Begun, w.state.rec.Mark != "" && w.state.rec.Mark != now:
 		return false, nil // not ours to take away
 	}
@@ -124,7 +145,30 @@ func (w *work) detachable() (bool, error) {
 	if err == nil && len(points) > 0 {
 		err = fmt.Errorf("it is mounted at %s", strings.Join(points, ", "))
 	}
+	if err == nil {
+		err = w.unclaimed(ctx)
+	}
 	return err == nil, err
+}
+
+// unclaimed gives those who are about to go a moment. Who has claimed the device would lose what he writes by
+// its detachment. One that hangs or cannot be opened is in nobody's use, or can be freed by nothing else.
+func (w *work) unclaimed(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, w.Limits.Detach/4)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := within(ctx, func() error { return w.claimed(ctx) })
+		if !errors.Is(err, errClaimed) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-tick.C:
+		}
+	}
 }
 
 func (w *work) disconnect(ctx context.Context) error {

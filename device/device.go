@@ -35,6 +35,7 @@ type Spec struct {
 	Options string // of mount(8), e.g. "noatime,errors=remount-ro"
 	State   string // directory of the state file: on this node, not on the device; made if it is not there
 	Tenure  Tenure
+	WasUp   bool // of Down: an Up of this tenure succeeded
 	Check   FSCheck
 	Limits  Limits
 	Env     []string          `json:"-"` // of the commands, before PATH and LC_ALL
@@ -118,11 +119,14 @@ func (s Spec) Validate() error {
 	return errors.Join(errs...)
 }
 
+// ErrNotBegun is an Up that has done nothing, not even looked, so that there is nothing to take down.
+var ErrNotBegun = errors.New("nothing was attached")
+
 // Up brings the device up as far as mounted. On an error all that it did is undone, as far as that goes.
 func Up(ctx context.Context, s Spec) error {
 	w, err := begin(s)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrNotBegun, err)
 	}
 	return errors.Join(w.up(ctx), w.close())
 }
@@ -133,9 +137,12 @@ type Rest struct {
 	Synced bool
 	// Settled: after the unmount the device answered a flush and a read.
 	Settled bool
+	// Loose: the last attachment, which may have been that of an Up that failed, ended without such an answer.
+	Loose bool
 }
 
-// Down takes it down. It may be called for a device that is half up, or down.
+// Down takes it down. It may be called for a device that is half up, or down, or somebody else's, which is left
+// as it is.
 func Down(ctx context.Context, s Spec) (Rest, error) {
 	w, err := begin(s)
 	if err != nil {

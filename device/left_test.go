@@ -87,11 +87,15 @@ func TestSixMeanings(t *testing.T) {
 	image := s.Attach[len(s.Attach)-1]
 	s.Attach = []string{"sh", "-c", strings.Join(s.Attach, " ") + " && truncate -s 0 " + image}
 	refused(t, s, "input/output error") // it cannot be read
-	isDown(t, s)
+	if !down(t, s).Loose {
+		t.Error("a device that answered nothing at its end was not loose")
+	}
 	must(t, os.Truncate(image, 16<<20))
 	s.Attach = []string{"losetup", s.Path, image}
 	refused(t, s, "there is no filesystem on it")
-	isDown(t, s)
+	if down(t, s).Loose {
+		t.Error("a device that answered was loose")
+	}
 	gone := s
 	gone.Name, gone.Path = "gone", "/dev/disk/by-path/gone"
 	gone.Limits.Attach = time.Second

@@ -29,6 +29,7 @@ type record struct {
 	Token  string `json:"token,omitempty"`
 	Number string `json:"number,omitempty"` // major:minor
 	Export string `json:"export,omitempty"` // of nbd: the address that it is connected to
+	Loose  bool   `json:"loose,omitempty"`  // the last attachment ended without an answer to all that was asked
 }
 
 func (r record) tenure() Tenure { return Tenure{r.Lock, r.Token} }
@@ -116,11 +117,12 @@ func (st *state) attached(mark, export string) error {
 	return st.store()
 }
 
-func (st *state) detached() error {
+// detached notes that nothing is attached any more; loose: what was asked of the device last was not answered.
+func (st *state) detached(loose bool) error {
 	if !st.rec.Begun {
 		return nil
 	}
-	st.rec = record{V: st.rec.V, Boot: st.rec.Boot, Device: st.rec.Device}
+	st.rec = record{V: st.rec.V, Boot: st.rec.Boot, Device: st.rec.Device, Loose: loose}
 	return st.store()
 }
 

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/interlock-run/interlock/internal/breakpoint"
+	"github.com/interlock-run/interlock/mountcheck/drain"
 )
 
 // work is one Up, Down or Cut.
@@ -30,7 +32,7 @@ type step struct {
 
 func (w *work) steps() []step {
 	return []step{
-		{"clear what an earlier run left of", 3 * w.Limits.Detach, w.fresh, w.cut, nil},
+		{"clear what an earlier run left of", 3 * w.Limits.Detach, w.fresh, w.clear, nil},
 		{"attach", w.Limits.Attach, w.attached, w.attach, w.detach},
 		{"identify", w.Limits.Attach, w.mountedNow, w.identify, nil},
 		{"look for other users of", w.Limits.Attach, w.mountedNow, w.unused, nil},
@@ -110,10 +112,60 @@ func (w *work) back(ctx context.Context, failed int) error {
 	return nil
 }
 
+// down takes away what is on record as this tenure's. What an earlier one left is cut off: what it has in memory
+// may be older by now than what is on the device.
 func (w *work) down(ctx context.Context) error {
+	rec := w.state.rec
+	switch {
+	case !rec.Begun, rec.Lock != w.Tenure.Lock:
+		w.rest.Synced = true
+		return w.unaccounted()
+	case rec.tenure() != w.Tenure:
+		return w.cut(ctx)
+	}
+	if now, err := w.mark(); err != nil || now != "" && rec.Mark != "" && now != rec.Mark {
+		return errors.Join(err, w.unaccounted())
+	}
 	err := w.back(ctx, len(w.steps())-1)
-	w.rest.Synced = w.rest.Synced && err == nil
+	w.rest.Synced, w.rest.Loose = w.rest.Synced && err == nil, w.state.rec.Loose
 	return err
+}
+
+// clear cuts off what an earlier tenure left, and waits until nothing of it is on its way to the server any more:
+// it would land on what is written from here on.
+func (w *work) clear(ctx context.Context) error {
+	server, err := netip.ParseAddrPort(w.state.rec.Export)
+	remote := err == nil
+	if err := w.cut(ctx); err != nil || !remote {
+		return err
+	}
+	return w.gone(ctx, server)
+}
+
+func (w *work) gone(ctx context.Context, server netip.AddrPort) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		n, err := drain.Orphans(server)
+		if err != nil || n == 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%d connections of it to %s are not closed, and what was sent may still land there: see whether the server runs and is reached", n, server)
+		case <-tick.C:
+		}
+	}
+}
+
+// unaccounted is the refusal of a Down that has no account of what its own Up had attached; what is there now may
+// be that, or somebody else's.
+func (w *work) unaccounted() error {
+	now, err := w.mark()
+	if err != nil || now == "" || !w.WasUp {
+		return err
+	}
+	return fmt.Errorf("it was attached by us, and the account of that, %s in %s, is gone or tells of another attachment: unmount and detach it by hand", stateFile, w.state.dir.Path())
 }
 
 // cut is Down for a device whose storage may be somebody else's by now. A device of the kernel's network block
@@ -144,5 +196,5 @@ func (w *work) cut(ctx context.Context) error {
 	if err := w.waitDetached(ctx); err != nil {
 		return w.detach(ctx)
 	}
-	return w.state.detached()
+	return w.state.detached(true)
 }

@@ -136,11 +136,11 @@ func (r *Runner) judge(got []answer) {
 }
 
 // accounted tells whether nothing is left that nobody looked at: a device that came up in a run that was stopped
-// before the look was taken down all the same, and has told whether it was settled.
+// before the look, or failed to, was taken down all the same, and has told whether it was settled.
 func (r *Runner) accounted() bool {
 	dev := r.domain.drain.device
 	seen := slices.ContainsFunc(r.domain.drain.volumes, func(v *volume) bool { return v.device })
-	return !dev.up || seen || dev.found.Rest.Settled || r.plan.Device.Volume == ""
+	return !dev.up && !dev.found.Rest.Loose || seen || dev.found.Rest.Settled || r.plan.Device.Volume == ""
 }
 
 // later goes on in the same phase, after a while.
