@@ -80,7 +80,9 @@ func scratchOfWarm(p *lifecycle.Plan, dumps bool) (err error) {
 // dryWarm says how the service would be warmed; whether there is a dump is known at the start alone.
 func dryWarm(out io.Writer, p lifecycle.WarmPlan, w config.Warm) {
 	if p.Load {
-		fmt.Fprintf(out, "warm     %s from the dumps (%s), ready: %s\n", w.Memcached, w.From, w.Ready)
+		for _, one := range w.Instances() {
+			fmt.Fprintf(out, "warm     %s from the dumps (%s), %s, ready: %s\n", one.Memcached, w.From, w.Order, w.Ready)
+		}
 	}
 	if len(p.Exec) > 0 {
 		fmt.Fprintf(out, "warm     %q, ready: %s\n", p.Exec, w.Ready)

@@ -116,20 +116,14 @@ func TestServerRestarts(t *testing.T) {
 	const n = 40_000
 	o := options(t, kit, content(t, 10, n/10, thousand))
 	o.Rate = 40_000
-	l := load.New(o)
-	ended := make(chan error, 1)
-	var r *load.Report
-	go func() {
-		var err error
-		r, err = l.Run(t.Context())
-		ended <- err
-	}()
+	l, ended := begun(t.Context(), o)
 	testkit.Wait(t, 30*time.Second, func() (bool, string) { f := l.Fraction(); return f > 0.2, fmt.Sprint(f) })
 	kit.Kill(t)
 	kit.Start(t)
-	must(t, testkit.Recv(t, time.Minute, "the end of the load", ended))
+	r := testkit.Recv(t, time.Minute, "the end of the load", ended)
+	must(t, r.err)
 	if got := survivors(t, kit, n); r.Restarts != 1 || r.Loaded != n || got != [10]int{100, 100, 100, 100, 100, 100, 100, 100, 100, 100} {
-		t.Errorf("report %+v, survivors %v", r, got)
+		t.Errorf("report %+v, survivors %v", *r.Report, got)
 	}
 }
 
@@ -141,16 +135,11 @@ func TestResume(t *testing.T) {
 	o := options(t, kit, content(t, 10, n/10, thousand))
 	o.Rate = 20_000
 	ctx, cancel := context.WithCancel(t.Context())
-	l := load.New(o)
-	ended := make(chan error, 1)
-	go func() {
-		_, err := l.Run(ctx)
-		ended <- err
-	}()
+	l, ended := begun(ctx, o)
 	testkit.Wait(t, 30*time.Second, func() (bool, string) { f := l.Fraction(); return f > 0.3, fmt.Sprint(f) })
 	cancel()
-	if err := testkit.Recv(t, time.Minute, "the end of the first", ended); !errors.Is(err, context.Canceled) {
-		t.Fatalf("the first ended with %v", err)
+	if first := testkit.Recv(t, time.Minute, "the end of the first", ended); !errors.Is(first.err, context.Canceled) {
+		t.Fatalf("the first ended with %v", first.err)
 	}
 	raw, err := json.Marshal(l.Progress())
 	must(t, err)
@@ -179,21 +168,15 @@ func TestConnectionsAreLost(t *testing.T) {
 	o := options(t, kit, content(t, 10, n/10, thousand))
 	o.Server = warmtest.Server(t, proxy.Addr())
 	o.Rate = 20_000
-	l := load.New(o)
-	ended := make(chan error, 1)
-	var r *load.Report
-	go func() {
-		var err error
-		r, err = l.Run(t.Context())
-		ended <- err
-	}()
+	l, ended := begun(t.Context(), o)
 	for _, part := range []float64{0.1, 0.3, 0.5, 0.7} {
 		testkit.Wait(t, time.Minute, func() (bool, string) { f := l.Fraction(); return f > part, fmt.Sprint(f) })
 		proxy.Drop()
 	}
-	must(t, testkit.Recv(t, time.Minute, "the end of the load", ended))
+	r := testkit.Recv(t, time.Minute, "the end of the load", ended)
+	must(t, r.err)
 	if got := survivors(t, kit, n); r.Interrupted == 0 || r.Loaded+r.Repeated != n || got != [10]int{100, 100, 100, 100, 100, 100, 100, 100, 100, 100} {
-		t.Errorf("report %+v, survivors %v", r, got)
+		t.Errorf("report %+v, survivors %v", *r.Report, got)
 	}
 }
 

@@ -102,6 +102,22 @@ func TestColdestFirstNeedsAFreshServer(t *testing.T) {
 	}
 }
 
+// An outcome is how a load ended.
+type outcome struct {
+	*load.Report
+	err error
+}
+
+// begun is a load under way, and where it tells its end.
+func begun(ctx context.Context, o load.Options) (*load.Load, chan outcome) {
+	l, ended := load.New(o), make(chan outcome, 1)
+	go func() {
+		r, err := l.Run(ctx)
+		ended <- outcome{r, err}
+	}()
+	return l, ended
+}
+
 // A server that is emptied meanwhile stays so, and what was loaded before that is not gone on with.
 func TestFlushed(t *testing.T) {
 	t.Parallel()
@@ -109,19 +125,11 @@ func TestFlushed(t *testing.T) {
 	const n = 20_000
 	o := options(t, kit, content(t, 10, n/10, thousand))
 	o.Rate = 10_000
-	l := load.New(o)
-	ended := make(chan *load.Report, 1)
-	go func() {
-		r, err := l.Run(t.Context())
-		if err != nil {
-			t.Error(err)
-		}
-		ended <- r
-	}()
+	l, ended := begun(t.Context(), o)
 	testkit.Wait(t, 30*time.Second, func() (bool, string) { return l.Fraction() > 0.2, "nothing is loaded yet" })
 	kit.Ask(t, "flush_all\r\nmn\r\n", "MN")
-	if r := testkit.Recv(t, time.Minute, "the end of the load", ended); !strings.Contains(r.Stopped, "flush_all") || r.Loaded > n/2+10_000 {
-		t.Errorf("%+v", r)
+	if r := testkit.Recv(t, time.Minute, "the end of the load", ended); r.err != nil || !strings.Contains(r.Stopped, "flush_all") || r.Loaded > n/2+10_000 {
+		t.Errorf("%+v %v", *r.Report, r.err)
 	}
 	far := l.Progress()
 	o.From, o.Rate = &far, 0
@@ -138,16 +146,11 @@ func TestProgressOfAnother(t *testing.T) {
 	o := options(t, kit, content(t, 10, n/10, thousand))
 	o.Rate = 10_000
 	ctx, cancel := context.WithCancel(t.Context())
-	l := load.New(o)
-	ended := make(chan error, 1)
-	go func() {
-		_, err := l.Run(ctx)
-		ended <- err
-	}()
+	l, ended := begun(ctx, o)
 	testkit.Wait(t, 30*time.Second, func() (bool, string) { return l.Fraction() > 0.3, "nothing is loaded yet" })
 	cancel()
-	if err := testkit.Recv(t, time.Minute, "the end", ended); !errors.Is(err, context.Canceled) {
-		t.Fatal(err)
+	if r := testkit.Recv(t, time.Minute, "the end", ended); !errors.Is(r.err, context.Canceled) {
+		t.Fatal(r.err)
 	}
 	far := l.Progress()
 	o.From, o.Rate = &far, 0
