@@ -81,7 +81,7 @@ func (n *nfs) check(e Evidence) (State, string) {
 	case err != nil:
 		return Unknown, err.Error()
 	case e.Synced:
-		return n.wires.idle(all)
+		return n.wires.calm(all, connections)
 	case !e.Detached && e.Left:
 		if state, why := n.wires.idle(all); state != Drained {
 			return state, why

@@ -99,7 +99,9 @@ type wires struct {
 	mine func(conn) bool
 	last map[wire]sighting
 	lost string // a connection that ended without the peer's word
-	now  func() time.Time
+	// rested are those that were idle at least once since calm is asked.
+	rested map[wire]bool
+	now    func() time.Time
 }
 
 type wire struct{ local, remote netip.AddrPort }
@@ -110,7 +112,7 @@ type sighting struct {
 }
 
 func newWires(mine func(conn) bool) *wires {
-	return &wires{mine: mine, last: map[wire]sighting{}, now: time.Now}
+	return &wires{mine: mine, last: map[wire]sighting{}, rested: map[wire]bool{}, now: time.Now}
 }
 
 // finTimeout says for how many seconds the kernel keeps a connection of which the peer has taken all and
@@ -171,13 +173,48 @@ func (w *wires) closed(all []conn) (State, string) {
 
 // idle is the judgement of connections that go on being used: nothing may be on its way.
 func (w *wires) idle(all []conn) (State, string) {
-	left := w.open(all)
-	left = slices.DeleteFunc(left, func(c conn) bool { return c.unsent == 0 && (c.state == established || c.state == finWait2) })
+	return underWay(slices.DeleteFunc(w.open(all), conn.idle))
+}
+
+func underWay(left []conn) (State, string) {
 	if len(left) > 0 {
 		return Pending, fmt.Sprintf("%d bytes are on their way to %s", unsent(left), left[0].remote)
 	}
 	return Drained, ""
 }
+
+// How often connections that others keep busy are looked at in a row, and how far apart.
+const (
+	glances  = 10
+	glancing = 5 * time.Millisecond
+)
+
+// calm is idle for connections over which nothing more of ours goes: each must have been idle once, not all of them
+// at one time, because other mounts of the same server may keep them busy for ever.
+func (w *wires) calm(all []conn, look func() ([]conn, error)) (State, string) {
+	tick := time.NewTicker(glancing)
+	defer tick.Stop()
+	left := slices.DeleteFunc(w.open(all), w.restedOnce)
+	for i := 0; len(left) > 0 && i < glances; i++ {
+		<-tick.C
+		var err error
+		if all, err = look(); err != nil {
+			return Unknown, err.Error()
+		}
+		left = slices.DeleteFunc(w.open(all), w.restedOnce)
+	}
+	return underWay(left)
+}
+
+func (w *wires) restedOnce(c conn) bool {
+	key := wire{c.local, c.remote}
+	if c.idle() {
+		w.rested[key] = true
+	}
+	return w.rested[key]
+}
+
+func (c conn) idle() bool { return c.unsent == 0 && (c.state == established || c.state == finWait2) }
 
 func unsent(all []conn) (n uint64) {
 	for _, c := range all {

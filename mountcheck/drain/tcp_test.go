@@ -68,6 +68,25 @@ func TestConnectionWithBytes(t *testing.T) {
 	})
 }
 
+// Other mounts keep the connections to a server busy, without a moment in which all are idle: each has to be once.
+func TestBusyConnections(t *testing.T) {
+	end := func(port uint16) netip.AddrPort { return netip.AddrPortFrom(netip.IPv4Unspecified(), port) }
+	line := func(port uint16, unsent uint64) conn {
+		return conn{local: end(port), remote: end(nfsPort), state: established, unsent: unsent}
+	}
+	busy := [][]conn{{line(1, 9), line(2, 0)}, {line(1, 0), line(2, 9)}}
+	turn := 0
+	look := func() ([]conn, error) { turn++; return busy[turn%2], nil }
+	mine := func(c conn) bool { return c.remote == end(nfsPort) }
+	if s, why := newWires(mine).calm(busy[0], look); s != Drained {
+		t.Errorf("each idle once: %s: %s", s, why)
+	}
+	stuck := func() ([]conn, error) { return []conn{line(1, 9), line(2, 0)}, nil }
+	if s, _ := newWires(mine).calm(busy[0], stuck); s != Pending {
+		t.Errorf("one never idle: %s", s)
+	}
+}
+
 // A peer that takes everything and never closes may be stopped, and go on later: when the kernel forgets
 // the connection, that says nothing.
 func TestConnectionForgotten(t *testing.T) {
