@@ -61,11 +61,13 @@ func (w *work) held(context.Context) error {
 	return nil
 }
 
+var errClaimed = errors.New("somebody has claimed it: mounted in another namespace, or in use by a tool")
+
 // claimed is a test and no claim: e2fsck and mount of a device that we hold ourselves fail, too.
 func (w *work) claimed(context.Context) error {
 	fd, err := unix.Open(w.Path, unix.O_RDONLY|unix.O_EXCL|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.EBUSY) {
-		return errors.New("somebody has claimed it: mounted in another namespace, or in use by a tool")
+		return errClaimed
 	}
 	if err != nil {
 		return &os.PathError{Op: "open", Path: w.Path, Err: err}
