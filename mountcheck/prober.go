@@ -100,6 +100,7 @@ func (p *prober) discard(r probe.Reply) Finding {
 const (
 	endWait  = 200 * time.Millisecond
 	killWait = 500 * time.Millisecond
+	slowEnds = 10 // times killWait, for one that is on its way out of a busy machine
 )
 
 // end lets the helper go; the error names one that the kernel holds.
@@ -115,8 +116,13 @@ func (p *prober) end() error {
 		}
 	}
 	h.kill()
-	if h.wait(killWait) {
-		return nil
+	for range slowEnds {
+		if h.wait(killWait) {
+			return nil
+		}
+		if stateOf(h.proc.Pid) == "D" {
+			break
+		}
 	}
 	return fmt.Errorf("the probe helper of %s (pid %d) waits in %s and cannot be killed; it is left to the kernel", p.mount, h.proc.Pid, p.stage())
 }
