@@ -158,14 +158,18 @@ func (w *work) unclaimed(ctx context.Context) error {
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for {
+	for was := error(nil); ; {
 		err := within(ctx, func() error { return w.claimed(ctx) })
-		if !errors.Is(err, errClaimed) {
+		switch {
+		case ctx.Err() != nil:
+			return was
+		case !errors.Is(err, errClaimed):
 			return nil
 		}
+		was = err
 		select {
 		case <-ctx.Done():
-			return err
+			return was
 		case <-tick.C:
 		}
 	}

@@ -1,7 +1,6 @@
 package device
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -50,7 +49,7 @@ func (w *work) output(ctx context.Context, args []string) (string, error) {
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = killWait
-	var said bytes.Buffer
+	var said tail
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
 		return "", err
@@ -73,9 +72,24 @@ func (w *work) output(ctx context.Context, args []string) (string, error) {
 	}
 }
 
-func judge(args []string, err error, said *bytes.Buffer) error {
+// A tail is the end of what was said.
+type tail struct{ said []byte }
+
+const tailSize = 4 << 10
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.said = append(t.said, p...)
+	if n := len(t.said); n > 16*tailSize {
+		t.said = append(t.said[:0], t.said[n-tailSize:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string { return string(t.said[max(0, len(t.said)-tailSize):]) }
+
+func judge(args []string, err error, said *tail) error {
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) {
+	if !errors.As(err, &exit) || exit.ExitCode() < 0 { // or was killed
 		return err
 	}
 	text := strings.ReplaceAll(strings.TrimSpace(said.String()), "\n", "; ")

@@ -38,22 +38,38 @@ func (w *work) mark() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if size == "" {
+		return "", nil
+	}
+	node, err = disk(node)
+	if err != nil {
+		return "", err
+	}
 	pid, err := sys(node, "pid")
-	if err != nil || size == "" || size == "0" && pid == "" {
+	if err != nil || size == "0" && pid == "" {
 		return "", err
 	}
 	if pid != "" { // of the nbd driver
 		return "attached " + pid, nil
 	}
-	parts := []string{"attached"}
+	// From Linux 5.15; the path of a file says less, and is another one when the file is renamed.
 	for _, name := range []string{"diskseq", "loop/backing_file"} {
 		part, err := sys(node, name)
-		if err != nil {
-			return "", err
+		if err != nil || part != "" {
+			return "attached " + name + " " + part, err
 		}
-		parts = append(parts, part)
 	}
-	return strings.Join(parts, " "), nil
+	return "attached", nil
+}
+
+// disk is the node of the whole device that a partition is on, or the device itself.
+func disk(node string) (string, error) {
+	part, err := sys(node, "partition")
+	if err != nil || part == "" {
+		return node, err
+	}
+	real, err := filepath.EvalSymlinks(filepath.Join("/sys/class/block", node))
+	return filepath.Base(filepath.Dir(real)), err
 }
 
 // number is that of the device as it is now, or was when it was attached: a mount outlives its device.

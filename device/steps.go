@@ -116,18 +116,29 @@ func (w *work) back(ctx context.Context, failed int) error {
 // may be older by now than what is on the device.
 func (w *work) down(ctx context.Context) error {
 	rec := w.state.rec
+	w.rest.Loose = rec.Loose
 	switch {
 	case !rec.Begun, rec.Lock != w.Tenure.Lock:
 		w.rest.Synced = true
 		return w.unaccounted()
 	case rec.tenure() != w.Tenure:
-		return w.cut(ctx)
+		return w.downEarlier(ctx)
 	}
 	if now, err := w.mark(); err != nil || now != "" && rec.Mark != "" && now != rec.Mark {
 		return errors.Join(err, w.unaccounted())
 	}
 	err := w.back(ctx, len(w.steps())-1)
 	w.rest.Synced, w.rest.Loose = w.rest.Synced && err == nil, w.state.rec.Loose
+	return err
+}
+
+func (w *work) downEarlier(ctx context.Context) error {
+	_, err := w.whose()
+	if errors.Is(err, errOthers) {
+		return w.unaccounted()
+	}
+	err = w.cut(ctx)
+	w.rest.Loose = w.state.rec.Loose
 	return err
 }
 
