@@ -28,8 +28,10 @@ type drainage struct {
 // drain runs the post_stop hook and syncs the protected mounts, as workers, heartbeats going on (E3). A
 // mount that was lost, or a guard that is gone, cannot be drained: the record will say dead.
 func (r *Runner) drain() {
-	r.domain.drain.done, r.domain.stuck = false, nil
-	r.domain.drain.relief.over()
+	d := &r.domain.drain
+	r.domain.stuck = nil
+	d.done, d.began, d.overdue, d.relief.waits = false, time.Time{}, "", false // of a drain before, if the guard was lost in it
+	d.relief.over()
 	if r.domain.gone || r.hold.lost {
 		r.takeDown(func() { r.soon(message{event: Done}) })
 		return
