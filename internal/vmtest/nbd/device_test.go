@@ -118,14 +118,14 @@ func TestDeviceWaitsForAnOldConnection(t *testing.T) {
 	s.Limits.Detach = time.Second
 	must(t, device.Up(context.Background(), s))
 	must(t, os.WriteFile(filepath.Join(s.Point, "file"), []byte("x"), 0o644))
-	e.Cut()
+	e.server.Signal(t, unix.SIGSTOP)
 	later := s
 	later.Tenure.Token = "2"
 	err := device.Up(context.Background(), later)
 	if err == nil || !strings.Contains(err.Error(), "may still land there") {
 		t.Errorf("got %v", err)
 	}
-	e.Join()
+	e.server.Signal(t, unix.SIGCONT)
 	testkit.Wait(t, vmtest.Limit, func() (bool, string) {
 		err := device.Up(context.Background(), later)
 		return err == nil, errText(err)
