@@ -83,23 +83,18 @@ func TestDeletesStop(t *testing.T) {
 			kit := testkit.Memcached(t, testkit.MemcachedOptions{})
 			o := options(t, kit, content(t, 10, 3000, thousand))
 			o.InUse, o.Rate = true, 20_000
-			l := load.New(o)
-			ended := make(chan error, 1)
-			var r *load.Report
-			go func() {
-				var err error
-				r, err = l.Run(t.Context())
-				ended <- err
-			}()
+			l, ended := begun(t.Context(), o)
 			testkit.Wait(t, 30*time.Second, func() (bool, string) { f := l.Fraction(); return f > 0.1, fmt.Sprint(f) })
 			last := thousand(29_999)
 			if name != "all" {
 				command = fmt.Sprintf(command, last.Key)
 			}
 			kit.Ask(t, command+"mn\r\n", "MN")
-			must(t, testkit.Recv(t, time.Minute, "the end of the load", ended))
-			if !strings.Contains(r.Stopped, "delete") || r.Loaded > 25_000 {
-				t.Errorf("report %+v", r)
+			r := testkit.Recv(t, time.Minute, "the end of the load", ended)
+			must(t, r.err)
+			why := map[bool]string{true: "flush_all", false: "delete"}[name == "all"]
+			if !strings.Contains(r.Stopped, why) || r.Loaded > 25_000 {
+				t.Errorf("report %+v", *r.Report)
 			}
 			if lines := kit.Ask(t, fmt.Sprintf("mg %s\r\nmn\r\n", last.Key), "MN"); lines[0] != "EN" {
 				t.Errorf("the deleted item is there: %q", lines)

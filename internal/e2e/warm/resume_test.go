@@ -342,3 +342,40 @@ func TestSeveralInstances(t *testing.T) {
 		t.Errorf("%d items of the dumps of one node", got)
 	}
 }
+
+// A run finds out by what rule clients spread their keys, from the dumps in the stores of the other nodes, and loads
+// its own share; by a list that does not fit it loads nothing.
+func TestRingInARun(t *testing.T) {
+	t.Parallel()
+	const n = 6000
+	servers := ringServers(t, n)
+	var stores []string
+	for i, server := range servers {
+		other := inDirectory(t)
+		other.dump(t, server, "--budget-rate", "1000000", "--self", "cache"+itoa(i+1)+":11211")
+		stores = append(stores, `"`+other.flags[1]+`"`)
+	}
+	for list, want := range map[string]warming{
+		`"cache1:11211", "cache2:11211", "cache3:11211"`: {Result: "warm", Fraction: 1},
+		`"cache2:11211", "cache1:11211", "cache3:11211"`: {Result: "cold"},
+	} {
+		s := newService(t, inDirectory(t)) // a repository belongs to one lock
+		file := filepath.Join(s.Dir, "config.yaml")
+		must(t, os.WriteFile(file, []byte("warm:\n  ring:\n    kind: auto\n    nodes: ["+list+"]\n    self: cache3:11211\n    stores: ["+strings.Join(stores, ", ")+"]\n"), 0o644))
+		j := s.start(t, "--config", file)
+		j.WaitPhase(t, limit, "serving")
+		w := statusOf(t, j)
+		if want.Result == "warm" {
+			want.Load.Loaded = ringShare(t, n)
+		} else if !strings.Contains(w.Failure, "no ring fits") {
+			t.Errorf("%s", w.Failure)
+		}
+		if w.Failure = ""; w != want {
+			t.Errorf("%s: %+v, want %+v", list, w, want)
+		}
+		if got := items(t, s.socket); got != want.Load.Loaded {
+			t.Errorf("%s: %d items", list, got)
+		}
+		j.Stop(t)
+	}
+}
