@@ -190,6 +190,7 @@ func TestMountBelowTheData(t *testing.T) {
 	s.Data = filepath.Dir(s.fs.Dir)
 	a := s.Run(t, "a", scene.Flags("--budgets-drain", "500ms"))
 	a.Serving(t)
+	testkit.Wait(t, limit, func() (bool, string) { return s.Count(t, "begin") > 0, "the payload has not begun" })
 	if v := look(t, a); !slices.ContainsFunc(v.Volumes, func(v storage) bool { return v.Path == s.fs.Dir && v.Outlook == "kept" }) {
 		t.Errorf("the status does not name the mount below: %+v", v.Volumes)
 	}
