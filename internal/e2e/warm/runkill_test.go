@@ -21,10 +21,11 @@ func killedWhole(t testing.TB, j *scene.Job) {
 // the dump before.
 func TestRunKilled(t *testing.T) {
 	const n = 3000
-	for point, flags := range map[string][]string{
-		"warm:sent#2": nil, "warm:protected": nil, "drain:read": {"--warm-schedule", "1s"}, "warm:part#2": {"--warm-schedule", "1s"},
-		"warm:written": {"--warm-schedule", "1s"},
-	} {
+	points := map[string][]string{"warm:sent#2": nil, "drain:read": {"--warm-schedule", "1s"}, "warm:written": {"--warm-schedule", "1s"}}
+	if testkit.Long() {
+		points["warm:protected"], points["warm:part#2"] = nil, points["drain:read"]
+	}
+	for point, flags := range points {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
 			from, d := filled(t, n), inDirectory(t)
