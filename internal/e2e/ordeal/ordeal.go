@@ -102,7 +102,9 @@ func start(t *testing.T, c Case) *trial {
 		row: measured.Row{Filesystem: c.Filesystem, Fault: c.Fault, Note: c.Note}}
 	x.scene.Data = filepath.Join(c.Mount, "data")
 	x.scene.Timing = Timing()
-	if !c.Prepared {
+	if c.Prepared { // nobody can have read a claim there, so that a first start would wait the hold
+		scene.Interlock(t, "lock", "init", "--lock", x.scene.Lock)
+	} else {
 		must(t, os.MkdirAll(x.scene.Data, 0o777))
 	}
 	before := c.Arrived()

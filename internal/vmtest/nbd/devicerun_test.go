@@ -3,6 +3,7 @@
 package nbd
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -67,27 +68,29 @@ func TestRunDevice(t *testing.T) {
 func TestRunSecondNode(t *testing.T) {
 	e := newExport(t)
 	e.filled()
-	node := func(name, device string) *scene.Job {
+	run := func(name, device, lock string) *scene.Job {
 		dir := filepath.Join(t.TempDir(), "mnt")
 		must(t, os.Mkdir(dir, 0o755))
 		t.Cleanup(func() { e.detach(dir) })
-		s := scene.New(t) // with a lock of its own
+		s := scene.New(t)
+		s.Lock = cmp.Or(lock, s.Lock)
 		s.Data, s.Timing = filepath.Join(dir, "data"), ordeal.Timing()
+		if lock == "" {
+			scene.Interlock(t, "lock", "init", "--lock", s.Lock) // so that nobody waits for who may have been there
+		}
 		return s.Run(t, name, scene.Flags(e.flags(device, dir)...), s.Payload(t, "-tick", "200ms"))
 	}
-	first := node("first", "/dev/nbd0")
+	lock := "file://" + filepath.Join(t.TempDir(), "lock")
+	scene.Interlock(t, "lock", "init", "--lock", lock)
+	first := run("first", "/dev/nbd0", lock)
 	first.WaitPhase(t, vmtest.Limit, "serving")
-	second := node("second", "/dev/nbd1")
-	if code := second.Wait(t, vmtest.Limit); code == 0 {
-		t.Error("two clients of one export")
-	}
-	t.Log(second.ReasonText())
+	t.Log(run("second", "/dev/nbd1", "").Expect(t, vmtest.Limit, 72))
 	if st, err := first.Status(); err != nil || st.Phase != "serving" {
 		t.Errorf("the first one is %s, %v", st.Phase, err)
 	}
 	first.Signal(t, unix.SIGTERM)
 	first.Expect(t, vmtest.Limit, 0)
-	third := node("third", "/dev/nbd1")
+	third := run("third", "/dev/nbd1", lock)
 	third.WaitPhase(t, vmtest.Limit, "serving")
 	third.Signal(t, unix.SIGTERM)
 	third.Expect(t, vmtest.Limit, 0)

@@ -78,7 +78,7 @@ func TestRunDirectory(t *testing.T) {
 			})
 			must(t, os.Mkdir(sub, 0o755))
 		},
-		Findings: []string{"stale"},
+		Findings: []string{"stale", "wrong"}, // as the probe meets it: files go first
 		Arrived:  func() string { return changed(t, filepath.Join(sub, "data", "file")) },
 	})
 }

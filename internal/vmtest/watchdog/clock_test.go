@@ -81,6 +81,7 @@ func TestClockOfALease(t *testing.T) {
 			s.Timing = timing()
 			j := s.Run(t, "a", s.Payload(t, "-tick", "100ms"))
 			j.WaitPhase(t, vmtest.Limit, "serving")
+			testkit.Wait(t, vmtest.Limit, func() (bool, string) { return s.Last(t, 1) > 0, "the payload has not begun" })
 			agent := j.Agent(t)
 			scene.Kill(t, agent, syscall.SIGSTOP)
 			stop := scene.Now()
