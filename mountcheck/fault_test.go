@@ -119,7 +119,7 @@ func TestAKillableHungHelperIsReplaced(t *testing.T) {
 	w := watch(t, Config{Expect: []Expect{{Path: f.dir}}, Period: 2 * time.Millisecond, Timeout: 10 * time.Millisecond})
 	want(t, w, f.dir, Hung)
 	seen := map[int]bool{}
-	eventually(t, "50 hung helpers", func() bool {
+	eventually(t, "20 hung helpers", func() bool {
 		now := children(t)
 		if len(now) > 1 {
 			t.Fatalf("two helpers at once: %v", now)
@@ -127,7 +127,7 @@ func TestAKillableHungHelperIsReplaced(t *testing.T) {
 		for _, pid := range now {
 			seen[pid] = true
 		}
-		return len(seen) > 50
+		return len(seen) > 20
 	})
 }
 
