@@ -82,6 +82,10 @@ func needs() []need {
 		{"mounts", "moosefs-master", "mfsmaster"},
 		{"mounts", "moosefs-chunkserver", "mfschunkserver"},
 		{"mounts", "moosefs-client", "mfsmount"},
+		{"mounts", "sshfs", "sshfs"},
+		{"mounts", "openssh-server", "/usr/sbin/sshd"},
+		{"nbd", "sshfs", "sshfs"},
+		{"nbd", "openssh-server", "/usr/sbin/sshd"},
 		{"nbd", "nbdkit", "nbdkit"},
 		{"nbd", "libnbd-bin", "nbdfuse"},
 	}

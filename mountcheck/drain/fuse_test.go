@@ -1,6 +1,7 @@
 package drain_test
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -128,6 +129,31 @@ func lateOnAWire(t *testing.T, f *testkit.FaultFS, server net.Listener) {
 		t.Fatal(err)
 	}
 	volume.Until(t, drain.Drained)
+}
+
+// The connection to the server is that of a process that sshfs has started and is not the parent of: what is
+// on its way there outlives mount and daemon, and is never called drained.
+func TestLateWriteOfSSHFS(t *testing.T) {
+	f := testkit.StartSSHFS(t, 0)
+	if err := os.WriteFile(filepath.Join(f.Back, "file"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	payload := late.Start(t, "push", filepath.Join(f.Dir, "file"))
+	volume := late.Capture(t, drain.Volume{Path: f.Dir})
+	t.Cleanup(f.Free) // before the payload is waited for
+	f.Cut(t)
+	payload.Act()
+	payload.Kill(200 * time.Millisecond)
+	f.Client.Kill(t)
+	f.Free()
+	volume.Done.Detached = true
+	volume.Never(t, time.Second)
+	f.Heal(t)
+	testkit.Wait(t, late.Limit, func() (bool, string) {
+		text, err := os.ReadFile(filepath.Join(f.Back, "file"))
+		return string(text) == "late", fmt.Sprintf("%q, %v: nothing landed, so the test has lost its sense", text, err)
+	})
+	volume.Never(t, 100*time.Millisecond)
 }
 
 // cut starts a payload, and lets the filesystem hang in all writes.

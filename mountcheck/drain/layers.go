@@ -34,6 +34,8 @@ func (p *Plan) below(m mountcheck.Mount, export netip.AddrPort, depth int) ([]la
 		return append(p.device(m.Major, m.Minor, export, depth), newFUSE(p.control, m)), true
 	case kind == "fuse" && sub == "lxcfs":
 		return []layer{local{m.FSType}}, false
+	case kind == "fuse" && sub == "sshfs":
+		return []layer{strange{"sshfs leaves the connection to its server to an ssh of which it is not the parent, and which may outlive it"}}, false
 	case kind == "fuse":
 		return []layer{newFUSE(p.control, m)}, false
 	case m.FSType == "overlay":

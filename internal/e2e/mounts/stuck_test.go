@@ -33,6 +33,13 @@ func TestStuckIsFreed(t *testing.T) {
 		freedMoose(t, f, f.Chunks, "the chunkserver is stopped, `on_stuck: free`")
 	})
 	if testkit.Long() {
+		t.Run("sshfs", func(t *testing.T) {
+			t.Parallel()
+			f := testkit.StartSSHFS(t, 0)
+			x := ofSSHFS(f, "sshfs, no `ServerAliveInterval`")
+			x.Break, x.Heal = func() { f.Server.PauseSessions(t) }, func() { f.Server.ResumeSessions(t) }
+			freed(t, x, "the server's session is stopped, `on_stuck: free`")
+		})
 		t.Run("MooseFS without its master", func(t *testing.T) {
 			t.Parallel()
 			f := testkit.StartMooseFS(t)
