@@ -120,8 +120,11 @@ func (d *depot) start(t testing.TB, words ...string) *testkit.Process {
 // want runs a verb to its end, and gives its stdout.
 func (d *depot) want(t testing.TB, code int, words ...string) string {
 	t.Helper()
-	p := d.start(t, words...)
-	if got := p.Wait(t, limit); got != code {
+	p, patience := d.start(t, words...), limit
+	if testkit.Long() {
+		patience = 20 * limit // a million items beside other work
+	}
+	if got := p.Wait(t, patience); got != code {
 		t.Fatalf("%q: %d, want %d: %s%s", words, got, code, p.Stdout(t), p.Stderr(t))
 	}
 	return p.Stdout(t)

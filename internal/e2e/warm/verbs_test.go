@@ -29,7 +29,7 @@ func TestThroughTheStore(t *testing.T) {
 			t.Parallel()
 			from, d := filled(t, c.n), c.place(t)
 			to := testkit.Memcached(t, testkit.MemcachedOptions{Megabytes: roomy(c.n)})
-			d.dump(t, from.Addr(), "--budget-rate", "1000000")
+			d.dump(t, from.Addr(), "--budget-rate", "1000000000")
 			out := d.want(t, 0, "warm", "show", "--expiry")
 			if !strings.Contains(out, itoa(c.n)+" items") || !strings.Contains(out, itoa(c.n/5)+" for ever") {
 				t.Errorf("show: %s", out)
