@@ -1,4 +1,4 @@
-# Targets: build run test test-FAMILY test-all check bench clean.
+# Targets: build run test test-FAMILY test-all test-vm soak check bench chaos clean.
 # Families: internal/testrun/family.go.
 
 GO := $(or $(shell command -v go),$(wildcard /usr/local/go/bin/go),go)
@@ -15,7 +15,7 @@ VERSION := $(or $(shell git describe --tags --always --dirty 2>/dev/null),unknow
 LDFLAGS := -s -w -X main.buildVersion=$(VERSION)
 tool = $(firstword $(shell command -v $(1)) $(wildcard $(GOPATH)/bin/$(1)))
 
-.PHONY: build run test test-all test-vm check bench bench-payload bench-queue bench-backup bench-cache bench-mounts chaos clean FORCE
+.PHONY: build run test test-all test-vm soak check bench bench-payload bench-queue bench-backup bench-cache bench-mounts chaos clean FORCE
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/interlock ./cmd/interlock
@@ -39,6 +39,12 @@ test-all: bin/testrun
 test-vm: bin/testrun
 	@bin/testrun install vm system
 	@CGO_ENABLED=0 $(GO) test -tags vm -count=1 -timeout 10m -v ./internal/vmtest/...
+
+# What a mount whose server hangs costs, and a helper that outlives it: for SOAK (1h).
+soak: build bin/testrun
+	@bin/testrun install nbd system
+	@INTERLOCK_SOAK=$(or $(SOAK),1h) INTERLOCK_BIN=$(CURDIR)/bin/interlock CGO_ENABLED=0 \
+		$(GO) test -count=1 -timeout 26h -v ./mountcheck/soak
 
 test-%: bin/testrun
 	@bin/testrun $*

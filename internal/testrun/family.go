@@ -49,7 +49,7 @@ func families() []family {
 			servers: []testkit.ModuleTool{testkit.FaultFSTool()}},
 		{name: "device", below: []string{"device", "internal/e2e/device"}, tools: []string{"nbd", "system"},
 			servers: []testkit.ModuleTool{testkit.FaultFSTool()}},
-		{name: "storage", below: []string{"internal/e2e/storage"}, tools: []string{"etcd", "system"}},
+		{name: "storage", below: []string{"internal/e2e/storage"}, tools: []string{"etcd", "system"}, servers: []testkit.ModuleTool{testkit.FaultFSTool()}},
 		{name: "mountcheck", below: []string{"mountcheck"}, tools: []string{"nbd", "system"}, servers: []testkit.ModuleTool{testkit.FaultFSTool()}},
 		{name: "guard", below: []string{"internal/e2e/guard", "internal/e2e/ending"}, tools: []string{"etcd", "system"},
 			servers: []testkit.ModuleTool{testkit.FaultFSTool()}},
