@@ -226,6 +226,8 @@ func TestCommandThatCannotBeDumped(t *testing.T) {
 	for _, args := range [][]string{{"-S"}, {"-vS"}, {"--enable-sasl"}, {"-m", "64", "-B", "binary"}, {"--protocol=binary"}, {"-X"}} {
 		plain.want(t, 78, append(append(check, "--", "gosu", "memcache", "/usr/bin/memcached"), args...)...)
 	}
+	run := append([]string{"run", "--lock", "file://" + filepath.Join(d.dir, "lock"), "--warm-memcached", "127.0.0.1:1"}, d.flags...)
+	plain.want(t, 78, append(run, "--", "memcached", "-S")...)
 }
 
 // doctor says what the memcached is, and what is wrong with it.
