@@ -40,7 +40,7 @@ test-vm: bin/testrun
 	@bin/testrun install vm system
 	@CGO_ENABLED=0 $(GO) test -tags vm -count=1 -timeout 10m -v ./internal/vmtest/...
 
-# What a mount whose server hangs costs, and a helper that outlives it: for SOAK (1h).
+# What watching mounts costs whose servers hang, for as long as SOAK says (1h).
 soak: build bin/testrun
 	@bin/testrun install nbd system
 	@INTERLOCK_SOAK=$(or $(SOAK),1h) INTERLOCK_BIN=$(CURDIR)/bin/interlock CGO_ENABLED=0 \
