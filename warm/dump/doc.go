@@ -1,4 +1,4 @@
-// Package dump reads all live items of a memcached into the files of package item, hottest first, without
+// Package dump reads all live items of a memcached into the files of package item, by hotness, without
 // spoiling what it reads and without hurting those who use it.
 //
 // Promise: every item that the server listed is in the files or counted with the reason; a list that is not
@@ -10,7 +10,6 @@
 // refilled until its time is over; dumpers on other hosts are not seen, the caller's lock keeps them away.
 // Called by cmd/interlock; the program's main must call drain.Main for its role.
 //
-// Read dump.go and prepare.go (the order of a dump), list.go and merge.go (the listing), bands.go and deal.go
-// (hotness), fetch.go (the
-// reading), rate.go (how it yields).
+// Read dump.go and prepare.go (the order of a dump), list.go and merge.go (the listing), stream.go (reading while
+// it is listed), bands.go and deal.go (hotness), fetch.go and keep.go (the reading), rate.go (how it yields).
 package dump

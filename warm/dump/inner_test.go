@@ -97,7 +97,7 @@ func samples(d time.Duration) []time.Duration {
 // The rate halves when the latency rises, not below its floor, and comes back slowly.
 func TestRateYields(t *testing.T) {
 	p := newGovernor(25_000)
-	p.base = quantiles(samples(time.Millisecond))
+	p.base, p.bar = quantiles(samples(time.Millisecond)), time.Millisecond
 	p.judge(samples(1600 * time.Microsecond)) // 1.5 times and 0.2 ms are allowed
 	if p.rate != 25_000 {
 		t.Errorf("rate %v within what is allowed", p.rate)
@@ -106,8 +106,8 @@ func TestRateYields(t *testing.T) {
 	if p.rate != 12_500 {
 		t.Errorf("rate %v, want half", p.rate)
 	}
-	for range 20 {
-		p.judge(samples(time.Second))
+	for n := range 8 { // it gets better with what we leave out: it is us
+		p.judge(samples(time.Second >> n))
 	}
 	if p.rate != slowestRate || p.low() != slowestRate {
 		t.Errorf("rate %v, want %d", p.rate, slowestRate)
@@ -124,5 +124,28 @@ func TestRateYields(t *testing.T) {
 	}
 	if l := p.latency(); l.During.Samples > 8000 || l.Before.P99 != time.Millisecond {
 		t.Errorf("latency %+v", l)
+	}
+}
+
+// A latency that does not fall with our rate is others' doing: the dump goes on, and yields to what is more.
+func TestRateIsNotOthersFault(t *testing.T) {
+	p := newGovernor(25_000)
+	p.base, p.bar = quantiles(samples(time.Millisecond)), time.Millisecond
+	for range 60 {
+		p.judge(samples(8 * time.Millisecond))
+	}
+	if p.rate != 25_000 {
+		t.Errorf("rate %v on a machine that others have made busy", p.rate)
+	}
+	p.judge(samples(20 * time.Millisecond))
+	if p.rate != 12_500 {
+		t.Errorf("rate %v, want half", p.rate)
+	}
+	for range 60 { // they are gone: what it was at first counts again
+		p.judge(samples(time.Millisecond))
+	}
+	p.judge(samples(2 * time.Millisecond))
+	if p.rate != 12_500 {
+		t.Errorf("rate %v in calm, want half", p.rate)
 	}
 }
