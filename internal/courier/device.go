@@ -13,6 +13,7 @@ import (
 type Device struct {
 	Export string      `json:"export,omitempty"` // up, of nbd: where it is connected to, as address and port
 	Rest   device.Rest `json:"rest,omitzero"`    // down
+	Never  bool        `json:"never,omitempty"`  // up that failed: there is nothing to take down
 }
 
 // device carries out the step of a run with a block device. It needs no store, and gets none of its secrets.
@@ -29,6 +30,7 @@ func (w *courier) device(ctx context.Context, r Request) (Answer, error) {
 		if err = device.Up(ctx, s); err == nil {
 			found.Export, err = device.Export(s)
 		}
+		found.Never = errors.Is(err, device.ErrNotBegun)
 	case OpDown:
 		found.Rest, err = device.Down(ctx, s)
 	default:

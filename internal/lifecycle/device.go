@@ -124,7 +124,7 @@ func (r *Runner) deviceRequest(op string, limit time.Duration) courier.Request {
 	q := r.plan.Device.Errand
 	spec := *q.Device
 	token := r.hold.tenure.Token()
-	spec.Tenure.Token = token.String()
+	spec.Tenure.Token, spec.WasUp = token.String(), r.domain.drain.device.up
 	q.Op, q.Timeout, q.Reach, q.Who.Token, q.Device = op, limit-ahead(limit), limit, token, &spec
 	return q
 }
@@ -152,7 +152,7 @@ func (r *Runner) bringUp(then func()) {
 			err = errors.New("the courier did not say what became of it")
 		}
 		if err != nil {
-			return nil, message{event: Failed, code: errandCode(err, exit.Mount), reason: fmt.Sprintf("device %s: %v", r.plan.Device.Errand.Device.Path, err)}
+			return func() { r.notUp(err, a.Device) }, message{}
 		}
 		return func() {
 			d.up = true
@@ -161,6 +161,14 @@ func (r *Runner) bringUp(then func()) {
 			r.watch(then)
 		}, message{}
 	})
+}
+
+func (r *Runner) notUp(err error, found *courier.Device) {
+	d := &r.domain.drain.device
+	if found != nil && found.Never { // nor would there be a place to note that it is down
+		d.begun, d.status = false, DeviceStatus{}
+	}
+	r.handle(message{event: Failed, code: errandCode(err, exit.Mount), reason: fmt.Sprintf("device %s: %v", r.plan.Device.Errand.Device.Path, err)})
 }
 
 // takeDown unmounts and detaches the device that bringUp began with, and goes on; without one it goes on at

@@ -1,0 +1,46 @@
+package device
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Where nothing can be noted nothing is attached, and there is nothing to keep the lock for.
+func TestNoPlaceForTheAccount(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "ext4")
+	must(t, os.WriteFile(r.run, nil, 0o644))
+	r.refused(t, 72, "nothing was attached", r.run)
+	r.down(t)
+	must(t, os.Remove(r.run))
+	a := r.start(t, "a")
+	r.serving(t, a)
+	r.ends(t, a)
+}
+
+// The account is removed while the payload serves: nobody can tell any more whose the device is, and it keeps the
+// lock until a person has taken it away.
+func TestAccountLost(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "ext4")
+	a := r.start(t, "a")
+	r.serving(t, a)
+	must(t, os.RemoveAll(r.run))
+	a.Signal(t, unix.SIGTERM)
+	if st := waitState(t, a, "kept"); !strings.Contains(st.Cause, "unmount and detach it by hand") {
+		t.Errorf("cause: %q", st.Cause)
+	}
+	if b, err := os.ReadFile(filepath.Join(r.point, "log")); err != nil || len(b) == 0 {
+		t.Errorf("%q, %v: expected it still mounted", b, err)
+	}
+	must(t, unix.Unmount(r.point, 0))
+	run(t, r.detach[0], r.detach[1:]...)
+	a.Expect(t, limit, 143)
+	b := r.start(t, "b")
+	r.serving(t, b)
+	r.ends(t, b)
+}
