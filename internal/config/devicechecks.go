@@ -115,8 +115,9 @@ func deviceOpts(v any) string {
 		if o == "" || oneLine(o) != "" || strings.ContainsAny(o, ", ") || strings.HasPrefix(o, "!") {
 			return "mount options such as noatime, one in each element"
 		}
+		name, _, _ := strings.Cut(o, "=")
 		for _, bad := range refusedOpts() {
-			if o == bad.option {
+			if o == bad.option || name == bad.option {
 				return fmt.Sprintf("mount options without %s: %s", o, bad.why)
 			}
 		}
@@ -131,11 +132,13 @@ func refusedOpts() []refusedOpt {
 	const unflushed = "what was synced would not be on the device yet"
 	const unreplayed = "the journal would not be replayed, and what was synced be missing"
 	const other = "it is no mount of the device"
+	const another = "mount(8) would make a second device for it, and mount that"
 	return []refusedOpt{
 		{"errors=continue", damaged}, {"nobarrier", unflushed}, {"barrier=0", unflushed},
 		{"noload", unreplayed}, {"norecovery", unreplayed}, {"ro", "the claim is written there"},
 		{"nouuid", "it lets a copy of a filesystem be mounted beside the original: give the copy a UUID of its own (xfs_admin -U generate)"},
 		{"bind", other}, {"rbind", other}, {"remount", other}, {"move", other}, {"loop", "attach it with losetup as device.attach.exec"},
+		{"offset", another}, {"sizelimit", another}, {"X-mount.subdir", other},
 	}
 }
 
