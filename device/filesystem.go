@@ -30,7 +30,10 @@ func (w *work) identify(ctx context.Context) error {
 	if w.UUID != "" && !strings.EqualFold(found["UUID"], w.UUID) {
 		return fmt.Errorf("its filesystem has UUID %s, expected %s: it is another device", found["UUID"], w.UUID)
 	}
-	w.uuid, w.mmp = found["UUID"], w.FSType == "ext4" && hasMMP(begin)
+	w.uuid = found["UUID"]
+	if w.FSType == "ext4" {
+		w.mmp, w.unreplayed = incompatible(begin, incompatMMP), incompatible(begin, incompatRecover)
+	}
 	return nil
 }
 
@@ -62,14 +65,16 @@ func readBegin(path string) ([]byte, error) {
 	return block, errors.Join(err, f.Close())
 }
 
-// Where an ext4 superblock says what must be understood to mount it, and the bit of multiple-mount protection.
+// Where an ext4 superblock says what must be understood to mount it, and the bits of a journal that is to be
+// replayed and of multiple-mount protection.
 const (
-	incompatAt  = 1024 + 0x60
-	incompatMMP = 0x100
+	incompatAt      = 1024 + 0x60
+	incompatRecover = 0x4
+	incompatMMP     = 0x100
 )
 
-func hasMMP(begin []byte) bool {
-	return binary.LittleEndian.Uint32(begin[incompatAt:])&incompatMMP != 0
+func incompatible(begin []byte, bit uint32) bool {
+	return binary.LittleEndian.Uint32(begin[incompatAt:])&bit != 0
 }
 
 // replayed mounts an xfs once, which replays its log: xfs_repair cannot, and would have to throw it away.
@@ -90,12 +95,22 @@ func (w *work) verified() (bool, error) {
 // verify finds what a repair without a person left, or never looked at.
 func (w *work) verify(ctx context.Context) error {
 	if w.FSType == "ext4" {
-		return w.command(ctx, []string{"e2fsck", "-f", "-n", w.Path})
+		return w.verifyExt4(ctx)
 	}
 	if err := w.replayed(ctx); err != nil {
 		return err
 	}
 	return w.command(ctx, []string{"xfs_repair", "-n", w.Path})
+}
+
+// verifyExt4 replays the journal where no repair has: without what stands in it alone all would look damaged.
+func (w *work) verifyExt4(ctx context.Context) error {
+	if w.unreplayed && (w.Check.Never || len(w.Check.Command) > 0) {
+		if err := w.command(ctx, []string{"e2fsck", "-p", "-E", "journal_only", w.Path}); err != nil {
+			return err
+		}
+	}
+	return w.command(ctx, []string{"e2fsck", "-f", "-n", w.Path})
 }
 
 // repair does what is safe without a person: replay, and what e2fsck calls preening.

@@ -15,10 +15,11 @@ import (
 // work is one Up, Down or Cut.
 type work struct {
 	Spec
-	state *state
-	rest  Rest
-	uuid  string // of its filesystem, as found
-	mmp   bool   // it has multiple-mount protection
+	state      *state
+	rest       Rest
+	uuid       string // of its filesystem, as found
+	mmp        bool   // it has multiple-mount protection
+	unreplayed bool   // its journal has not been replayed, as found
 }
 
 // A step is a line of the table. Its order is that of an Up; a Down goes backwards.
