@@ -3,10 +3,10 @@
 // That a process is dead and its filesystem unmounted does not mean that its writes are over: pages wait
 // in an NFS client without a mount, and bytes in a socket that nobody owns any more. Promise: a volume is
 // called drained only by what was seen; what was not looked at before it was detached, or cannot be read
-// now, is unknown. No call here touches a mount, so none hangs on one; only Sync does. Non-promise: a
+// now, is unknown. No call here touches a mount, so none hangs on one; flush.Sync does. Non-promise: a
 // server that has taken a request and carries it out later is outside of what a client can see, as is
 // what was handed to another process over a local socket; data that was lost is drained, too. To be called
-// by internal/lifecycle: Capture while the volumes are mounted, Sync by a worker once the payload is dead,
+// by internal/lifecycle: Capture while the volumes are mounted, flush.Sync by a worker once the payload is dead,
 // Check until all is drained.
 package drain
 
@@ -51,7 +51,7 @@ type Volume struct {
 
 // Evidence is what was done to a volume since the payload was proven dead.
 type Evidence struct {
-	Synced   bool // Sync returned no error
+	Synced   bool // flush.Sync returned no error
 	Detached bool // no mount of it is left, nor the device's connection
 	// Settled: between the unmount and the disconnection the device answered a flush and a read (device.Rest), so that
 	// every request before them was answered, too.

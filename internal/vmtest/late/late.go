@@ -21,6 +21,7 @@ import (
 
 	"github.com/interlock-run/interlock/internal/testkit"
 	"github.com/interlock-run/interlock/mountcheck/drain"
+	"github.com/interlock-run/interlock/mountcheck/drain/flush"
 )
 
 // Limit bounds what takes a second, and a while on a loaded machine.
@@ -44,7 +45,7 @@ func Play() {
 func act(how, path string) error {
 	switch how {
 	case "sync":
-		return drain.Sync(path)
+		return flush.Sync(path)
 	case "lazily":
 		return unix.Unmount(path, unix.MNT_DETACH)
 	case "force":

@@ -14,6 +14,7 @@ import (
 	"github.com/interlock-run/interlock/internal/vmtest"
 	"github.com/interlock-run/interlock/internal/vmtest/late"
 	"github.com/interlock-run/interlock/mountcheck/drain"
+	"github.com/interlock-run/interlock/mountcheck/drain/flush"
 )
 
 // A payload writes while the server cannot be reached, and is killed; the filesystem is unmounted and the
@@ -53,7 +54,7 @@ func (e *export) lost(fault func(*export)) *late.Case {
 	dir := e.attach("-timeout", "2")
 	file := filepath.Join(dir, "file")
 	must(t, os.WriteFile(file, make([]byte, 4096), 0o644)) // so that there is nothing to read, or to allocate
-	must(t, drain.Sync(dir))
+	must(t, flush.Sync(dir))
 	payload := late.Start(t, "write", file)
 	volume := late.Capture(t, drain.Volume{Path: dir, Export: address()})
 	fault(e)

@@ -12,7 +12,7 @@ import (
 
 	"github.com/interlock-run/interlock/internal/vmtest"
 	"github.com/interlock-run/interlock/internal/vmtest/late"
-	"github.com/interlock-run/interlock/mountcheck/drain"
+	"github.com/interlock-run/interlock/mountcheck/drain/flush"
 	"github.com/interlock-run/interlock/mountcheck/rescue"
 )
 
@@ -22,7 +22,7 @@ func TestDisconnect(t *testing.T) {
 	dir := e.attach()
 	file := filepath.Join(dir, "file")
 	must(t, os.WriteFile(file, nil, 0o644))
-	must(t, drain.Sync(dir))
+	must(t, flush.Sync(dir))
 	plan, err := rescue.Capture([]string{dir})
 	must(t, err)
 	t.Cleanup(func() { must(t, plan.Close()) })
