@@ -38,7 +38,7 @@ test-all: bin/testrun
 # Each package boots a machine of its own under qemu; without qemu or a kernel from Debian its tests are skipped.
 test-vm: bin/testrun
 	@bin/testrun install vm system
-	@CGO_ENABLED=0 $(GO) test -tags vm -count=1 -timeout 10m -v ./internal/vmtest/...
+	@CGO_ENABLED=0 $(GO) test -tags vm -count=1 -timeout 30m -v ./internal/vmtest/...
 
 # What watching mounts costs whose servers hang, for as long as SOAK says (1h).
 soak: build bin/testrun
