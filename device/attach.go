@@ -136,8 +136,10 @@ func (w *work) detachable(ctx context.Context) (bool, error) {
 	switch {
 	case err != nil:
 		return false, err
+	case now == "" && w.state.rec.Mark != "":
+		return false, w.state.detached(true) // it was there, and went by itself
 	case now == "":
-		return false, w.state.detached(w.state.rec.Mark != "") // it was there, and went by itself
+		return false, w.undoHalf(ctx)
 	case !w.state.rec.Begun, w.state.rec.Mark != "" && w.state.rec.Mark != now:
 		return false, nil // not ours to take away
 	}
@@ -149,6 +151,21 @@ func (w *work) detachable(ctx context.Context) (bool, error) {
 		err = w.unclaimed(ctx)
 	}
 	return err == nil, err
+}
+
+// undoHalf detaches what is not there, for the command that attaches may have been ended between its steps. That
+// it refuses then says nothing.
+func (w *work) undoHalf(ctx context.Context) error {
+	if w.state.rec.Begun && w.NBD.Host == "" {
+		var f *failure
+		if err := w.command(ctx, w.Detach); err != nil && !errors.As(err, &f) {
+			return err
+		}
+		if err := w.waitDetached(ctx); err != nil {
+			return err
+		}
+	}
+	return w.state.detached(false)
 }
 
 // unclaimed gives those who are about to go a moment. Who has claimed the device would lose what he writes by

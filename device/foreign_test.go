@@ -153,3 +153,32 @@ func TestTalkative(t *testing.T) {
 		t.Errorf("%d KiB were used for it", grown)
 	}
 }
+
+// An attachment by several steps that failed or was killed between them is undone, too, although there is no device
+// to be seen.
+func TestHalfAttached(t *testing.T) {
+	s := loopSpec(t, "ext4")
+	half := filepath.Join(t.TempDir(), "half")
+	s.Attach = []string{"sh", "-c", "touch " + half + " && echo half-way >&2 && exit 3"}
+	s.Detach = []string{"sh", "-c", "rm " + half + " && echo nothing there >&2 && exit 1"}
+	gone := func() {
+		t.Helper()
+		if _, err := os.Stat(half); !os.IsNotExist(err) {
+			t.Errorf("it is still there: %v", err)
+		}
+	}
+	refused(t, s, "half-way")
+	gone()
+	w, err := begin(s)
+	must(t, err)
+	must(t, w.state.begin(w.Tenure))
+	must(t, w.close())
+	must(t, os.WriteFile(half, nil, 0o600)) // killed here
+	down(t, s)
+	gone()
+	must(t, os.WriteFile(half, nil, 0o600))
+	down(t, s) // nothing of ours
+	if _, err := os.Stat(half); err != nil {
+		t.Error(err)
+	}
+}
