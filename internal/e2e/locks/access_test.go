@@ -44,7 +44,7 @@ func guardedEtcd(t testing.TB) guarded {
 
 func guardedZooKeeper(t testing.TB) guarded {
 	t.Helper()
-	s := testkit.ZooKeeper(t, testkit.ZKOptions{TLS: true, ClientAuthNeed: true, Super: "super:secret"})
+	s := testkit.ZooKeeper(t, testkit.ZKOptions{TLS: true, ClientAuthNeed: true, Super: superuser})
 	return guarded{onZooKeeper(t, s, s.TLSAddr()), []string{"--lock-ca", s.CA()}, []string{"--lock-cert", s.Cert(), "--lock-key", s.Key()}, "alice", "wonderland-9471"}
 }
 

@@ -25,7 +25,7 @@ func ownServer(t testing.TB, b backend) (*rig, server) {
 		s := testkit.Etcd(t, testkit.EtcdOptions{})
 		return onEtcd(t, s, s.Addr()), s
 	}
-	s := testkit.ZooKeeper(t, testkit.ZKOptions{Super: "super:secret"})
+	s := testkit.ZooKeeper(t, testkit.ZKOptions{Super: superuser})
 	return onZooKeeper(t, s, s.Addr()), s
 }
 

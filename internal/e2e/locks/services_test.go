@@ -59,47 +59,63 @@ func (e etcdService) Keys(t testing.TB) []string {
 
 // zkService looks by a client of its own.
 type zkService struct {
-	conn *zk.Conn
-	path string
+	conn   *zk.Conn
+	server *testkit.ZKServer
+	path   string
 }
+
+const superuser = "super:secret"
 
 // silence is a library logger that says nothing.
 type silence struct{}
 
 func (silence) Printf(string, ...any) {}
 
-// onZooKeeper is a fresh lock on the server, whose superuser is super:secret.
+// onZooKeeper is a fresh lock on the server, whose superuser is superuser.
 func onZooKeeper(t testing.TB, server *testkit.ZKServer, addr string) *rig {
 	t.Helper()
 	s := newScene(t)
 	path := "/e2e/" + lockNameOf(s)
 	s.Lock = "zk://" + addr + path
-	return &rig{s, zkService{stranger(t, server, "super:secret"), path}}
+	return &rig{s, zkService{stranger(t, server, superuser), server, path}}
 }
 
 // stranger is another program's client, with digest authentication.
 func stranger(t testing.TB, server *testkit.ZKServer, userPassword string) *zk.Conn {
 	t.Helper()
-	c, _, err := zk.Connect([]string{server.Addr()}, 30*time.Second, zk.WithLogger(silence{}))
+	c, err := dialZooKeeper(t, server, userPassword)
 	must(t, err)
-	t.Cleanup(c.Close)
-	must(t, c.AddAuth("digest", []byte(userPassword)))
 	return c
 }
 
-// asked gives the answer to a question that may be asked again: the library never answers one that was on its
-// way when the connection broke.
-func asked[T any](t testing.TB, ask func() (T, error)) (T, error) {
+func dialZooKeeper(t testing.TB, server *testkit.ZKServer, userPassword string) (*zk.Conn, error) {
+	c, _, err := zk.Connect([]string{server.Addr()}, 30*time.Second, zk.WithLogger(silence{}))
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(c.Close)
+	return c, c.AddAuth("digest", []byte(userPassword))
+}
+
+// asked gives the answer to a question that may be asked again, then by a client of its own: the library never
+// answers one that was on its way when the connection broke, and may answer nothing at all any more.
+func asked[T any](t testing.TB, z zkService, ask func(*zk.Conn) (T, error)) (T, error) {
 	t.Helper()
 	type answer struct {
 		value T
 		err   error
 	}
-	for range 5 {
+	for try := range 5 {
 		got := make(chan answer, 1)
 		go func() {
-			v, err := ask()
-			got <- answer{v, err}
+			a, conn := answer{}, z.conn
+			if try > 0 {
+				conn, a.err = dialZooKeeper(t, z.server, superuser)
+			}
+			if a.err == nil {
+				a.value, a.err = ask(conn)
+			}
+			got <- a
 		}()
 		select {
 		case a := <-got:
@@ -113,8 +129,8 @@ func asked[T any](t testing.TB, ask func() (T, error)) (T, error) {
 
 func (z zkService) Record(t testing.TB) (string, bool) {
 	t.Helper()
-	data, err := asked(t, func() ([]byte, error) {
-		data, _, err := z.conn.Get(z.path + recordSuffix)
+	data, err := asked(t, z, func(conn *zk.Conn) ([]byte, error) {
+		data, _, err := conn.Get(z.path + recordSuffix)
 		return data, err
 	})
 	if errors.Is(err, zk.ErrNoNode) {
@@ -155,8 +171,8 @@ func (z zkService) RemoveKey(t testing.TB, key string) {
 
 func (z zkService) Keys(t testing.TB) []string {
 	t.Helper()
-	keys, err := asked(t, func() ([]string, error) {
-		keys, _, err := z.conn.Children(z.path)
+	keys, err := asked(t, z, func(conn *zk.Conn) ([]string, error) {
+		keys, _, err := conn.Children(z.path)
 		return keys, err
 	})
 	if errors.Is(err, zk.ErrNoNode) {
