@@ -158,11 +158,13 @@ func (l *Load) run(ctx context.Context, all []*opened, state memcached.State, be
 // ErrNoRoom is that nothing fits into the server.
 var ErrNoRoom = errors.New("no room in the server")
 
-// kept tells whether the server has come back with its own items: better than any dump.
+// kept tells whether the server has come back with its own items: better than any dump. What was stored since its
+// start is none of them: a load before this one, which was killed, may have stored most of the dump.
 func (l *Load) kept(all []*opened, state memcached.State) bool {
 	for _, o := range all {
 		if l.Own && (l.Ring.Rule == "" || o.Node == l.Ring.Self) && !isCold(&o.Snapshot) && o.cache.Counts.Items > 0 {
-			return state.Items >= o.cache.Counts.Items/2
+			own := state.Items - state.Stores
+			return own > 0 && 2*own >= o.cache.Counts.Items
 		}
 	}
 	return false

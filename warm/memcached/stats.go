@@ -108,7 +108,7 @@ type State struct {
 	Bytes     int64
 	Limit     int64 // of bytes
 	Evictions int64
-	Stores    int64 // commands that stored, of all clients
+	Stores    int64 // commands that stored, of all clients, since it began
 	Deletes   int64 // commands of all clients that delete one item, or all
 	Crawling  bool  // a crawler command, or one of its own, runs
 }

@@ -70,7 +70,7 @@ func TestLoaderKilledInARun(t *testing.T) {
 	s := newService(t, d)
 	j := s.start(t, "--warm-budget-rate", "1000")
 	j.WaitPhase(t, limit, "warming")
-	for _, least := range []int64{1500, 3500} {
+	for _, least := range []int64{1500, 6500} {
 		testkit.Wait(t, limit, func() (bool, string) { return items(t, s.socket) > least, "nothing is loaded yet" })
 		must(t, syscall.Kill(loader(t, j), syscall.SIGKILL))
 	}
