@@ -49,11 +49,7 @@ func makePlan(cfg config.Config, inv invocation, log *slog.Logger) (lifecycle.Pl
 		Lock: lockPlan(cfg, boot), Mounts: at.mounts, Data: cfg.Storage.Data, State: at.state,
 		Restore: lifecycle.RestorePlan{Exec: cfg.Restore.Exec, When: cfg.Restore.When, Timeout: cfg.Restore.Timeout},
 		Store:   store, Device: devicePlan(cfg, store.Errand.Secrets),
-		Hooks: lifecycle.Hooks{
-			PreStart: lifecycle.Hook(cfg.Hooks.PreStart), PostStart: lifecycle.Hook(cfg.Hooks.PostStart),
-			PreStop: lifecycle.Hook(cfg.Hooks.PreStop), PostStop: lifecycle.Hook(cfg.Hooks.PostStop),
-		},
-		Payload: lifecycle.PayloadPlan{ArgvFrom: inv.commandAt, Name: cfg.Process.Command[0], Credential: cred},
+		Payload: lifecycle.PayloadPlan{ArgvFrom: inv.commandAt, Name: cfg.Process.Command[0], Credential: cred, Hooks: hooks(cfg)},
 		Stop:    stop,
 		Budgets: lifecycle.Budgets(cfg.Budgets),
 		Guard: supervise.Settings{
@@ -95,6 +91,13 @@ func lockPlan(cfg config.Config, boot string) lifecycle.LockPlan {
 		}
 	}
 	return p
+}
+
+func hooks(cfg config.Config) lifecycle.Hooks {
+	return lifecycle.Hooks{
+		PreStart: lifecycle.Hook(cfg.Hooks.PreStart), PostStart: lifecycle.Hook(cfg.Hooks.PostStart),
+		PreStop: lifecycle.Hook(cfg.Hooks.PreStop), PostStop: lifecycle.Hook(cfg.Hooks.PostStop),
+	}
 }
 
 func bootID() (string, error) {

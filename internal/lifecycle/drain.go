@@ -55,7 +55,7 @@ func (r *Runner) renewed(then func()) {
 }
 
 func (r *Runner) postStop() {
-	h := r.plan.Hooks.PostStop
+	h := r.plan.Payload.Hooks.PostStop
 	switch {
 	case (len(h.Exec) == 0 || r.domain.payload.id == 0) && r.domain.drain.unproven:
 		r.quiet()

@@ -23,7 +23,6 @@ type Plan struct {
 	Restore RestorePlan
 	Store   StorePlan
 	Warm    WarmPlan
-	Hooks   Hooks
 	Payload PayloadPlan
 	Stop    StopPlan
 	Budgets Budgets
@@ -68,6 +67,7 @@ type PayloadPlan struct {
 	Name       string // argv[0], for messages
 	Credential *supervise.Credential
 	NextSecond bool // it is started in a later second of the wall clock than the lock was granted in: a memcached with -e drops its content else
+	Hooks      Hooks
 }
 
 // StopPlan is the two kinds of patience, of an ordinary stop and after a loss, and what is done where there is no

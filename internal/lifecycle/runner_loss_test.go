@@ -37,7 +37,7 @@ func TestRefusedStartIsALostLease(t *testing.T) {
 	}
 	t.Run("hook", func(t *testing.T) {
 		begin(t, func(p *Plan, x *run) {
-			p.Hooks.PreStart = Hook{Exec: []string{"hook"}, Timeout: time.Minute}
+			p.Payload.Hooks.PreStart = Hook{Exec: []string{"hook"}, Timeout: time.Minute}
 			refuse(x)
 		}).ends(76)
 	})
@@ -54,7 +54,7 @@ func TestRefusedStartIsALostLease(t *testing.T) {
 func TestHookThatDoesNotDie(t *testing.T) {
 	t.Run("pre_stop", func(t *testing.T) {
 		x := begin(t, func(p *Plan, x *run) {
-			p.Hooks.PreStop = Hook{Exec: []string{"hook"}, Timeout: 50 * time.Millisecond}
+			p.Payload.Hooks.PreStop = Hook{Exec: []string{"hook"}, Timeout: 50 * time.Millisecond}
 			x.guard.onStart = func(s supervise.Spec) bool { return !s.Payload }
 		})
 		x.in(Serving)
@@ -66,7 +66,7 @@ func TestHookThatDoesNotDie(t *testing.T) {
 	})
 	t.Run("pre_start", func(t *testing.T) {
 		x := begin(t, func(p *Plan, x *run) {
-			p.Hooks.PreStart = Hook{Exec: []string{"hook"}, Timeout: 50 * time.Millisecond}
+			p.Payload.Hooks.PreStart = Hook{Exec: []string{"hook"}, Timeout: 50 * time.Millisecond}
 			x.guard.onStart = func(s supervise.Spec) bool { return !s.Payload }
 		})
 		x.ends(73)
@@ -152,7 +152,7 @@ func TestLossInEachPhase(t *testing.T) {
 				case HoldingOff:
 					x.lock = newScriptedLock(t, lock.Record{Phase: lock.Running, Token: 1, WaitMS: 30000})
 				case Starting:
-					pl.Hooks.PreStart = Hook{Exec: []string{"hook"}, Timeout: time.Minute}
+					pl.Payload.Hooks.PreStart = Hook{Exec: []string{"hook"}, Timeout: time.Minute}
 					x.guard.onStart = func(s supervise.Spec) bool { return !s.Payload }
 				case Launching:
 					x.guard.onStart = func(supervise.Spec) bool { return true }

@@ -131,7 +131,7 @@ func TestStopBeforeThePayload(t *testing.T) {
 	})
 	t.Run("pre_start", func(t *testing.T) {
 		x := begin(t, func(p *Plan, x *run) {
-			p.Hooks.PreStart = Hook{Exec: []string{"hook"}, Timeout: time.Minute}
+			p.Payload.Hooks.PreStart = Hook{Exec: []string{"hook"}, Timeout: time.Minute}
 			x.guard.onStart = func(s supervise.Spec) bool { return !s.Payload }
 		})
 		x.until("the hook", func() bool { return x.guard.noted("start hook") })
@@ -166,7 +166,7 @@ func TestGuardDiesInEachPhase(t *testing.T) {
 				case HoldingOff:
 					x.lock = newScriptedLock(t, lock.Record{Phase: lock.Running, Token: 1, WaitMS: 30000})
 				case Starting:
-					pl.Hooks.PreStart = Hook{Exec: []string{"hook"}, Timeout: time.Minute}
+					pl.Payload.Hooks.PreStart = Hook{Exec: []string{"hook"}, Timeout: time.Minute}
 					x.guard.onStart = func(s supervise.Spec) bool { return !s.Payload }
 				case Stopping, Losing:
 					pl.Stop.Grace, pl.Stop.LossGrace = time.Minute, time.Minute
@@ -176,7 +176,7 @@ func TestGuardDiesInEachPhase(t *testing.T) {
 				case Saving:
 					pl.Store.OnStop = true
 				case Draining:
-					pl.Hooks.PostStop = Hook{Exec: []string{"hook"}, Timeout: time.Minute}
+					pl.Payload.Hooks.PostStop = Hook{Exec: []string{"hook"}, Timeout: time.Minute}
 					x.guard.onStart = func(s supervise.Spec) bool { return !s.Payload }
 				case Finishing:
 					x.guard.onFinish = hold

@@ -15,7 +15,7 @@ import (
 
 // preStart runs the hook; a failing one ends the run.
 func (r *Runner) preStart() {
-	h := r.plan.Hooks.PreStart
+	h := r.plan.Payload.Hooks.PreStart
 	wait := func(context.Context) error { return nil }
 	if len(h.Exec) > 0 {
 		wait = r.command(h.Exec, h.Timeout)
@@ -67,7 +67,7 @@ func (r *Runner) launch() {
 
 // serve runs the post_start hook beside the payload, keeps an eye on the claim, and takes backups.
 func (r *Runner) serve() {
-	r.hookBeside("post_start", r.plan.Hooks.PostStart)
+	r.hookBeside("post_start", r.plan.Payload.Hooks.PostStart)
 	if r.plan.State != "" {
 		r.beside(r.watchClaim)
 	}
@@ -130,7 +130,7 @@ func (r *Runner) stop() {
 	if r.plan.State != "" {
 		r.beside(r.watchClaim)
 	}
-	h := r.plan.Hooks.PreStop
+	h := r.plan.Payload.Hooks.PreStop
 	if len(h.Exec) == 0 || r.domain.payload.pid == 0 {
 		r.signalPayload()
 		return
