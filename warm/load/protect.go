@@ -2,7 +2,9 @@ package load
 
 import (
 	"context"
+	"errors"
 	"io"
+	"time"
 
 	"github.com/interlock-run/interlock/internal/breakpoint"
 	"github.com/interlock-run/interlock/warm/item"
@@ -12,6 +14,8 @@ import (
 const (
 	protectShare  = 0.30 // of the memory: the server keeps 40 % for what is in use
 	protectRounds = 2    // the first only marks an item as fetched
+
+	protectTime = 20 * time.Second // at most, once the time for the load is over
 )
 
 // protect uses the hottest items twice, so that the server evicts them last although they were stored first.
@@ -39,72 +43,130 @@ func (l *Load) protect(ctx context.Context, pieces []piece) error {
 		return err
 	}
 	defer c.Close()
-	var used int64
+	t := toucher{l: l, conn: c, end: l.protectEnd()}
 	for range protectRounds {
-		used = 0
+		t.used = 0
 		for _, p := range chosen {
-			n, err := l.use(ctx, c, p)
-			if err != nil {
-				return err
+			if err = t.use(ctx, p); err != nil {
+				break
 			}
-			used += n
 		}
+		if err != nil {
+			break
+		}
+	}
+	if err != nil && !errors.Is(err, errLate) {
+		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.counts.Protected = used
+	l.counts.Protected = t.used
 	breakpoint.At("warm:protected")
 	return nil
 }
 
-// use hits the items of a piece once and counts those that are there.
-func (l *Load) use(ctx context.Context, c *memcached.Conn, p piece) (used int64, err error) {
-	r, err := p.open(0)
-	if err != nil {
-		return 0, err
+// errLate ends the protection: the service waits for it, and it is a help, not a duty.
+var errLate = errors.New("no time left")
+
+// protectEnd is the end of the load's own time, or a little after it; zero: none.
+func (l *Load) protectEnd() time.Time {
+	if l.Limit.Time <= 0 {
+		return time.Time{}
 	}
-	defer r.Close()
-	var i item.Item
-	for left := p.items; left > 0; {
-		if ctx.Err() != nil {
-			return used, context.Cause(ctx)
-		}
-		sent := 0
-		for ; sent < windowItems && left > 0; left-- {
-			if err := r.Next(&i); err == io.EOF {
-				left = 0
-				break
-			} else if err != nil {
-				return used, err
-			}
-			if p.from.Keys != nil && !p.from.Keys(i.Key) {
-				continue
-			}
-			if err := c.SendTouch(i.Key); err != nil {
-				return used, err
-			}
-			sent++
-		}
-		n, err := hits(c, sent)
-		if used += n; err != nil {
-			return used, err
-		}
+	own, little := l.begun.Add(l.Limit.Time), time.Now().Add(min(l.Limit.Time/5, protectTime))
+	if own.After(little) {
+		return own
 	}
-	return used, nil
+	return little
 }
 
-func hits(c *memcached.Conn, sent int) (used int64, err error) {
-	if err := c.Flush(); err != nil {
-		return 0, err
+// toucher uses items. Where clients are there it keeps to the load's rate.
+type toucher struct {
+	l     *Load
+	conn  *memcached.Conn
+	end   time.Time
+	used  int64               // that are there
+	keys  [windowItems][]byte // of those that were asked for
+	item  item.Item
+	reply memcached.Reply
+}
+
+// use hits the items of a piece once.
+func (t *toucher) use(ctx context.Context, p piece) error {
+	r, err := p.open(0)
+	if err != nil {
+		return err
 	}
-	var reply memcached.Reply
-	for range sent {
-		if err := c.Read(&reply); err != nil {
-			return used, err
+	defer r.Close()
+	for left := p.items; left > 0; {
+		sent, err := t.ask(r, p.from.Keys, &left)
+		if err == nil && t.l.InUse {
+			err = t.l.pace.Take(ctx, sent)
 		}
-		if reply.Status == memcached.Done {
-			used++
+		if err == nil {
+			err = t.hear(sent)
+		}
+		if err == nil && !t.end.IsZero() && time.Now().After(t.end) {
+			err = errLate
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			return err
 		}
 	}
-	return used, nil
+	return nil
+}
+
+// ask queues a window.
+func (t *toucher) ask(r *item.PartReader, ours func([]byte) bool, left *int64) (sent int, err error) {
+	for ; sent < windowItems && *left > 0; *left-- {
+		if err := r.Borrow(&t.item); err == io.EOF {
+			*left = 0
+			break
+		} else if err != nil {
+			return sent, err
+		}
+		if ours != nil && !ours(t.item.Key) {
+			continue
+		}
+		if err := t.conn.SendTouch(t.item.Key); err != nil {
+			return sent, err
+		}
+		t.keys[sent] = append(t.keys[sent][:0], t.item.Key...)
+		sent++
+	}
+	return sent, nil
+}
+
+// hear takes the answers. The recache token of a stale item, which this use has taken, is given back.
+func (t *toucher) hear(sent int) error {
+	if err := t.conn.Flush(); err != nil {
+		return err
+	}
+	back := 0
+	for _, key := range t.keys[:sent] {
+		if err := t.conn.Read(&t.reply); err != nil {
+			return err
+		}
+		if t.reply.Status == memcached.Done {
+			t.used++
+		}
+		if t.reply.Won && t.reply.CAS != 0 {
+			if err := t.conn.SendGiveBack(key, t.reply.CAS); err != nil {
+				return err
+			}
+			back++
+		}
+	}
+	if err := t.conn.Flush(); err != nil {
+		return err
+	}
+	for range back { // Exists or Absent: somebody has stored or deleted it meanwhile
+		if err := t.conn.Read(&t.reply); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -39,8 +39,9 @@ func (c *Conn) Server() Server { return c.server }
 // life and cas; Absent for a miss.
 func (c *Conn) SendGet(key []byte) error { return c.sendKey("mg ", key, " u f t c v") }
 
-// SendTouch queues a hit that brings no value: its only effect is that the item counts as used.
-func (c *Conn) SendTouch(key []byte) error { return c.sendKey("mg ", key, "") }
+// SendTouch queues a hit that brings no value: its only effect is that the item counts as used. Of a stale item it
+// takes the recache token, as every hit does: the reply has the cas to give it back.
+func (c *Conn) SendTouch(key []byte) error { return c.sendKey("mg ", key, " c") }
 
 // SendGiveBack marks a stale item as stale once more if it is still the one with this cas, so that the next
 // client is told to refill it.
