@@ -72,7 +72,7 @@ func (l *Load) Run(ctx context.Context) (r Loaded, err error) {
 	if err != nil {
 		return r, err
 	}
-	alone, err := l.alone()
+	alone, err := l.alone(ctx, patience)
 	if err != nil {
 		return r, err
 	}
@@ -95,22 +95,44 @@ func (l *Load) Run(ctx context.Context) (r Loaded, err error) {
 }
 
 // alone keeps dumps and other loads of this host away from the server. Where that cannot be, a load goes on without:
-// it does no harm to another.
-func (l *Load) alone() (release func() error, err error) {
+// it does no harm to another. A run's own load waits for who is there: a dump of the server that was at this address
+// before finds out within seconds that it is gone.
+func (l *Load) alone(ctx context.Context, wait time.Duration) (release func() error, err error) {
 	release = func() error { return nil }
 	if l.Scratch == "" {
 		return release, nil
 	}
 	held, err := dump.Acquire(l.Scratch, l.Options.Server)
-	if errors.Is(err, dump.ErrRunning) {
+	if errors.Is(err, dump.ErrRunning) && l.Own {
+		l.Options.Note(fmt.Sprintf("%v: waiting for its end, %v at most", err, wait))
+		held, err = l.acquire(ctx, wait)
+	}
+	switch {
+	case err == nil:
+		return held.Release, nil
+	case ctx.Err() != nil, errors.Is(err, dump.ErrRunning) && !l.Own:
 		return nil, err
 	}
-	if err != nil {
-		l.Options.Note(err.Error())
-		l.Scratch = ""
-		return release, nil
+	l.Options.Note(err.Error())
+	l.Scratch = ""
+	return release, nil
+}
+
+// acquire waits for the lock of the server.
+func (l *Load) acquire(ctx context.Context, wait time.Duration) (*dump.Lock, error) {
+	look := time.NewTicker(100 * time.Millisecond)
+	defer look.Stop()
+	for end := time.Now().Add(wait); ; {
+		held, err := dump.Acquire(l.Scratch, l.Options.Server)
+		if !errors.Is(err, dump.ErrRunning) || time.Now().After(end) {
+			return held, err
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
 	}
-	return held.Release, nil
 }
 
 // ofNode is what there is of one node, or of that which was dumped last: without a ring one is like the other.
@@ -197,7 +219,7 @@ func (r *Loaded) Add(one Loaded) {
 	}
 }
 
-// patience is for a server that has only just been started.
+// patience is for a server that has only just been started, and for a dump that is about to end.
 const patience = 30 * time.Second
 
 // await waits until the server answers.

@@ -1,0 +1,41 @@
+package job
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/interlock-run/interlock/warm/dump"
+	"github.com/interlock-run/interlock/warm/memcached"
+)
+
+// A run's load waits for a dump of this host that is about to end: most often of the server before this one, at the
+// same address. The load of a person is told.
+func TestLoadWaitsForADump(t *testing.T) {
+	server := memcached.Server{Network: "tcp", Address: "a:1"}
+	l := &Load{Scratch: t.TempDir(), Own: true}
+	l.Options.Server = server
+	before, err := dump.Acquire(l.Scratch, server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Options.Note = func(string) { err = before.Release() }
+	release, failed := l.alone(t.Context(), time.Minute)
+	if failed != nil || err != nil {
+		t.Fatal(failed, err)
+	}
+	l.Own = false
+	if _, err := l.alone(t.Context(), time.Minute); !errors.Is(err, dump.ErrRunning) {
+		t.Errorf("by hand: %v", err)
+	}
+	// One that does not end is no reason to stay cold: a load does no harm to it.
+	second := &Load{Scratch: l.Scratch, Own: true}
+	second.Options.Server, second.Options.Note = server, func(string) {}
+	without, err := second.alone(t.Context(), time.Millisecond)
+	if err != nil || second.Scratch != "" {
+		t.Errorf("beside a dump without end: %v, scratch %q", err, second.Scratch)
+	}
+	if err := errors.Join(without(), release()); err != nil {
+		t.Error(err)
+	}
+}
