@@ -89,6 +89,12 @@ const WarmAround = time.Minute
 // Whole is the budget of time with what surrounds it.
 func (b WarmBudget) Whole() time.Duration { return b.Time + WarmAround }
 
+// DumpTime is how long a dump may take: each cache is read for the budget of time at most, and what was read takes as
+// long again to be published, at most. A dump that its budget cuts is published, too.
+func (w Warm) DumpTime() time.Duration {
+	return 2*w.Budget.Time*time.Duration(max(len(w.Instances()), 1)) + WarmAround
+}
+
 // ReadyAt is the part that must be loaded before the service is ready, 0 to 1.
 func (w Warm) ReadyAt() float64 {
 	switch w.Ready {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/interlock-run/interlock/internal/config"
 )
@@ -60,5 +61,17 @@ func TestEarlyReadinessWarns(t *testing.T) {
 		if err != nil || len(warnings) != want || c.Warm.Budget.Limit() != 3<<20 {
 			t.Errorf("%s: %q, %v, %d", ready, warnings, err, c.Warm.Budget.Limit())
 		}
+	}
+}
+
+// A dump that was cut by its budget of time still has the time to be published, and several caches have theirs each.
+func TestTimeOfADump(t *testing.T) {
+	w := config.Warm{Memcached: "a:1", Budget: config.WarmBudget{Time: time.Hour}}
+	if got := w.DumpTime(); got < 2*time.Hour {
+		t.Errorf("%v", got)
+	}
+	w.Also = []string{"b=b:1", "c=c:1"}
+	if got := w.DumpTime(); got < 6*time.Hour {
+		t.Errorf("of three: %v", got)
 	}
 }

@@ -3,6 +3,9 @@ package lifecycle
 import (
 	"testing"
 	"time"
+
+	"github.com/interlock-run/interlock/internal/config"
+	"github.com/interlock-run/interlock/internal/courier"
 )
 
 // TestDueWithWrongClocks: neither a snapshot that another host stamped with a time to come, nor a clock that is
@@ -44,5 +47,15 @@ func TestDueWithWrongClocks(t *testing.T) {
 		if got := stillDue(c.next, c.due, c.now); !got.Equal(c.want) {
 			t.Errorf("%s: due at %s, want %s", c.name, got, c.want)
 		}
+	}
+}
+
+// TestDumpHasTimeToBePublished: what warm.budget.time bounds is the reading of a cache. A dump that this has cut must
+// not be killed while it is sent to the store.
+func TestDumpHasTimeToBePublished(t *testing.T) {
+	var p StorePlan
+	p.Errand.Warm = config.Warm{Memcached: "a:1", Schedule: "30m", Budget: config.WarmBudget{Time: time.Hour}}
+	if op, limit := p.backup(); op != courier.OpDump || limit < 2*time.Hour {
+		t.Errorf("%s within %v", op, limit)
 	}
 }

@@ -30,7 +30,7 @@ type StorePlan struct {
 // backup is the operation of the schedule, and its bound: a store holds dumps of a cache, or snapshots of data.
 func (p StorePlan) backup() (op string, limit time.Duration) {
 	if w := p.Errand.Warm; w.Schedule != "" {
-		return courier.OpDump, w.Budget.Whole()
+		return courier.OpDump, w.DumpTime()
 	}
 	return courier.OpBackup, p.Errand.Backup.Timeout
 }
