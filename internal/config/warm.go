@@ -114,6 +114,9 @@ func (w Warm) part() Part {
 	if !w.Loads() || w.ReadyAt() == 0 {
 		return Part{}
 	}
+	if len(w.Exec) > 0 && w.Memcached != "" && w.From != FromNone { // one after the other, each with its own bound
+		return Part{"warm-budget-time and a minute, twice", 2 * w.Budget.Whole()}
+	}
 	return Part{"warm-budget-time and a minute", w.Budget.Whole()}
 }
 

@@ -75,3 +75,14 @@ func TestTimeOfADump(t *testing.T) {
 		t.Errorf("of three: %v", got)
 	}
 }
+
+// A command that follows a load has a budget of its own, so a start may take both.
+func TestStartWithLoadAndCommand(t *testing.T) {
+	var c config.Config
+	c.Warm = config.Warm{Memcached: "a:1", From: "latest", Ready: config.WhenWarm, Budget: config.WarmBudget{Time: time.Hour}}
+	load := c.StartNeed().Total
+	c.Warm.Exec = []string{"true"}
+	if both := c.StartNeed().Total; both < load+time.Hour {
+		t.Errorf("%v with a command, %v without", both, load)
+	}
+}
