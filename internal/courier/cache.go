@@ -82,7 +82,7 @@ func CacheError(err error) error {
 		is   error
 		code int
 	}{
-		{job.ErrNone, exit.NoSnapshot}, {memcached.ErrAuth, exit.Credentials}, {memcached.ErrBinaryOnly, exit.Config},
+		{job.ErrNone, exit.NoSnapshot}, {job.ErrNothing, exit.NoSnapshot}, {memcached.ErrAuth, exit.Credentials}, {memcached.ErrBinaryOnly, exit.Config},
 		{dump.ErrVersion, exit.Config}, {load.ErrVersion, exit.Config}, {dump.ErrRunning, exit.Held}, {load.ErrInUse, exit.Config}, {job.ErrNoSpace, exit.Config}, {drain.ErrForbidden, exit.Config},
 		{memcached.ErrLost, exit.Unreachable}, {item.ErrDamaged, exit.Damaged}, {item.ErrNoCache, exit.Damaged},
 		{ring.ErrNoRule, exit.Config}, {ring.ErrAmbiguous, exit.Config}, {ring.ErrServers, exit.Config}, {ring.ErrRule, exit.Config},

@@ -171,14 +171,29 @@ func (l *Load) run(ctx context.Context, all []*opened, state memcached.State, be
 	l.set(run)
 	got, err := p.keeping(run.Progress, func() (*load.Report, error) { return run.Run(ctx) })
 	r.add(got)
-	if err == nil && r.Held > 0 && r.Selected == 0 {
-		err = fmt.Errorf("%w: none of %d items", ErrNoRoom, r.Held)
+	if err == nil {
+		err = r.useless()
 	}
 	return r, err
 }
 
-// ErrNoRoom is that nothing fits into the server.
-var ErrNoRoom = errors.New("no room in the server")
+// Why a load that came to its end has warmed nothing.
+var (
+	ErrNoRoom  = errors.New("no room in the server")
+	ErrNothing = errors.New("no item could be loaded")
+)
+
+// useless is that reason, or nil: a service that stays cold is the policy's to judge, however it comes.
+func (r *Loaded) useless() error {
+	switch {
+	case r.Held > 0 && r.Selected == 0:
+		return fmt.Errorf("%w: none of %d items", ErrNoRoom, r.Held)
+	case r.Stopped != "" || r.Loaded+r.Exists+r.Repeated+r.Resumed > 0 || r.Expired+r.TooLarge+r.Refused == 0:
+		return nil
+	}
+	return fmt.Errorf("%w: of %d items %d had expired, %d were too large for the server, it refused %d, %d belong to other nodes: expected a newer dump",
+		ErrNothing, r.Held, r.Expired, r.TooLarge, r.Refused, r.NotOurs)
+}
 
 // kept tells whether the server has come back with its own items: better than any dump. What was stored since its
 // start is none of them: a load before this one, which was killed, may have stored most of the dump.
