@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,8 @@ type warming struct {
 	id     uint32 // of its process; 0: none
 	cancel context.CancelFunc
 	began  time.Time
-	again  int // how often a load has been gone on with
+	again  int   // how often a load has been gone on with
+	failed error // why the load has warmed nothing, where the command follows nonetheless
 }
 
 // warm fills the service that has just been started. The phase ends when enough is loaded; what is not loaded
@@ -135,6 +137,11 @@ func (r *Runner) loaded(a courier.Answer, err error) {
 	r.seen.warmed(a.Cache, err, took)
 	if err != nil {
 		r.log.Error("warming failed: the service stays cold", "cause", err, "loaded", loadedItems(a.Cache), "seconds", took.Seconds())
+		if len(r.plan.Warm.Exec) > 0 && !r.plan.Warm.Stop { // what the dump has not warmed the command may
+			r.domain.warming.failed = err
+			r.warmExec()
+			return
+		}
 		r.cold(errandCode(err, exit.Restore), fmt.Sprintf("warming: %v", err))
 		return
 	}
@@ -169,7 +176,7 @@ func (r *Runner) warmExec() {
 			if err != nil {
 				err = fmt.Errorf("warm.exec %s: %w", argv[0], err)
 			}
-			r.seen.warmed(nil, err, time.Since(r.domain.warming.began))
+			r.seen.warmed(nil, cmp.Or(err, r.domain.warming.failed), time.Since(r.domain.warming.began))
 			if err != nil {
 				r.log.Error("warming failed", "cause", err)
 				r.cold(startCode(err, exit.Restore), err.Error())

@@ -84,6 +84,24 @@ func TestNoDump(t *testing.T) {
 	}
 }
 
+// Without a dump, as at the very first start, the command that warms the rest runs nonetheless, before the service is
+// ready; that the load failed is still said.
+func TestCommandWithoutADump(t *testing.T) {
+	t.Parallel()
+	d := inDirectory(t)
+	s := newService(t, d)
+	mark := filepath.Join(s.Dir, "warmed")
+	j := s.start(t, "--warm-exec", `["touch","`+mark+`"]`)
+	j.WaitPhase(t, limit, "serving")
+	if w := statusOf(t, j); w.Result != "cold" || !strings.Contains(w.Failure, "no dump") {
+		t.Errorf("%+v", w)
+	}
+	if _, err := os.Stat(mark); err != nil {
+		t.Error(err)
+	}
+	j.Stop(t)
+}
+
 // The lock is lost while the cache is filled: everything dies at once, whatever grace there is.
 func TestLockLostWhileWarming(t *testing.T) {
 	t.Parallel()
