@@ -221,6 +221,7 @@ func TestEndings(t *testing.T) {
 		{line, true, drain.ErrTorn},
 		{line + "ERROR locked try again later\r\n", true, drain.ErrBusy},
 		{"BUSY currently processing crawler request\r\n", true, drain.ErrBusy},
+		{line + "|" + line[20:] + "|" + line + "END\r\n", true, drain.ErrTorn},
 		{"ERROR\r\n", true, drain.ErrForbidden},
 		{"CLIENT_ERROR lru crawler disabled\r\n", true, drain.ErrForbidden},
 	} {

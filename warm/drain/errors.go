@@ -24,8 +24,15 @@ func verdict(line string) error {
 		return nil
 	case strings.HasPrefix(line, "BUSY"), strings.HasPrefix(line, "ERROR locked"):
 		return fmt.Errorf("%w: it says %q", ErrBusy, line)
+	case refuses(line):
+		return fmt.Errorf("%w: it says %.100q", ErrForbidden, line)
 	}
-	return fmt.Errorf("%w: it says %.100q", ErrForbidden, line)
+	return fmt.Errorf("%w: a line %.100q", ErrTorn, line) // the end of one, sent again after a stall
+}
+
+func refuses(line string) bool {
+	word, _, _ := strings.Cut(line, " ")
+	return word == "BADCLASS" || word == "ERROR" || strings.HasSuffix(word, "_ERROR")
 }
 
 // kinds gives errors the names by which the reader tells them to its parent.
