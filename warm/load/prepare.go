@@ -32,8 +32,8 @@ func (l *Load) prepare(ctx context.Context, probe *memcached.Conn) (pieces []pie
 		}
 	}
 	l.resume()
-	if l.Order == ColdestFirst && l.server.Items > 0 && l.done() == 0 {
-		return nil, fmt.Errorf("memcached %s: order %s: %w: it holds %d items already: expected %s", l.Server, l.Order, ErrInUse, l.server.Items, HottestFirst)
+	if err := l.reorder(); err != nil {
+		return nil, err
 	}
 	pieces = plan(l.Sources, newSlabs(l.settings), pages+l.loaded(), l.Limit)
 	var items int64
@@ -44,6 +44,20 @@ func (l *Load) prepare(ctx context.Context, probe *memcached.Conn) (pieces []pie
 	l.resumed = l.done()
 	l.settled.Store(l.resumed)
 	return pieces, l.judge(now)
+}
+
+// reorder keeps coldest-first to servers that hold nothing but what an earlier load has stored in that order. One that
+// was started for this load gets the other order; of another its owner shall know.
+func (l *Load) reorder() error {
+	if l.Order != ColdestFirst || l.server.Items == 0 || l.done() > 0 {
+		return nil
+	}
+	if !l.Fresh {
+		return fmt.Errorf("memcached %s: order %s: %w: it holds %d items already: expected %s", l.Server, l.Order, ErrInUse, l.server.Items, HottestFirst)
+	}
+	l.Note(fmt.Sprintf("the server holds %d items already: it is loaded %s", l.server.Items, HottestFirst))
+	l.Order = HottestFirst
+	return nil
 }
 
 // done is how many items an earlier load has dealt with.

@@ -100,6 +100,12 @@ func TestColdestFirstNeedsAFreshServer(t *testing.T) {
 	if _, err := load.New(o).Run(t.Context()); !errors.Is(err, load.ErrInUse) {
 		t.Errorf("with items: %v", err)
 	}
+	// One that was started for this load and holds something already, of a load that was killed or of a check of its
+	// health, is loaded in the other order: better than cold.
+	o.Fresh = true
+	if r := run(t, o); r.Exists != 100 || r.Protected != 100 {
+		t.Errorf("of a server of our own: %+v", *r)
+	}
 }
 
 // An outcome is how a load ended.
