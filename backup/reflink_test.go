@@ -11,7 +11,6 @@ import (
 
 	"github.com/interlock-run/interlock/internal/snapshot"
 	"github.com/interlock-run/interlock/internal/testkit"
-	"golang.org/x/sys/unix"
 )
 
 // mounted is a filesystem in a file, or in memory.
@@ -35,7 +34,7 @@ func mounted(t *testing.T, kind string) string {
 	if out, err := exec.Command(mount[0], mount[1:]...).CombinedOutput(); err != nil {
 		testkit.Skip(t, "mount of "+kind, fmt.Sprintf("%v: %s", err, out))
 	}
-	t.Cleanup(func() { must(t, unix.Unmount(at, 0)) })
+	t.Cleanup(func() { testkit.Unmount(t, at) })
 	return at
 }
 

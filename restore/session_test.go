@@ -228,7 +228,7 @@ func TestPutAsideRefusesAMountPoint(t *testing.T) {
 	if err := unix.Mount(p.Data, p.Data, "", unix.MS_BIND, ""); err != nil {
 		testkit.Skip(t, "mount", err.Error())
 	}
-	t.Cleanup(func() { must(t, unix.Unmount(p.Data, 0)) })
+	t.Cleanup(func() { testkit.Unmount(t, p.Data) })
 	err := session(t, p, func(s *Session) error { _, err := s.PutAside(); return err })
 	refused(t, err)
 	if !strings.Contains(err.Error(), "mount point") || Inspect(p.Data, p.StateDir, 9).State.Last.Aside != "" {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/interlock-run/interlock/internal/testkit"
-	"golang.org/x/sys/unix"
 )
 
 // TestMain: as a copier this binary does one copy and no tests, so that it can be killed in the middle.
@@ -108,7 +107,7 @@ func mounted(t *testing.T, argv ...string) string {
 	t.Helper()
 	at := testkit.PublicDir(t)
 	command(t, append(argv, at)...)
-	t.Cleanup(func() { must(t, unix.Unmount(at, 0)) })
+	t.Cleanup(func() { testkit.Unmount(t, at) })
 	return at
 }
 

@@ -117,7 +117,7 @@ func TestMountsInTheWay(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(mount, "precious")); err != nil {
 		t.Error(err)
 	}
-	must(t, unix.Unmount(mount, 0))
+	testkit.Unmount(t, mount)
 	must(t, os.RemoveAll(filepath.Join(to, "extra")))
 	mount = mkdir(t, to, "d")
 	must(t, unix.Mount("none", mount, "tmpfs", 0, ""))
@@ -128,7 +128,7 @@ func TestMountsInTheWay(t *testing.T) {
 		t.Error("something lies in the mount")
 	}
 	must(t, copyTree(from, to, TargetOptions{Ours: true, Options: Options{CrossMounts: true}}))
-	must(t, unix.Unmount(mount, 0))
+	testkit.Unmount(t, mount)
 }
 
 // As an ordinary user: the same trees, and those of others as far as he may.

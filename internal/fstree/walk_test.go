@@ -112,10 +112,10 @@ func TestNotes(t *testing.T) {
 	write(t, filepath.Join(dir, "flags"), "x")
 	command(t, "chattr", "+d", filepath.Join(dir, "flags"))
 	must(t, unix.Mount("none", filepath.Join(dir, "mount"), "tmpfs", 0, ""))
-	t.Cleanup(func() { must(t, unix.Unmount(filepath.Join(dir, "mount"), 0)) })
+	t.Cleanup(func() { testkit.Unmount(t, filepath.Join(dir, "mount")) })
 	mkdir(t, dir, "mount/inside")
 	must(t, unix.Mount("/etc/passwd", filepath.Join(dir, "bound"), "", unix.MS_BIND, ""))
-	t.Cleanup(func() { must(t, unix.Unmount(filepath.Join(dir, "bound"), 0)) })
+	t.Cleanup(func() { testkit.Unmount(t, filepath.Join(dir, "bound")) })
 	var notes Tally
 	if got := paths(walked(t, opened(t, dir, Options{Note: notes.Add}))); got != ".\nflags\n" {
 		t.Errorf("got\n%s", got)

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -50,4 +51,17 @@ func rerun() int {
 	}
 	fmt.Fprintln(os.Stderr, "FAIL testkit: no private mount namespace:", err)
 	return 1
+}
+
+// Unmount unmounts, and waits for a child of another test that is between its fork and its exec and has what was
+// open there.
+func Unmount(t testing.TB, at string) {
+	t.Helper()
+	Wait(t, time.Minute, func() (bool, string) {
+		err := unix.Unmount(at, 0)
+		if err != nil && !errors.Is(err, unix.EBUSY) {
+			t.Fatalf("umount %s: %v", at, err)
+		}
+		return err == nil, at + " is busy"
+	})
 }

@@ -59,7 +59,7 @@ func mountImage(t *testing.T, image string) string {
 	t.Helper()
 	at := t.TempDir()
 	run(t, "mount", "-o", "loop", image, at)
-	t.Cleanup(func() { must(t, unix.Unmount(at, 0)) })
+	t.Cleanup(func() { testkit.Unmount(t, at) })
 	return at
 }
 

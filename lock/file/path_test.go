@@ -50,7 +50,7 @@ func TestReadOnly(t *testing.T) {
 	if err := unix.Mount("test", dir, "tmpfs", unix.MS_RDONLY, ""); err != nil {
 		testkit.Skip(t, "mount", err.Error())
 	}
-	defer func() { must(t, unix.Unmount(dir, 0)) }()
+	defer func() { testkit.Unmount(t, dir) }()
 	path := filepath.Join(dir, "lock")
 	_, err := Open(context.Background(), fileURL(path), testSettings("a"))
 	oneLine(t, err, path)
