@@ -23,12 +23,8 @@ type deck struct {
 func deal(list *deck, s *survey, folder string) (decks []*deck, bands []bandInfo, err error) {
 	bandOf, count := s.cut(bandCount)
 	bands = s.describe(&bandOf, count)
-	for range bands {
-		d, err := newDeck(folder)
-		if err != nil {
-			return nil, nil, errors.Join(err, closeDecks(decks))
-		}
-		decks = append(decks, d)
+	if decks, err = newDecks(folder, len(bands)); err != nil {
+		return nil, nil, err
 	}
 	for e, err := range list.Entries() {
 		if err != nil {
@@ -38,12 +34,21 @@ func deal(list *deck, s *survey, folder string) (decks []*deck, bands []bandInfo
 			return nil, nil, errors.Join(err, closeDecks(decks))
 		}
 	}
-	for _, d := range decks {
-		if err := d.rewind(); err != nil {
-			return nil, nil, errors.Join(err, closeDecks(decks))
-		}
+	if err := rewind(decks); err != nil {
+		return nil, nil, errors.Join(err, closeDecks(decks))
 	}
 	return decks, bands, nil
+}
+
+func newDecks(folder string, count int) (decks []*deck, err error) {
+	for range count {
+		d, err := newDeck(folder)
+		if err != nil {
+			return nil, errors.Join(err, closeDecks(decks))
+		}
+		decks = append(decks, d)
+	}
+	return decks, nil
 }
 
 func newDeck(folder string) (*deck, error) {
@@ -55,6 +60,15 @@ func newDeck(folder string) (*deck, error) {
 		return nil, errors.Join(fmt.Errorf("cannot write a list of items: %w", err), f.Close())
 	}
 	return &deck{file: f, buf: bufio.NewWriterSize(f, 64<<10)}, nil
+}
+
+func rewind(decks []*deck) error {
+	for _, d := range decks {
+		if err := d.rewind(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func closeDecks(decks []*deck) error {

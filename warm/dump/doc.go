@@ -11,5 +11,5 @@
 // Called by cmd/interlock; the program's main must call drain.Main for its role.
 //
 // Read dump.go and prepare.go (the order of a dump), list.go and merge.go (the listing), stream.go (reading while
-// it is listed), bands.go and deal.go (hotness), fetch.go and keep.go (the reading), rate.go (how it yields).
+// it is listed, where time is ample), bands.go and deal.go (hotness), fetch.go and keep.go (the reading), rate.go (how it yields).
 package dump

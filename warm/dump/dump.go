@@ -78,7 +78,7 @@ func (d *dump) watched(ctx context.Context, probe *memcached.Conn) (bands []band
 	watching, stop := context.WithCancel(ctx)
 	watched := make(chan error, 1)
 	go func() { watched <- d.rate.watch(watching, probe, d.dial) }()
-	if d.listing == Hash && d.Limit == (Limit{}) {
+	if d.listing == Hash && d.ample() {
 		bands, err = d.streamed(ctx)
 	} else {
 		bands, err = d.ordered(ctx)
@@ -105,14 +105,7 @@ func (d *dump) ordered(ctx context.Context) (bands []bandInfo, err error) {
 	d.listed = time.Since(begun)
 	if d.writer, err = item.Create(d.Dir, len(bands)); err == nil {
 		d.counts = sv.counts()
-		err = d.fetch(ctx, func(ctx context.Context, to chan<- batch) error {
-			for band, deck := range decks {
-				if err := d.feed(ctx, band, deck, to); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		err = d.fetch(ctx, func(ctx context.Context, to chan<- batch) error { return d.feed(ctx, decks, to) })
 	}
 	return bands, errors.Join(err, closeDecks(decks))
 }
@@ -153,8 +146,18 @@ func (d *dump) fetch(ctx context.Context, feed func(context.Context, chan<- batc
 	return err
 }
 
-// feed deals a band out, at the rate and up to the limit.
-func (d *dump) feed(ctx context.Context, band int, deck *deck, to chan<- batch) error {
+// feed gives one band after the other to the fetchers.
+func (d *dump) feed(ctx context.Context, decks []*deck, to chan<- batch) error {
+	for band, deck := range decks {
+		if err := d.feedBand(ctx, band, deck, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// feedBand deals a band out, at the rate and up to the limit.
+func (d *dump) feedBand(ctx context.Context, band int, deck *deck, to chan<- batch) error {
 	r := bufio.NewReaderSize(deck.file, 64<<10)
 	for left := deck.count; left > 0; {
 		size := int(min(int64(d.rate.batch()), left))

@@ -24,13 +24,9 @@ const mergeParts = 64
 // million keys two are taken for one in one of a million dumps.
 func merge(folder string, lists ...source) (source, error) {
 	seed := maphash.MakeSeed()
-	parts := make([]*deck, 0, mergeParts)
-	for range mergeParts {
-		d, err := newDeck(folder)
-		if err != nil {
-			return nil, errors.Join(err, closeDecks(parts))
-		}
-		parts = append(parts, d)
+	parts, err := newDecks(folder, mergeParts)
+	if err != nil {
+		return nil, err
 	}
 	for _, list := range lists {
 		for e, err := range list.Entries() {

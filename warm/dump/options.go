@@ -17,7 +17,7 @@ type Options struct {
 	Listing Listing       // empty: auto
 	Rate    int           // items a second; 0: 25,000; below 0: as fast as it goes
 	Conns   int           // 0: 2
-	Limit   Limit         // what is read at most; with one the hottest are read first
+	Limit   Limit         // what is read at most; where it may be too little the hottest are read first
 	Values  int           // longest value in bytes; 0: 32 MiB
 	Drain   drain.Options // how the list's reader is run; its Mode and Folder are set here
 	Note    func(string)  `json:"-"` // of what an operator should know; may be nil; never called twice at once

@@ -12,10 +12,12 @@ import (
 )
 
 const (
-	probeEvery  = 5 * time.Millisecond
-	probeWindow = 100  // round trips, half a second of them
-	slowestRate = 1000 // items a second: below that a dump hurts nobody, and would never end
-	doubt       = 4    // slow windows after which a sixteenth of the work must have shown
+	probeEvery    = 5 * time.Millisecond
+	probeWindow   = 100  // round trips, half a second of them
+	slowestRate   = 1000 // items a second: below that a dump hurts nobody, and would never end
+	smallestBatch = 16
+	largestBatch  = 256
+	doubt         = 4 // slow windows after which a sixteenth of the work must have shown
 )
 
 // governor sets a rate that yields to the latency of an idle connection.
@@ -42,12 +44,12 @@ func newGovernor(rate int) *governor {
 	return p
 }
 
-// batch is how many items are asked for at once.
+// batch is how many items are asked for at once: half a millisecond's at the highest rate, within bounds.
 func (p *governor) batch() int {
 	if p.top == 0 {
-		return 256
+		return largestBatch
 	}
-	return 16
+	return int(min(max(p.top/2000, smallestBatch), largestBatch))
 }
 
 // calm measures before anything is read.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"time"
 
 	"github.com/interlock-run/interlock/internal/breakpoint"
 	"github.com/interlock-run/interlock/warm/drain"
@@ -14,8 +15,29 @@ import (
 // their use, so its beginning is like all of it.
 const sampleItems = 10_000
 
-// streamed reads items while they are listed. Where nothing cuts the dump it does not matter which come first:
-// each goes into a part of its band.
+// enough is how many times longer than its reading takes a dump's time must be for a stream.
+const enough = 4
+
+// ample tells whether the limit will most likely not cut the dump, so that it does not matter which items are
+// read first.
+func (d *dump) ample() bool {
+	if d.Limit.Items > 0 || d.Limit.Bytes > 0 {
+		return false
+	}
+	reading := time.Duration(0)
+	if d.Rate > 0 {
+		reading = time.Duration(float64(d.first.Items) / float64(d.Rate) * float64(time.Second))
+	}
+	return d.Limit.Time <= 0 || reading < d.Limit.Time/enough
+}
+
+// scarce tells whether a dump that seemed to have ample time has not: the server, or the rate, became slow.
+func (d *dump) scarce() bool {
+	return d.Limit.Time > 0 && time.Since(d.begun) >= d.Limit.Time/enough
+}
+
+// streamed reads items while they are listed: each goes into a part of its band. Once time is scarce what is left
+// is read hottest first.
 func (d *dump) streamed(ctx context.Context) (bands []bandInfo, err error) {
 	err = d.tries(ctx, func() error {
 		bands, err = d.stream(ctx)
@@ -29,14 +51,21 @@ func (d *dump) streamed(ctx context.Context) (bands []bandInfo, err error) {
 }
 
 // stream is one try.
-func (d *dump) stream(ctx context.Context) ([]bandInfo, error) {
+func (d *dump) stream(ctx context.Context) (bands []bandInfo, err error) {
 	s := &sorter{d: d, survey: survey{now: d.now()}}
-	d.counts = item.Counts{}
-	err := d.fetch(ctx, func(ctx context.Context, to chan<- batch) error {
+	d.counts, d.cut = item.Counts{}, ""
+	err = d.fetch(ctx, func(ctx context.Context, to chan<- batch) error {
 		s.ctx, s.to = ctx, to
-		return d.single(ctx, s.take)
+		err := d.single(ctx, s.take)
+		if err == nil {
+			err = rewind(s.later)
+		}
+		if err == nil {
+			err = d.feed(ctx, s.later, to)
+		}
+		return err
 	})
-	if err != nil {
+	if err = errors.Join(err, closeDecks(s.later)); err != nil {
 		return nil, err
 	}
 	listed := s.survey.counts()
@@ -51,8 +80,9 @@ type sorter struct {
 	to     chan<- batch
 	survey survey
 	bandOf [2 * ageCount]uint8
-	count  int    // of bands; 0: not yet cut
-	piles  []pile // by band
+	count  int     // of bands; 0: not yet cut
+	piles  []pile  // by band
+	later  []*deck // by band, of what is left for when all is listed; nil: time is ample
 }
 
 // A pile is what will be one batch.
@@ -108,8 +138,16 @@ func (s *sorter) begin(first []drain.Entry) (err error) {
 	return nil
 }
 
-func (s *sorter) deal(e *drain.Entry) error {
+func (s *sorter) deal(e *drain.Entry) (err error) {
 	band := int(s.bandOf[bucketOf(e, s.survey.now)])
+	if s.later == nil && s.d.scarce() {
+		if s.later, err = newDecks(s.d.Scratch, s.count); err != nil {
+			return err
+		}
+	}
+	if s.later != nil {
+		return s.later[band].add(e)
+	}
 	h := &s.piles[band]
 	if h.entries == nil {
 		size := s.d.rate.batch()

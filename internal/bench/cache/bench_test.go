@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/interlock-run/interlock/internal/config"
 	"github.com/interlock-run/interlock/internal/testkit"
 	"github.com/interlock-run/interlock/warm/drain"
 	"github.com/interlock-run/interlock/warm/dump"
@@ -61,7 +62,12 @@ func server(t testing.TB, megabytes int) *testkit.MemcachedServer {
 // roomy is enough for n items of the mix.
 func roomy(n int) int { return 128 + n/1000 }
 
+// fast is a rate of warm.budget.rate, in items a second, that has long to fall to one that would be felt.
+const fast = 1_000_000_000
+
+// options are of a dump as the program makes it, but for its rate.
 func options(t testing.TB, kit *testkit.MemcachedServer) dump.Options {
 	t.Helper()
-	return dump.Options{Server: warmtest.Server(t, kit.Addr()), Dir: t.TempDir(), Scratch: t.TempDir(), Locks: t.TempDir(), Rate: -1}
+	return dump.Options{Server: warmtest.Server(t, kit.Addr()), Dir: t.TempDir(), Scratch: t.TempDir(), Locks: t.TempDir(),
+		Rate: fast, Limit: dump.Limit{Time: config.Defaults().Warm.Budget.Time}}
 }

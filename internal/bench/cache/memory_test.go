@@ -31,7 +31,7 @@ func memory(t *testing.T, s sizes) []*row {
 	verb(t, binary, append([]string{"store", "init"}, store...))
 	var rows []*row
 	for _, words := range [][]string{
-		{"warm", "dump", "--scratch", place, "--budget-rate", "1000000000"}, // it has long to fall to one that would be felt
+		{"warm", "dump", "--scratch", place, "--budget-rate", strconv.Itoa(fast)},
 		{"warm", "load"},
 	} {
 		if words[1] == "load" {
