@@ -16,6 +16,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -62,6 +64,7 @@ type Job struct {
 	Reason string // file
 	socket string
 	scene  *Scene
+	traced bool // the payload leaves a trace in the scene's
 }
 
 // An Option changes how a job is started.
@@ -72,6 +75,7 @@ type start struct {
 	wrapper func(testing.TB, ...string) []string
 	env     []string
 	command []string
+	traced  bool
 	cmd     func(*exec.Cmd)
 }
 
@@ -85,7 +89,7 @@ func Wrapped(w func(testing.TB, ...string) []string) Option { return func(s *sta
 func Env(e ...string) Option { return func(s *start) { s.env = append(s.env, e...) } }
 
 // Command replaces the payload by an argv of its own.
-func Command(argv ...string) Option { return func(s *start) { s.command = argv } }
+func Command(argv ...string) Option { return func(s *start) { s.command, s.traced = argv, false } }
 
 // Cmd changes the exec.Cmd itself: descriptors, terminal, directory.
 func Cmd(change func(*exec.Cmd)) Option { return func(s *start) { s.cmd = change } }
@@ -93,7 +97,7 @@ func Cmd(change func(*exec.Cmd)) Option { return func(s *start) { s.cmd = change
 // Payload runs the tracing payload with these flags (the default has none).
 func (s *Scene) Payload(t testing.TB, flags ...string) Option {
 	argv := append([]string{PayloadBinary(t), "-log", s.Trace}, flags...)
-	return Command(argv...)
+	return func(s *start) { s.command, s.traced = argv, true }
 }
 
 // Run starts a job under this holder name.
@@ -118,7 +122,7 @@ func (s *Scene) Run(t testing.TB, holder string, options ...Option) *Job {
 	if st.cmd != nil {
 		st.cmd(cmd)
 	}
-	j.Process = testkit.StartCmd(t, cmd)
+	j.Process, j.traced = testkit.StartCmd(t, cmd), st.traced
 	return j
 }
 
@@ -212,9 +216,16 @@ func (j *Job) WaitPhase(t testing.TB, limit time.Duration, phase string) Status 
 		if st, err = j.Status(); err != nil {
 			return false, fmt.Sprintf("%s: no status: %v", j.Holder, err)
 		}
+		if st.Phase == phase && phase == "serving" && j.traced && !j.scene.begun(t, st.Lock.Token) {
+			return false, j.Holder + "'s payload has not begun: it would die of a signal that it is to handle"
+		}
 		return st.Phase == phase, fmt.Sprintf("%s is %s, not %s", j.Holder, st.Phase, phase)
 	})
 	return st
+}
+
+func (s *Scene) begun(t testing.TB, token string) bool {
+	return slices.ContainsFunc(s.Lines(t), func(l Line) bool { return l.Event == "begin" && strconv.FormatUint(l.Token, 10) == token })
 }
 
 // Serving waits until the payload serves.

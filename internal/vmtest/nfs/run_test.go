@@ -3,6 +3,7 @@
 package nfs
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -109,13 +110,22 @@ func (s server) exportTo(who, how string) {
 	s.At("exportfs -ra && exportfs -f")
 }
 
-// fill takes all space of the server's disk; drop gives it back.
+// fill takes all space of the server's disk, also what a probe's file had that was there at that moment; drop gives it
+// back.
 func (s server) fill() {
 	s.t.Helper()
 	f, err := os.Create(filepath.Join(exported, "fill"))
 	must(s.t, err)
-	for err == nil {
-		_, err = f.Write(make([]byte, 1<<20))
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for range 20 {
+		for err = nil; err == nil; {
+			_, err = f.Write(make([]byte, 1<<20))
+		}
+		if !errors.Is(err, unix.ENOSPC) {
+			s.t.Fatal(err)
+		}
+		<-again.C
 	}
 	must(s.t, f.Close())
 }
