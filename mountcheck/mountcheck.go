@@ -6,7 +6,7 @@
 // mount itself. Nothing is created in the directory under a missing mount. What cannot be read is never
 // called absent. Non-promise: it does not see bytes that are still on their way to a server after the
 // mount went, and a filesystem replaced behind the same server and export is seen only by its volume id.
-// Called by internal/lifecycle (Look, Watch, Trace) and by cmd/interlock (ParseFlag, InitVolume, Look).
+// Called by internal/lifecycle (Look, Watch, Trace) and by cmd/interlock (InitVolume, Look).
 package mountcheck
 
 import "time"

@@ -34,6 +34,12 @@ func (m Mount) String() string {
 	return fmt.Sprintf("%s (%s, %s)", m.Point, m.FSType, m.Source)
 }
 
+// NBD tells whether it is on a network block device of the kernel's own driver.
+func (m Mount) NBD() bool { return m.Major == nbdMajor }
+
+// nbdMajor is the kernel's number for them (Documentation/admin-guide/devices.txt).
+const nbdMajor = 43
+
 func (m Mount) ident() probe.Ident {
 	return probe.Ident{ID: uint64(m.ID), Unique: m.Unique, Major: uint32(m.Major), Minor: uint32(m.Minor),
 		Subvol: m.FSType == "btrfs" || m.FSType == "bcachefs" || m.FSType == "unknown"}

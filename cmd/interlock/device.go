@@ -26,8 +26,7 @@ func devicePlan(cfg config.Config, secrets []string) lifecycle.DevicePlan {
 	spec := deviceSpec(cfg)
 	return lifecycle.DevicePlan{
 		Errand: courier.Request{
-			Who:    courier.Who{Scope: snapshotScope(cfg.Lock.URL), Holder: cfg.Holder, Node: cfg.Fence.Node, Release: thisBuild().Version},
-			Device: &spec, Secrets: secrets,
+			Who: who(cfg), Device: &spec, Secrets: secrets,
 		},
 		Up: d.UpNeed(), Down: d.DownNeed(), Volume: deviceVolume(d),
 	}

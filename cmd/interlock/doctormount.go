@@ -121,16 +121,13 @@ func (o outlook) kind() string {
 		return "fuse"
 	case m.FSType == "nfs" || m.FSType == "nfs4":
 		return "nfs"
-	case m.Major == nbdMajor:
+	case m.NBD():
 		return "nbd"
 	case mountcheck.Network(m.FSType, m.Source, m.Options):
 		return "network"
 	}
 	return "local"
 }
-
-// nbdMajor is the kernel's number for network block devices.
-const nbdMajor = 43
 
 func (o outlook) killed() checkup {
 	switch o.kind() {

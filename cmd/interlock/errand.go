@@ -29,8 +29,7 @@ func storePlan(cfg config.Config, environ []string) (lifecycle.StorePlan, error)
 	names := storeSecrets(cfg)
 	p := lifecycle.StorePlan{
 		Errand: courier.Request{
-			Who:   courier.Who{Scope: snapshotScope(cfg.Lock.URL), Holder: cfg.Holder, Node: cfg.Fence.Node, Release: thisBuild().Version},
-			Store: cfg.Store, Restore: cfg.Restore, Backup: cfg.Backup, Secrets: names, User: user,
+			Who: who(cfg), Store: cfg.Store, Restore: cfg.Restore, Backup: cfg.Backup, Secrets: names, User: user,
 		},
 		Secrets: chosen(environ, names), Loader: loader, Restore: cfg.Restore.From == config.FromStore, OnStop: cfg.Backup.OnStop,
 	}
@@ -42,6 +41,11 @@ func storePlan(cfg config.Config, environ []string) (lifecycle.StorePlan, error)
 		p.Next = s.Next
 	}
 	return p, nil
+}
+
+// who is in all that is published for a run, or noted of it.
+func who(cfg config.Config) courier.Who {
+	return courier.Who{Scope: snapshotScope(cfg.Lock.URL), Holder: cfg.Holder, Node: cfg.Fence.Node, Release: thisBuild().Version}
 }
 
 // backupSchedule goes by the host's clock on the wall. Its delay is the lock's, not the node's: a service that

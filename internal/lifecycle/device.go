@@ -120,6 +120,15 @@ func (r *Runner) deviceErrand(op string, limit time.Duration) errand {
 	})
 }
 
+// waitDevice is wait for an answer that names the device.
+func (e errand) waitDevice(ctx context.Context) (courier.Answer, error) {
+	a, err := e.wait(ctx)
+	if err == nil && a.Device == nil {
+		err = errors.New("the courier did not say what became of it")
+	}
+	return a, err
+}
+
 func (r *Runner) deviceRequest(op string, limit time.Duration) courier.Request {
 	q := r.plan.Device.Errand
 	spec := *q.Device
@@ -147,10 +156,7 @@ func (r *Runner) bringUp(then func()) {
 	began := time.Now()
 	e := r.deviceErrand(courier.OpUp, r.plan.Device.Up)
 	r.next(func(ctx context.Context) (func(), message) {
-		a, err := e.wait(ctx)
-		if err == nil && a.Device == nil {
-			err = errors.New("the courier did not say what became of it")
-		}
+		a, err := e.waitDevice(ctx)
 		if err != nil {
 			return func() { r.notUp(err, a.Device) }, message{}
 		}
@@ -189,10 +195,7 @@ func (r *Runner) takeDown(then func()) {
 	d.status.State = deviceGoing
 	e := r.deviceErrand(courier.OpDown, r.plan.Device.Down)
 	r.next(func(ctx context.Context) (func(), message) {
-		a, err := e.wait(ctx)
-		if err == nil && a.Device == nil {
-			err = errors.New("the courier did not say what became of it")
-		}
+		a, err := e.waitDevice(ctx)
 		if err != nil {
 			return func() { r.keepDevice(err, then) }, message{}
 		}
@@ -220,16 +223,7 @@ func (r *Runner) keepDevice(err error, then func()) {
 	d.status.State, d.status.Step, d.status.Cause = deviceKept, "", err.Error()
 	d.status.Tries++
 	r.log.Error("the device cannot be taken down: the lock is kept and renewed until it can", "dev", r.plan.Device.Errand.Device.Path, "cause", err, "tries", d.status.Tries, "next", pause.String())
-	r.next(func(ctx context.Context) (func(), message) {
-		t := time.NewTimer(pause)
-		defer t.Stop()
-		select {
-		case <-ctx.Done():
-			return nil, message{}
-		case <-t.C:
-		}
-		return func() { r.takeDown(then) }, message{}
-	})
+	r.later(pause, func() { r.takeDown(then) })
 }
 
 // deviceStatus is nil where there is none.

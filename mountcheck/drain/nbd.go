@@ -142,16 +142,11 @@ func socketsOf(pid int) map[uint64]bool {
 	if pid == 0 {
 		return found
 	}
-	dir := fmt.Sprintf("/proc/%d/fd", pid)
-	names, err := os.ReadDir(dir)
+	open, err := descriptors(pid)
 	if err != nil {
 		return found
 	}
-	for _, n := range names {
-		target, err := os.Readlink(filepath.Join(dir, n.Name()))
-		if err != nil || !strings.HasPrefix(target, "socket:[") {
-			continue
-		}
+	for _, target := range open {
 		var inode uint64
 		if _, err := fmt.Sscanf(target, "socket:[%d]", &inode); err == nil {
 			found[inode] = true

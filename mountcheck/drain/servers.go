@@ -48,21 +48,16 @@ func servers(minor int, point string) ([]int, error) {
 // fuseDevices tells of which FUSE connections a process holds the device; holds without a connection: the
 // kernel does not say of which.
 func fuseDevices(pid int) (connections []int, holds bool, err error) {
-	dir := filepath.Join("/proc", strconv.Itoa(pid), "fd")
-	fds, err := os.ReadDir(dir)
+	open, err := descriptors(pid)
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
-			err = nil // it ended meanwhile
-		}
 		return nil, false, err
 	}
-	for _, fd := range fds {
-		target, err := os.Readlink(filepath.Join(dir, fd.Name()))
-		if err != nil || target != "/dev/fuse" {
+	for fd, target := range open {
+		if target != "/dev/fuse" {
 			continue
 		}
 		holds = true
-		info, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "fdinfo", fd.Name()))
+		info, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "fdinfo", fd))
 		if err != nil {
 			continue
 		}
@@ -71,6 +66,26 @@ func fuseDevices(pid int) (connections []int, holds bool, err error) {
 		}
 	}
 	return connections, holds, nil
+}
+
+// descriptors tells what each number is open on; one that is closed meanwhile is left out. A process that has ended
+// has none.
+func descriptors(pid int) (map[string]string, error) {
+	dir := filepath.Join("/proc", strconv.Itoa(pid), "fd")
+	fds, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	open := make(map[string]string, len(fds))
+	for _, fd := range fds {
+		if target, err := os.Readlink(filepath.Join(dir, fd.Name())); err == nil {
+			open[fd.Name()] = target
+		}
+	}
+	return open, nil
 }
 
 // connectionOf reads what the kernel says of a descriptor.

@@ -98,15 +98,12 @@ func (p *Plan) leversOf(m mountcheck.Mount) ([]Lever, error) {
 		return []Lever{{Kind: Abort, Mount: m, FUSE: c}}, nil
 	case m.FSType == "nfs" || m.FSType == "nfs4":
 		return []Lever{force, force}, nil
-	case m.Major == nbdMajor:
+	case m.NBD():
 		d, err := deviceOf(m)
 		return []Lever{{Kind: Disconnect, Mount: m, Device: d}}, err
 	}
 	return nil, nil
 }
-
-// nbdMajor is the kernel's number for network block devices.
-const nbdMajor = 43
 
 func deviceOf(m mountcheck.Mount) (Device, error) {
 	dir, err := filepath.EvalSymlinks(fmt.Sprintf("/sys/dev/block/%d:%d", m.Major, m.Minor))

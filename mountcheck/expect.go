@@ -1,79 +1,11 @@
 package mountcheck
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"time"
 )
-
-// flagForm is what a message shows.
-const flagForm = "PATH[,fstype=NAME][,source=GLOB][,opts=a+b+!c][,volume=ID][,uuid=UUID][,fail_after=DURATION][,recover_after=DURATION]" +
-	"[,policy=FINDING:kill|alert|ignore+...][,latency=DURATION][,min_free=SIZE][,min_inodes=NUMBER]"
-
-// ParseFlag reads the value of --mount. A comma inside a value is written as "\,".
-func ParseFlag(s string) (Expect, error) {
-	parts := splitCommas(s)
-	e := Expect{Path: parts[0]}
-	seen := map[string]bool{}
-	for _, part := range parts[1:] {
-		key, value, ok := strings.Cut(part, "=")
-		if !ok || value == "" {
-			return Expect{}, fmt.Errorf("--mount %q: %q has no value, expected %s", s, part, flagForm)
-		}
-		if seen[key] {
-			return Expect{}, fmt.Errorf("--mount %q: %s is given twice", s, key)
-		}
-		seen[key] = true
-		if err := e.set(key, value); err != nil {
-			return Expect{}, fmt.Errorf("--mount %q: %w", s, err)
-		}
-	}
-	e, err := e.Check()
-	if err != nil {
-		return Expect{}, fmt.Errorf("--mount %q: %w", s, err)
-	}
-	return e, nil
-}
-
-func (e *Expect) set(key, value string) (err error) {
-	switch key {
-	case "fstype":
-		e.FSType = value
-	case "source":
-		e.Source = value
-	case "volume":
-		e.Volume = value
-	case "uuid":
-		e.UUID = value
-	case "opts":
-		e.Require, e.Forbid, err = ParseOpts(strings.Split(value, "+"))
-	case "fail_after":
-		e.FailAfter, err = time.ParseDuration(value)
-	case "recover_after":
-		e.RecoverAfter, err = time.ParseDuration(value)
-	case "policy":
-		e.Policy, err = ParsePolicy(strings.Split(value, "+"))
-	default:
-		return e.Bounds.set(key, value)
-	}
-	return err
-}
-
-func (b *Bounds) set(key, value string) (err error) {
-	switch key {
-	case "latency":
-		b.Latency, err = time.ParseDuration(value)
-	case "min_free":
-		b.MinFree, err = ParseSize(value)
-	case "min_inodes":
-		b.MinInodes, err = strconv.ParseUint(value, 10, 31)
-	default:
-		return fmt.Errorf("unknown key %q, expected %s", key, flagForm)
-	}
-	return err
-}
 
 // ParseOpts sorts a list of options into those required and, with a leading "!", forbidden.
 func ParseOpts(list []string) (require, forbid []string, err error) {
@@ -94,7 +26,7 @@ func ParseOpts(list []string) (require, forbid []string, err error) {
 // Check cleans the path and refuses what can never be met.
 func (e Expect) Check() (Expect, error) {
 	if e.Path == "" {
-		return e, fmt.Errorf("the path is empty, expected %s", flagForm)
+		return e, errors.New("the path is empty, expected an absolute one")
 	}
 	if !filepath.IsAbs(e.Path) {
 		return e, fmt.Errorf("the path %q is relative, expected an absolute one", e.Path)
