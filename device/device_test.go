@@ -141,7 +141,7 @@ func TestMountedElsewhere(t *testing.T) {
 	if _, err := os.Stat(tried); !os.IsNotExist(err) {
 		t.Errorf("a detachment below a mount was tried, which not every driver refuses: %v", err)
 	}
-	must(t, unix.Unmount(elsewhere, 0))
+	testkit.Unmount(t, elsewhere)
 	down(t, s)
 }
 

@@ -34,7 +34,7 @@ func TestOthersMount(t *testing.T) {
 	_, err := Down(context.Background(), s)
 	must(t, err)
 	still(t, s, s.Point)
-	must(t, unix.Unmount(s.Point, 0))
+	testkit.Unmount(t, s.Point)
 	run(t, s.Detach...)
 }
 
@@ -49,7 +49,7 @@ func TestOtherLocksDevice(t *testing.T) {
 	_, err := Down(context.Background(), other)
 	must(t, err)
 	still(t, s, s.Point)
-	must(t, unix.Unmount(s.Point, 0))
+	testkit.Unmount(t, s.Point)
 	_, err = Down(context.Background(), other)
 	must(t, err)
 	still(t, s)
@@ -112,7 +112,7 @@ func TestKilledBeforeAttaching(t *testing.T) {
 	_, err = Down(context.Background(), later)
 	must(t, err)
 	still(t, s, elsewhere)
-	must(t, unix.Unmount(elsewhere, 0))
+	testkit.Unmount(t, elsewhere)
 	run(t, s.Detach...)
 }
 

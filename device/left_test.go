@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/interlock-run/interlock/internal/testkit"
 )
 
 // What an earlier tenure left mounted is not gone on with, and not written either: what was synced is there, what
@@ -146,6 +146,6 @@ func TestReboot(t *testing.T) {
 	must(t, w.state.store())
 	must(t, w.close())
 	refused(t, s, "it is attached, and not by us")
-	must(t, unix.Unmount(s.Point, 0))
+	testkit.Unmount(t, s.Point)
 	run(t, s.Detach...)
 }

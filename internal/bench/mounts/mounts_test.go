@@ -190,7 +190,7 @@ func TestMountsCost(t *testing.T) {
 	const wakes = 5000
 	for range wakes / 2 {
 		must(t, mount(other))
-		must(t, unix.Unmount(other, 0))
+		testkit.Unmount(t, other)
 	}
 	each := (cpu(t, p.Pid()) - before) / wakes
 	t.Logf("%d changes of another mount among %d: %v of CPU each (several may share a wake)", wakes, crowd, each)

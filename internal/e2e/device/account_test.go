@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/internal/testkit"
 )
 
 // Where nothing can be noted nothing is attached, and there is nothing to keep the lock for.
@@ -37,7 +39,7 @@ func TestAccountLost(t *testing.T) {
 	if b, err := os.ReadFile(filepath.Join(r.point, "log")); err != nil || len(b) == 0 {
 		t.Errorf("%q, %v: expected it still mounted", b, err)
 	}
-	must(t, unix.Unmount(r.point, 0))
+	testkit.Unmount(t, r.point)
 	run(t, r.detach[0], r.detach[1:]...)
 	a.Expect(t, limit, 143)
 	b := r.start(t, "b")

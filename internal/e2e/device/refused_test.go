@@ -20,7 +20,7 @@ func (r *rig) crash(t testing.TB) {
 		must(t, os.WriteFile(filepath.Join(r.point, "log"), []byte("before\n"), 0o644))
 		run(t, "sync", filepath.Join(r.point, "log"))
 		run(t, "cp", "--sparse=always", r.dev, r.image+".crashed")
-		must(t, unix.Unmount(r.point, 0))
+		testkit.Unmount(t, r.point)
 	})
 	must(t, os.Rename(r.image+".crashed", r.image))
 }
@@ -117,7 +117,7 @@ func TestForeignUse(t *testing.T) {
 	r := newRig(t, "ext4")
 	must(t, unix.Mount("other", r.point, "tmpfs", 0, "size=1m"))
 	unasked(t, r.refused(t, 72, "other is mounted at "+r.point))
-	must(t, unix.Unmount(r.point, 0))
+	testkit.Unmount(t, r.point)
 
 	run(t, "losetup", r.dev, r.image)
 	r.refused(t, 72, "it is attached, and not by us")
@@ -139,7 +139,7 @@ func TestTwin(t *testing.T) {
 			run(t, "losetup", other, r.image)
 			must(t, unix.Mount(other, elsewhere, fstype, 0, ""))
 			r.refused(t, 72, r.uuid, "is mounted at "+elsewhere)
-			must(t, unix.Unmount(elsewhere, 0))
+			testkit.Unmount(t, elsewhere)
 			run(t, "losetup", "-d", other)
 			r.down(t)
 		})

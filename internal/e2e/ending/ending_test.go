@@ -25,7 +25,7 @@ func TestStuckPayloadIsWaitedFor(t *testing.T) {
 	s.hang(t)
 	stop(t, a)
 	until(t, a, "it is called stuck", func(v view) bool { return len(v.Stuck) > 0 })
-	s.keeps(t, a, b)
+	keeps(t, a, b)
 	if v := look(t, a); len(v.Pulled) > 0 {
 		t.Errorf("pulled %q", v.Pulled)
 	}
@@ -72,7 +72,7 @@ func TestHungSyncKeepsTheLock(t *testing.T) {
 	until(t, a, "it is called overdue", func(v view) bool {
 		return v.Drain != "" && len(v.Volumes) == 1 && v.Volumes[0].State == "syncing"
 	})
-	s.keeps(t, a, b)
+	keeps(t, a, b)
 	b.Signal(t, syscall.SIGTERM)
 	b.Expect(t, limit, 143)
 	s.fs.Set(t, "ok")

@@ -119,24 +119,9 @@ func until(t *testing.T, j *scene.Job, what string, seen func(view) bool) {
 }
 
 // keeps fails unless the lock is held by a, and renewed, for longer than the hold, while b gets nothing.
-func (s stage) keeps(t *testing.T, a, b *scene.Job) {
+func keeps(t *testing.T, a, b *scene.Job) {
 	t.Helper()
-	end := time.NewTimer(hold + time.Second)
-	defer end.Stop()
-	tick := time.NewTicker(250 * time.Millisecond)
-	defer tick.Stop()
-	for done := false; !done; {
-		select {
-		case <-a.Exited():
-			t.Fatalf("%s ended: %s", a.Holder, a.ReasonText())
-		case <-end.C:
-			done = true
-		case <-tick.C:
-		}
-		if v := look(t, a); !v.Lock.Held || v.Lock.LeaseLeft <= 0 {
-			t.Fatalf("%+v: expected the lock held and the lease renewed", v)
-		}
-	}
+	a.Keeps(t, hold+time.Second)
 	if st, err := b.Status(); err != nil || st.Phase != "locking" {
 		t.Errorf("b: %+v, %v: expected it to wait", st, err)
 	}

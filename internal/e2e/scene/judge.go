@@ -123,3 +123,24 @@ func (s *Scene) Count(t testing.TB, event string) int {
 	}
 	return n
 }
+
+// Keeps fails unless the job goes on for so long with the lock held and its lease renewed.
+func (j *Job) Keeps(t testing.TB, d time.Duration) {
+	t.Helper()
+	end := time.NewTimer(d)
+	defer end.Stop()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for done := false; !done; {
+		select {
+		case <-j.Exited():
+			t.Fatalf("%s ended: %s", j.Holder, j.ReasonText())
+		case <-end.C:
+			done = true
+		case <-tick.C:
+		}
+		if st, err := j.Status(); err != nil || !st.Lock.Held || st.Lock.LeaseLeft <= 0 {
+			t.Fatalf("%+v, %v: expected the lock held and the lease renewed", st.Lock, err)
+		}
+	}
+}

@@ -24,7 +24,7 @@ func TestRestoreIntoAVolume(t *testing.T) {
 	volume := filepath.Join(p.home, "volume")
 	must(t, os.Mkdir(volume, 0o755))
 	must(t, unix.Mount("tmpfs", volume, "tmpfs", 0, "size=32m"))
-	t.Cleanup(func() { must(t, unix.Unmount(volume, 0)) })
+	t.Cleanup(func() { testkit.Unmount(t, volume) })
 
 	p.ok(t, "restore", "--to", volume, "--at", id, "--dry-run")
 	write(t, filepath.Join(volume, "other"), nil)

@@ -70,22 +70,7 @@ func writer(s *scene.Scene) scene.Option {
 // keepsLock fails unless the lock is held by a, with a lease, for as long as several heartbeats.
 func keepsLock(t *testing.T, s *scene.Scene, a *scene.Job) {
 	t.Helper()
-	end := time.NewTimer(scene.Hold + time.Second)
-	defer end.Stop()
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for done := false; !done; {
-		select {
-		case <-a.Exited():
-			t.Fatalf("%s ended: %s", a.Holder, a.ReasonText())
-		case <-end.C:
-			done = true
-		case <-tick.C:
-		}
-		if st, err := a.Status(); err != nil || !st.Lock.Held || st.Lock.LeaseLeft <= 0 {
-			t.Fatalf("%+v, %v: expected the lock held and the lease renewed", st.Lock, err)
-		}
-	}
+	a.Keeps(t, scene.Hold+time.Second)
 	if v := show(t, s); !v.Held || v.Queue[0].Holder != a.Holder || v.Record.Phase != "running" {
 		t.Errorf("lock show: %+v, record %+v: expected it held by %s, running", v, v.Record, a.Holder)
 	}

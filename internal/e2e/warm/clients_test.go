@@ -138,7 +138,7 @@ func TestStoppedReader(t *testing.T) {
 	if got := d.snapshots(t); got != 0 {
 		t.Errorf("%d dumps", got)
 	}
-	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	d.dump(t, from.Addr())
 }
 
 // Later versions crash when the reader of a list stalls: it is killed before that, the operator is warned, and what
@@ -156,7 +156,7 @@ func TestLaterVersions(t *testing.T) {
 	}
 	fixed, _ := warmtest.Later(t, kit, "1.6.45", false, time.Minute)
 	for _, s := range []memcached.Server{defective, fixed} {
-		d.dump(t, s.Address, "--budget-rate", "1000000", "--budget-bytes", "1MiB")
+		d.dump(t, s.Address, "--budget-bytes", "1MiB")
 	}
 	if crashed() {
 		t.Error("a dump crashed the server")
@@ -171,7 +171,7 @@ func TestWritesDuringALoad(t *testing.T) {
 	t.Parallel()
 	const n = 20_000
 	from, to, d := filled(t, n), fresh(t), inDirectory(t)
-	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	d.dump(t, from.Addr())
 	p := d.start(t, "warm", "load", "--memcached", to.Addr(), "--budget-rate", "6000")
 	written := map[string]int{}
 	raw := newWriter(t, to)

@@ -39,7 +39,7 @@ func TestDumpKilledAtEachStep(t *testing.T) {
 	from, d := filled(t, n), inDirectory(t)
 	state, want := 1, "1"
 	mark(t, from, state)
-	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	d.dump(t, from.Addr())
 	for _, step := range []struct {
 		point     string
 		published bool
@@ -61,7 +61,7 @@ func TestDumpKilledAtEachStep(t *testing.T) {
 			t.Errorf("%s: the newest dump is of state %s, want %s", step.point, got, want)
 		}
 	}
-	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	d.dump(t, from.Addr())
 	if got := d.snapshots(t); got != 2 {
 		t.Errorf("%d dumps stay, want 2", got)
 	}
@@ -88,7 +88,7 @@ func TestLoadKilledAtEachStep(t *testing.T) {
 	t.Parallel()
 	const n = 5000
 	from, to, d := filled(t, n), fresh(t), inDirectory(t)
-	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	d.dump(t, from.Addr())
 	for _, point := range []string{"warm:selected", "warm:sent", "warm:sent#4", "warm:stored", "warm:protected"} {
 		p := d.broken(point+"=kill").start(t, "warm", "load", "--memcached", to.Addr())
 		if code := p.Wait(t, limit); code != killed {
@@ -110,7 +110,7 @@ func TestServerDiesDuringADump(t *testing.T) {
 	const n = 3000
 	from, d := filled(t, n), inDirectory(t)
 	mark(t, from, 1)
-	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	d.dump(t, from.Addr())
 	p := d.broken("warm:part#1=stop").start(t, "warm", "dump", "--memcached", from.Addr(), "--scratch", d.scratch)
 	at := stopped(t, p)
 	from.Kill(t)
@@ -156,7 +156,7 @@ func TestServerDiesDuringALoad(t *testing.T) {
 	t.Parallel()
 	const n = 5000
 	from, to, d := filled(t, n), fresh(t), inDirectory(t)
-	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	d.dump(t, from.Addr())
 	p := d.broken("warm:sent#5=stop").start(t, "warm", "load", "--memcached", to.Addr())
 	at := stopped(t, p)
 	to.Kill(t)
@@ -175,7 +175,7 @@ func TestStoreDies(t *testing.T) {
 	s3 := testkit.S3(t, testkit.S3Options{})
 	from, d := filled(t, n), onS3(t, s3)
 	mark(t, from, 1)
-	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	d.dump(t, from.Addr())
 	mark(t, from, 2)
 	p := d.broken("warm:draft#1=stop").start(t, "warm", "dump", "--memcached", from.Addr(), "--scratch", d.scratch, "--budget-rate", "1000000")
 	at := stopped(t, p)
@@ -199,7 +199,7 @@ func TestStoreDies(t *testing.T) {
 	s3.Start(t)
 	d.want(t, 0, "warm", "load", "--memcached", to.Addr())
 	same(t, from.Addr(), to.Addr(), n)
-	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	d.dump(t, from.Addr())
 	if got := restored(t, d, from, n); got != "2" {
 		t.Errorf("the newest dump is of state %s, want 2", got)
 	}

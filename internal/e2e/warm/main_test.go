@@ -133,7 +133,7 @@ func (d *depot) want(t testing.TB, code int, words ...string) string {
 // dump publishes what a server holds.
 func (d *depot) dump(t testing.TB, server string, more ...string) {
 	t.Helper()
-	d.want(t, 0, append([]string{"warm", "dump", "--memcached", server, "--scratch", d.scratch}, more...)...)
+	d.want(t, 0, append([]string{"warm", "dump", "--memcached", server, "--scratch", d.scratch, "--budget-rate", "1000000"}, more...)...)
 }
 
 // snapshots counts those that are published.

@@ -39,7 +39,7 @@ func TestLoadGoesOn(t *testing.T) {
 	t.Parallel()
 	const n = 10_000
 	from, to, d := filled(t, n), fresh(t), inDirectory(t)
-	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	d.dump(t, from.Addr())
 	load := []string{"warm", "load", "--memcached", to.Addr(), "--scratch", d.scratch, "--json"}
 	d.cut(t, to.Addr())
 	r := result[counted](t, d.want(t, 0, load...))
@@ -66,7 +66,7 @@ func TestLoaderKilledInARun(t *testing.T) {
 	t.Parallel()
 	const n = 10_000
 	from, d := filled(t, n), inDirectory(t)
-	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	d.dump(t, from.Addr())
 	s := newService(t, d)
 	j := s.start(t, "--warm-budget-rate", "1000")
 	j.WaitPhase(t, limit, "warming")
@@ -113,7 +113,7 @@ func TestMemcachedRestartsWhileWarming(t *testing.T) {
 	t.Parallel()
 	const n = 10_000
 	from, d := filled(t, n), inDirectory(t)
-	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	d.dump(t, from.Addr())
 	s := newService(t, d)
 	again := "for i in 1 2 3; do memcached -u root -U 0 -m 128 -s " + s.socket + " -a 700 & echo $! >" + s.Dir + "/pid; wait $!; done"
 	flags := append([]string{"--warm-memcached", s.socket, "--warm-budget-rate", "4000"}, d.flags...)
@@ -138,7 +138,7 @@ func TestNoDumpWhileALoadGoesOn(t *testing.T) {
 	t.Parallel()
 	const n = 10_000
 	from, to, d := filled(t, n), fresh(t), inDirectory(t)
-	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	d.dump(t, from.Addr())
 	p := d.start(t, "warm", "load", "--memcached", to.Addr(), "--scratch", d.scratch, "--budget-rate", "1000")
 	testkit.Wait(t, limit, func() (bool, string) { return items(t, to.Addr()) > 100, "nothing is loaded yet" })
 	d.want(t, 75, "warm", "dump", "--memcached", to.Addr(), "--scratch", d.scratch)
@@ -155,10 +155,10 @@ func TestDumpOfAColdCache(t *testing.T) {
 	t.Parallel()
 	const n = 5000
 	from, cold, d := filled(t, n), fresh(t), inDirectory(t)
-	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	d.dump(t, from.Addr())
 	cold.Ask(t, "set mix:3 9 0 7\r\nfresher\r\nset only 0 0 1\r\nx\r\nmn\r\n", "MN")
 	for range 3 { // more than stay
-		d.dump(t, cold.Addr(), "--budget-rate", "1000000")
+		d.dump(t, cold.Addr())
 	}
 	to := fresh(t)
 	r := result[counted](t, d.want(t, 0, "warm", "load", "--memcached", to.Addr(), "--scratch", d.scratch, "--json"))
@@ -178,7 +178,7 @@ func TestOwnRestartByItself(t *testing.T) {
 	t.Parallel()
 	const n = 3000
 	from, d := filled(t, n), inDirectory(t)
-	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	d.dump(t, from.Addr())
 	s := newService(t, d)
 	s.extra = []string{"-e", filepath.Join(s.Dir, "memory")}
 	for i := range 4 {
@@ -204,7 +204,7 @@ func TestColdestFirst(t *testing.T) {
 	t.Parallel()
 	const n = 2000
 	from, to, d := filled(t, n), fresh(t), inDirectory(t)
-	d.dump(t, from.Addr(), "--budget-rate", "1000000", "--listing", "all")
+	d.dump(t, from.Addr(), "--listing", "all")
 	if out := d.want(t, 0, "warm", "show"); !strings.Contains(out, "by all") {
 		t.Errorf("%s", out)
 	}
@@ -315,8 +315,8 @@ func TestSeveralInstances(t *testing.T) {
 	const n, m = 3000, 1000
 	d := inDirectory(t)
 	first, second := filled(t, n), filled(t, m)
-	d.dump(t, first.Addr(), "--budget-rate", "1000000")
-	d.dump(t, second.Addr(), "--budget-rate", "1000000", "--self", "b")
+	d.dump(t, first.Addr())
+	d.dump(t, second.Addr(), "--self", "b")
 	s := newService(t, d)
 	other := filepath.Join(s.Dir, "b")
 	one := "memcached -u root -U 0 -m 64 -a 700 -s "
@@ -354,7 +354,7 @@ func TestRingInARun(t *testing.T) {
 	var stores []string
 	for i, server := range servers {
 		other := inDirectory(t)
-		other.dump(t, server, "--budget-rate", "1000000", "--self", "cache"+itoa(i+1)+":11211")
+		other.dump(t, server, "--self", "cache"+itoa(i+1)+":11211")
 		stores = append(stores, `"`+other.flags[1]+`"`)
 	}
 	for list, want := range map[string]warming{

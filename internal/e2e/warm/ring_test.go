@@ -54,7 +54,7 @@ func (f *fleet) client(t testing.TB, what string, nodes, version int) (right, ot
 func (f *fleet) dump(t testing.TB, nodes int) {
 	t.Helper()
 	for _, name := range f.names(nodes) {
-		f.d.dump(t, name, "--self", name, "--budget-rate", "1000000")
+		f.d.dump(t, name, "--self", name)
 	}
 }
 

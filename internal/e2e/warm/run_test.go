@@ -28,7 +28,7 @@ func TestReadyWhenWarm(t *testing.T) {
 func readyWhenWarm(t *testing.T, d *depot) {
 	const n = 10_000
 	from := filled(t, n)
-	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	d.dump(t, from.Addr())
 	s := newService(t, d)
 	j := s.start(t, "--warm-budget-rate", "4000")
 	j.WaitPhase(t, limit, "warming")
@@ -53,7 +53,7 @@ func TestReadyEarly(t *testing.T) {
 	from := filled(t, n)
 	for ready, least := range map[string]int64{"0.3": n * 3 / 10, "at_once": 0} {
 		d := inDirectory(t) // a repository belongs to one lock
-		d.dump(t, from.Addr(), "--budget-rate", "1000000")
+		d.dump(t, from.Addr())
 		s := newService(t, d)
 		j := s.start(t, "--warm-budget-rate", "3000", "--warm-ready", ready)
 		j.WaitPhase(t, limit, "serving")
@@ -106,7 +106,7 @@ func TestCommandWithoutADump(t *testing.T) {
 func TestLockLostWhileWarming(t *testing.T) {
 	t.Parallel()
 	from, d := filled(t, 10_000), inDirectory(t)
-	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	d.dump(t, from.Addr())
 	s := newService(t, d)
 	j := s.start(t, "--warm-budget-rate", "200")
 	j.WaitPhase(t, limit, "warming")
@@ -126,7 +126,7 @@ func TestLockLostWhileWarming(t *testing.T) {
 func TestStopWhileWarming(t *testing.T) {
 	t.Parallel()
 	from, d := filled(t, 10_000), inDirectory(t)
-	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	d.dump(t, from.Addr())
 	s := newService(t, d)
 	j := s.start(t, "--warm-budget-rate", "200")
 	j.WaitPhase(t, limit, "warming")
@@ -143,7 +143,7 @@ func TestSchedule(t *testing.T) {
 	t.Parallel()
 	const n = 3000
 	from, d := filled(t, n), inDirectory(t)
-	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	d.dump(t, from.Addr())
 	s := newService(t, d)
 	j := s.start(t, "--warm-schedule", "1s")
 	j.WaitPhase(t, limit, "serving")
@@ -185,7 +185,7 @@ func TestOwnRestart(t *testing.T) {
 	t.Parallel()
 	const n = 3000
 	from, d := filled(t, n), inDirectory(t)
-	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	d.dump(t, from.Addr())
 	s := newService(t, d)
 	s.extra = []string{"-e", filepath.Join(s.Dir, "memory")}
 	for i, want := range []warming{{}, {}, {}} {
@@ -216,7 +216,7 @@ func TestDeleteWhileReady(t *testing.T) {
 	t.Parallel()
 	const n = 10_000
 	from, d := filled(t, n), inDirectory(t)
-	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	d.dump(t, from.Addr())
 	s := newService(t, d)
 	j := s.start(t, "--warm-budget-rate", "500", "--warm-ready", "at_once")
 	j.WaitPhase(t, limit, "serving")

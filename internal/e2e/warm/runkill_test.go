@@ -29,7 +29,7 @@ func TestRunKilled(t *testing.T) {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
 			from, d := filled(t, n), inDirectory(t)
-			d.dump(t, from.Addr(), "--budget-rate", "1000000")
+			d.dump(t, from.Addr())
 			s := newService(t, d)
 			s.d = d.broken(point + "=stop")
 			j := s.start(t, flags...)
@@ -72,7 +72,7 @@ func TestWorkerKilled(t *testing.T) {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
 			from, d := filled(t, n), inDirectory(t)
-			d.dump(t, from.Addr(), "--budget-rate", "1000000")
+			d.dump(t, from.Addr())
 			s := newService(t, d)
 			s.d = d.broken(point + "=kill")
 			j := s.start(t, flags...)

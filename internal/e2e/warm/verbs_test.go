@@ -29,7 +29,7 @@ func TestThroughTheStore(t *testing.T) {
 			t.Parallel()
 			from, d := filled(t, c.n), c.place(t)
 			to := testkit.Memcached(t, testkit.MemcachedOptions{Megabytes: roomy(c.n)})
-			d.dump(t, from.Addr(), "--budget-rate", "1000000000")
+			d.dump(t, from.Addr())
 			out := d.want(t, 0, "warm", "show", "--expiry")
 			if !strings.Contains(out, itoa(c.n)+" items") || !strings.Contains(out, itoa(c.n/5)+" for ever") {
 				t.Errorf("show: %s", out)
@@ -85,7 +85,7 @@ func TestKilledDump(t *testing.T) {
 		t.Errorf("%d snapshots of a killed dump", got)
 	}
 	for range 3 {
-		d.dump(t, from.Addr(), "--budget-rate", "1000000")
+		d.dump(t, from.Addr())
 	}
 	if got := d.snapshots(t); got != 2 {
 		t.Errorf("%d snapshots after three dumps: want 2", got)
@@ -104,7 +104,7 @@ func TestKilledLoad(t *testing.T) {
 	t.Parallel()
 	const n = 10_000
 	from, to, d := filled(t, n), fresh(t), inDirectory(t)
-	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	d.dump(t, from.Addr())
 	p := d.start(t, "warm", "load", "--memcached", to.Addr(), "--budget-rate", "2000")
 	testkit.Wait(t, limit, func() (bool, string) { return items(t, to.Addr()) > 1000, "nothing is loaded yet" })
 	p.Signal(t, syscall.SIGKILL)
@@ -121,7 +121,7 @@ func TestClientsDuringALoad(t *testing.T) {
 	t.Parallel()
 	const n = 10_000
 	from, to, d := filled(t, n), fresh(t), inDirectory(t)
-	d.dump(t, from.Addr(), "--budget-rate", "1000000")
+	d.dump(t, from.Addr())
 	p := d.start(t, "warm", "load", "--memcached", to.Addr(), "--budget-rate", "2000", "--in-use", "--json")
 	testkit.Wait(t, limit, func() (bool, string) { return items(t, to.Addr()) > 500, "nothing is loaded yet" })
 	var text strings.Builder
@@ -165,7 +165,7 @@ func TestRing(t *testing.T) {
 	old := []string{"--node", "cache1:11211", "--node", "cache2:11211"}
 	servers := ringServers(t, n)
 	for i, s := range servers {
-		d.dump(t, s, "--budget-rate", "1000000", "--self", "cache"+itoa(i+1)+":11211")
+		d.dump(t, s, "--self", "cache"+itoa(i+1)+":11211")
 	}
 	out := d.want(t, 0, append([]string{"warm", "ring", "verify", "--ring", "auto"}, old...)...)
 	if !strings.Contains(strings.Split(out, "\n")[1], "100.0 %") || !strings.Contains(strings.Split(out, "\n")[1], "mcrouter-ch3") {

@@ -68,5 +68,5 @@ func (e *export) successor() {
 	dir := filepath.Join(t.TempDir(), "mnt")
 	must(t, unix.Mkdir(dir, 0o755))
 	must(t, unix.Mount(node, dir, "ext4", 0, ""))
-	must(t, unix.Unmount(dir, 0))
+	testkit.Unmount(t, dir)
 }

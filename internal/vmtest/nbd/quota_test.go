@@ -12,6 +12,8 @@ import (
 
 	"github.com/interlock-run/interlock/internal/vmtest"
 	"github.com/interlock-run/interlock/mountcheck"
+
+	"github.com/interlock-run/interlock/internal/testkit"
 )
 
 // A project quota on the data directory leaves less than the filesystem has; root may write beyond it, so that
@@ -19,7 +21,7 @@ import (
 func TestProjectQuota(t *testing.T) {
 	e := newExport(t)
 	dir := e.attach("-timeout", "30")
-	must(t, unix.Unmount(dir, 0))
+	testkit.Unmount(t, dir)
 	vmtest.Run(t, "mkfs.ext4", "-q", "-e", "remount-ro", "-O", "quota,project", "-E", "quotatype=prjquota,nodiscard", node)
 	must(t, unix.Mount(node, dir, "ext4", 0, "prjquota"))
 	data := filepath.Join(dir, "db")

@@ -109,7 +109,7 @@ func TestSettled(t *testing.T) {
 	if v := volume.Ask(); v.State != drain.Pending {
 		t.Errorf("a mounted ext4 writes by itself, and is %+v", v)
 	}
-	must(t, unix.Unmount(dir, 0))
+	testkit.Unmount(t, dir)
 	must(t, device.Settle(node))
 	e.disconnect()
 	e.free()

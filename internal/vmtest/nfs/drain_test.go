@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/interlock-run/interlock/internal/testkit"
 	"github.com/interlock-run/interlock/internal/vmtest/late"
 	"github.com/interlock-run/interlock/mountcheck/drain"
@@ -93,7 +91,7 @@ func TestDrained(t *testing.T) {
 	}
 	volume.Sync(t)
 	volume.Until(t, drain.Drained)
-	must(t, unix.Unmount(dir, 0))
+	testkit.Unmount(t, dir)
 	volume.Done = drain.Evidence{Detached: true}
 	volume.Until(t, drain.Drained)
 }
