@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/interlock-run/interlock/internal/process"
 	"github.com/interlock-run/interlock/mountcheck/probe"
 )
 
@@ -80,27 +81,13 @@ func (h held) killed() bool {
 
 func (h held) gone() bool { return startOf(h.pid) != h.start }
 
-// startOf is field 22 of stat, empty for a process that is gone or only waits for its parent to hear so.
+// startOf is empty for a process that is gone or only waits for its parent to hear so.
 func startOf(pid int) string {
-	f := statOf(pid)
-	if len(f) < 20 || f[0] == "Z" || f[0] == "X" {
+	s, err := process.Read(pid)
+	if err != nil || s.Ended() {
 		return ""
 	}
-	return f[19]
-}
-
-// stateOf is D for one that waits in the kernel and hears no signal.
-func stateOf(pid int) string {
-	if f := statOf(pid); len(f) > 0 {
-		return f[0]
-	}
-	return ""
-}
-
-// statOf are the fields after the name, which may hold anything.
-func statOf(pid int) []string {
-	_, rest, _ := strings.Cut(readSmall(pid, "stat"), ") ")
-	return strings.Fields(rest)
+	return s.Start
 }
 
 func readSmall(pid int, file string) string {

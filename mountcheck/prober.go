@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/interlock-run/interlock/internal/process"
 	"github.com/interlock-run/interlock/mountcheck/probe"
 )
 
@@ -120,7 +121,7 @@ func (p *prober) end() error {
 		if h.wait(killWait) {
 			return nil
 		}
-		if stateOf(h.proc.Pid) == "D" {
+		if process.Asleep(h.proc.Pid) {
 			break
 		}
 	}

@@ -79,7 +79,7 @@ func (k *kin) look(guard int) {
 func (k *kin) living(list []task) []task {
 	var found []task
 	for _, t := range list {
-		if was, ok := k.seen[t.pid]; ok && was.start == t.start && !t.dead() {
+		if was, ok := k.seen[t.pid]; ok && was.start == t.start && !t.dead {
 			found = append(found, t)
 		}
 	}

@@ -14,13 +14,13 @@ import (
 func TestKinAfterTheGuard(t *testing.T) {
 	k := &kin{seen: map[int]task{7: {pid: 7, start: "70"}, 8: {pid: 8, start: "80"}, 9: {pid: 9, start: "90"}}}
 	got := pids(k.members([]task{
-		{1, 0, 'S', "1"},
-		{7, 1, 'S', "70"},    // seen
-		{8, 1, 'S', "81"},    // another with the number of one that was seen
-		{9, 1, 'Z', "90"},    // dead
-		{20, 7, 'S', "200"},  // below it
-		{21, 20, 'S', "210"}, // and below that
-		{30, 1, 'S', "300"},  // never seen
+		{1, 0, "1", false},
+		{7, 1, "70", false},    // seen
+		{8, 1, "81", false},    // another with the number of one that was seen
+		{9, 1, "90", true},     // dead
+		{20, 7, "200", false},  // below it
+		{21, 20, "210", false}, // and below that
+		{30, 1, "300", false},  // never seen
 	}))
 	slices.Sort(got)
 	if want := []int{7, 20, 21}; !slices.Equal(got, want) {
@@ -34,7 +34,7 @@ func TestKinOfThousands(t *testing.T) {
 	k := &kin{seen: map[int]task{}}
 	var list []task
 	for pid := first; pid < first+many; pid++ {
-		list = append(list, task{pid, pid - 1, 'S', "1"})
+		list = append(list, task{pid, pid - 1, "1", false})
 		if pid%2 == 0 {
 			k.seen[pid] = list[len(list)-1]
 		}

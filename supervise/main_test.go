@@ -387,7 +387,7 @@ func (g *guarded) survivors() []int {
 	var found []int
 	for _, t := range list {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", t.pid))
-		if err == nil && !t.dead() && holdsAll(string(b), []string{"TEST_MARK=" + g.mark}) && t.pid != g.pid && t.pid != g.agent {
+		if err == nil && !t.dead && holdsAll(string(b), []string{"TEST_MARK=" + g.mark}) && t.pid != g.pid && t.pid != g.agent {
 			found = append(found, t.pid)
 		}
 	}

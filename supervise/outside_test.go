@@ -7,7 +7,7 @@ import (
 
 // As PID 1, whose parent has the number 0: once the agent is reaped nobody is spared.
 func TestOutsideSparesNobody(t *testing.T) {
-	list := []task{{1, 0, 'S', ""}, {7, 1, 'S', ""}, {8, 7, 'S', ""}, {9, 8, 'Z', ""}, {20, 1, 'S', ""}, {21, 20, 'S', ""}}
+	list := []task{{1, 0, "", false}, {7, 1, "", false}, {8, 7, "", false}, {9, 8, "", true}, {20, 1, "", false}, {21, 20, "", false}}
 	for _, c := range []struct {
 		spare int
 		want  []int

@@ -219,7 +219,7 @@ func (p *pidns) alive() []int {
 	}
 	var found []int
 	for _, t := range list {
-		if ns, err := inode(strconv.Itoa(t.pid), "pid"); err == nil && ns == p.now.inode && !t.dead() {
+		if ns, err := inode(strconv.Itoa(t.pid), "pid"); err == nil && ns == p.now.inode && !t.dead {
 			found = append(found, t.pid)
 		}
 	}

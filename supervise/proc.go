@@ -8,16 +8,16 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/internal/process"
 )
 
 // A task is one line of the process table: what is needed to walk the tree.
 type task struct {
 	pid, ppid int
-	state     byte
 	start     string // with the number it names one process for ever
+	dead      bool
 }
-
-func (t task) dead() bool { return t.state == 'Z' || t.state == 'X' }
 
 // ownView checks that /proc shows our own PID namespace: the numbers of another one's would be
 // signalled to the wrong processes, and counting them proves nothing.
@@ -62,32 +62,13 @@ func tasks() ([]task, error) {
 	return list, nil
 }
 
-// readTask parses the fields after the last ")": the name before it may hold anything.
 func readTask(pid int) (task, error) {
-	path := "/proc/" + strconv.Itoa(pid) + "/stat"
-	b, err := os.ReadFile(path)
+	s, err := process.Read(pid)
 	if errors.Is(err, os.ErrPermission) {
-		return task{pid: pid, ppid: hidden, state: '?'}, nil
+		return task{pid: pid, ppid: hidden}, nil
 	}
-	if err != nil {
-		return task{}, err
-	}
-	s := string(b)
-	f := strings.Fields(s[strings.LastIndexByte(s, ')')+1:])
-	if len(f) < 20 || len(f[0]) != 1 {
-		return task{}, errors.New(path + ": found " + strconv.Itoa(len(f)) + " fields after the name: expected 20 or more")
-	}
-	ppid, err := strconv.Atoi(f[1])
-	state := f[0][0]
-	if threads, bad := strconv.Atoi(f[17]); state == 'Z' && bad == nil && threads > 1 {
-		state = others
-	}
-	return task{pid, ppid, state, f[19]}, err
+	return task{pid, s.Parent, s.Start, s.Ended()}, err
 }
-
-// others is a process whose first thread is dead, which the kernel calls a zombie, while others live: they
-// may run on, or be stuck in the kernel after a SIGKILL.
-const others = 'O'
 
 // hidden is the parent of a process that lives and may not be looked at; no process has this number.
 const hidden = -1
@@ -114,7 +95,7 @@ func descendants(list []task, roots []int, spare int) []task {
 			}
 			met[t.pid] = true
 			queue = append(queue, t.pid)
-			if !t.dead() {
+			if !t.dead {
 				found = append(found, t)
 			}
 		}
@@ -134,7 +115,7 @@ func outside(list []task, self, spare int) []task {
 	}
 	var found []task
 	for _, t := range list {
-		if !kept[t.pid] && !t.dead() {
+		if !kept[t.pid] && !t.dead {
 			found = append(found, t)
 		}
 	}

@@ -46,7 +46,7 @@ func TestTasksAllOrError(t *testing.T) {
 
 // What may not be looked at is somebody: it counts in a container, and is nobody's child.
 func TestHiddenTaskLives(t *testing.T) {
-	list := []task{{1, 0, 'S', "1"}, {7, 1, 'S', "2"}, {pid: 9, ppid: hidden, state: '?'}}
+	list := []task{{1, 0, "1", false}, {7, 1, "2", false}, {pid: 9, ppid: hidden}}
 	if got := pids(outside(list, 1, 7)); !slices.Equal(got, []int{9}) {
 		t.Errorf("in the container: %v, expected 9", got)
 	}

@@ -167,7 +167,7 @@ func TestEarlyNamespaceEndsWithTheRun(t *testing.T) {
 	g.order(command{Op: "exit", Code: 64})
 	g.wantCode(64)
 	for _, pid := range made {
-		if st, err := readTask(pid); err == nil && !st.dead() {
+		if st, err := readTask(pid); err == nil && !st.dead {
 			t.Errorf("process %d outlived the guard", pid)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/interlock-run/interlock/internal/process"
 )
 
 // freeze keeps a process from dying, as uninterruptible sleep does: SIGKILL waits for the thaw. The
@@ -94,8 +96,8 @@ func TestFirstThreadIsDead(t *testing.T) {
 		g := startGuard(t, options{})
 		payload := g.begin(isolate, 0, time.Minute, self(t), "payload-under-test", "headless").PID
 		eventually(t, "the first thread is dead", func() bool {
-			all, err := tasks()
-			return err == nil && slices.ContainsFunc(all, func(p task) bool { return p.pid == payload && p.state == others })
+			s, err := process.Read(payload)
+			return err == nil && s.State == 'Z' && s.Threads > 1
 		})
 		thaw := freeze(t, payload, freezer)
 		g.order(command{Op: "kill", Tenure: 1})

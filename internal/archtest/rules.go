@@ -52,7 +52,7 @@ func drivers(s source) (wrong []string) {
 	if i < 0 {
 		return nil
 	}
-	allowed := []string{"lock", "fence", "internal/clock", "internal/mutate"}
+	allowed := []string{"lock", "fence", "internal/clock", "internal/mutate", "internal/process"}
 	suite := "lock/locktest"
 	if under(s.dir, "internal/store") {
 		allowed, suite = []string{"internal/store"}, "internal/store/storetest"

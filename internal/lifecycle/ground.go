@@ -1,13 +1,10 @@
 package lifecycle
 
 import (
-	"bytes"
-	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
+	"github.com/interlock-run/interlock/internal/process"
 	"github.com/interlock-run/interlock/mountcheck"
 	"github.com/interlock-run/interlock/mountcheck/drain"
 	"github.com/interlock-run/interlock/mountcheck/rescue"
@@ -86,16 +83,4 @@ func (p Plan) reached() (named, others []string) {
 
 // asleep tells whether one of these processes has a thread in uninterruptible sleep: what merely takes its
 // time to end (a large memory to give back) is freed by no lever.
-func asleep(pids []int) bool { return slices.ContainsFunc(pids, sleeps) }
-
-func sleeps(pid int) bool {
-	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
-	if err != nil {
-		return false
-	}
-	return slices.ContainsFunc(tasks, func(file string) bool {
-		raw, err := os.ReadFile(file)
-		i := bytes.LastIndexByte(raw, ')') // the name before it may hold anything
-		return err == nil && i >= 0 && len(raw) > i+2 && raw[i+2] == 'D'
-	})
-}
+func asleep(pids []int) bool { return slices.ContainsFunc(pids, process.Asleep) }

@@ -49,7 +49,7 @@ func TestUnknownIsNotEmpty(t *testing.T) {
 }
 
 // inPIDNS starts a process as the first of a PID namespace.
-func inPIDNS(t *testing.T, role string, change func(*exec.Cmd), args ...string) *process {
+func inPIDNS(t *testing.T, role string, change func(*exec.Cmd), args ...string) *started {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		testkit.Skip(t, "root", "needs the right to make a PID namespace")

@@ -1,7 +1,6 @@
 package file
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +11,8 @@ import (
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/internal/process"
 )
 
 // pidNamespaceEmpty looks at every process that there is. It needs a /proc that shows all of the
@@ -63,10 +64,12 @@ func isOutside(pid string, namespace uint64) error {
 // isDead tells a zombie without any thread left: nobody has taken its status, but it runs no more. The init
 // of a namespace comes to this only after the kernel has ended all others in it.
 func isDead(pid string) bool {
-	const state, threads = 0, 17 // fields after the name in parentheses
-	text, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
-	f := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-	return err == nil && len(f) > threads && f[state] == "Z" && f[threads] == "1"
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		return false
+	}
+	s, err := process.Read(n)
+	return err == nil && s.Ended()
 }
 
 func hasEnded(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ESRCH) }

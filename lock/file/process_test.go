@@ -75,7 +75,7 @@ func TestKilledHolderFrees(t *testing.T) {
 }
 
 // startShared starts a holder and its child.
-func startShared(t *testing.T, path string, pass bool) (*process, int) {
+func startShared(t *testing.T, path string, pass bool) (*started, int) {
 	t.Helper()
 	parent := start(t, "share", func(c *exec.Cmd) {
 		if pass {
@@ -128,7 +128,7 @@ func TestTwentyProcesses(t *testing.T) {
 	dir := t.TempDir()
 	number := filepath.Join(dir, "number")
 	must(t, os.WriteFile(number, []byte("0"), 0o600))
-	var all []*process
+	var all []*started
 	for range 20 {
 		all = append(all, start(t, "count", nil, filepath.Join(dir, "lock"), number))
 	}

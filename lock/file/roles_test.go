@@ -167,8 +167,8 @@ func proofRole() error {
 	return nil
 }
 
-// A process is one started role. It is killed and reaped at the end of the test.
-type process struct {
+// A started is a process in one of the roles. It is killed and reaped at the end of the test.
+type started struct {
 	t     *testing.T
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
@@ -177,7 +177,7 @@ type process struct {
 }
 
 // start runs a role of the test binary; change may alter the command first.
-func start(t *testing.T, role string, change func(*exec.Cmd), args ...string) *process {
+func start(t *testing.T, role string, change func(*exec.Cmd), args ...string) *started {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Env = append(os.Environ(), roleVar+"="+role)
@@ -192,7 +192,7 @@ func start(t *testing.T, role string, change func(*exec.Cmd), args ...string) *p
 	stdout, err := cmd.StdoutPipe()
 	must(t, err)
 	must(t, cmd.Start())
-	p := &process{t: t, cmd: cmd, stdin: stdin, lines: bufio.NewScanner(stdout)}
+	p := &started{t: t, cmd: cmd, stdin: stdin, lines: bufio.NewScanner(stdout)}
 	t.Cleanup(p.kill)
 	return p
 }
@@ -206,7 +206,7 @@ func ignoreClosed(err error) error {
 }
 
 // says waits for a line that begins with word, and gives the rest of it.
-func (p *process) says(word string) string {
+func (p *started) says(word string) string {
 	p.t.Helper()
 	if !p.lines.Scan() {
 		p.t.Fatalf("the process ended without a word (%v)", p.lines.Err())
@@ -219,7 +219,7 @@ func (p *process) says(word string) string {
 }
 
 // kill is SIGKILL and reap; the second time it does nothing.
-func (p *process) kill() {
+func (p *started) kill() {
 	if p.done {
 		return
 	}

@@ -1,0 +1,75 @@
+// Package process reads what the kernel tells of a process in /proc/PID/stat (proc_pid_stat(5)).
+//
+// Promise: nothing here waits, whatever the process waits for. A process whose first thread has ended while others
+// live is not dead, although the kernel calls it a zombie. Non-promise: a number alone names a process for a moment
+// only; with its start it names one for ever. Imported by what proves deaths, and by what looks for processes that
+// hang; it imports nothing of ours.
+package process
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+)
+
+// A Stat is what is read of one process or thread.
+type Stat struct {
+	State   byte
+	Parent  int
+	Threads int    // of a process that has ended, 0 or 1
+	Start   string // in ticks since the machine's start: with the number it names one process for ever
+}
+
+// Fields after the name, from 0.
+const (
+	state   = 0
+	parent  = 1
+	threads = 17
+	start   = 19
+)
+
+// Read looks at a process. The error is that of the file: ENOENT or ESRCH for one that is gone.
+func Read(pid int) (Stat, error) {
+	return read("/proc/" + strconv.Itoa(pid) + "/stat")
+}
+
+func read(path string) (Stat, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Stat{}, err
+	}
+	s, err := Parse(text)
+	if err != nil {
+		return Stat{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+// Parse takes the fields after the last ")": the name before it may hold anything.
+func Parse(text []byte) (s Stat, err error) {
+	f := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
+	if len(f) <= start || len(f[state]) != 1 {
+		return Stat{}, fmt.Errorf("found %d fields after the name: expected %d or more", len(f), start+1)
+	}
+	s.State, s.Start = f[state][0], string(f[start])
+	if s.Parent, err = strconv.Atoi(string(f[parent])); err == nil {
+		s.Threads, err = strconv.Atoi(string(f[threads]))
+	}
+	return s, err
+}
+
+// Ended tells whether it runs no more, whether its parent has heard of it or not. One whose first thread is dead
+// has not while others live: they may run on, or be stuck in the kernel after a SIGKILL.
+func (s Stat) Ended() bool { return (s.State == 'Z' || s.State == 'X') && s.Threads <= 1 }
+
+// Asleep tells whether a thread of the process is in uninterruptible sleep, which a SIGKILL may not end.
+func Asleep(pid int) bool {
+	files, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/stat")
+	return err == nil && slices.ContainsFunc(files, func(file string) bool {
+		s, err := read(file)
+		return err == nil && s.State == 'D'
+	})
+}
