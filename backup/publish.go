@@ -86,7 +86,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 // bury declares dead what earlier backups with this scratch directory began and never published, because
 // they were killed or failed: under the same token nothing else would ever collect it.
 func (t *taking) bury(ctx context.Context) error {
-	marked, err := t.work.marked()
+	repo := t.o.Repository.ID
+	marked, err := t.work.marked(repo)
 	if err != nil {
 		return err
 	}
@@ -104,7 +105,22 @@ func (t *taking) bury(ctx context.Context) error {
 		}
 	}
 	for _, id := range marked {
-		err = errors.Join(err, t.work.unmark(id))
+		err = errors.Join(err, t.work.unmark(repo, id))
 	}
 	return err
+}
+
+// makeRoom deletes what this and earlier backups with this scratch directory have left in a store that is full:
+// no later one would come to its end and do so.
+func (t *taking) makeRoom(ctx context.Context, d *snapshot.Draft) {
+	err := d.Discard(ctx)
+	if err == nil {
+		err = t.bury(ctx)
+	}
+	if err == nil {
+		_, err = t.o.Repository.Collect(ctx, t.o.Holder, false)
+	}
+	if err != nil {
+		t.o.Log.Warn("the store is full, and not all that failed backups have left there was removed: `interlock prune --abandon-after 1h` does so later", "error", err)
+	}
 }

@@ -19,7 +19,7 @@ import (
 const (
 	scratchName = "interlock-backup"
 	keptSuffix  = ".kept"  // a manifest
-	begunSuffix = ".begun" // a snapshot that was begun and, as far as is known here, not published
+	begunSuffix = ".begun" // a snapshot that was begun and, as far as is known here, not published; before it its repository
 )
 
 // A scratch is our folder in the scratch directory, locked.
@@ -106,18 +106,23 @@ func (t *taking) keptName() string {
 	return hex.EncodeToString(sum[:12]) + keptSuffix
 }
 
-// mark notes that a snapshot is begun, so that a later backup can clear away what it left in the store.
-func (s *scratch) mark(id snapshot.ID) error {
-	return os.WriteFile(s.path(string(id)+begunSuffix), nil, 0o600)
+// mark notes that a snapshot is begun, so that a later backup can clear away what it left in the store. Which
+// store stands with it: backups into others may have the same scratch directory.
+func (s *scratch) mark(repo string, id snapshot.ID) error {
+	return os.WriteFile(s.path(markName(repo, id)), nil, 0o600)
 }
 
-func (s *scratch) unmark(id snapshot.ID) error { return os.Remove(s.path(string(id) + begunSuffix)) }
+func (s *scratch) unmark(repo string, id snapshot.ID) error {
+	return os.Remove(s.path(markName(repo, id)))
+}
 
-// marked are those that are begun. Under the lock none of them is under way, but for our own.
-func (s *scratch) marked() (ids []snapshot.ID, err error) {
+func markName(repo string, id snapshot.ID) string { return string(id) + "." + repo + begunSuffix }
+
+// marked are those that are begun in a repository. Under the lock none of them is under way, but for our own.
+func (s *scratch) marked(repo string) (ids []snapshot.ID, err error) {
 	found, err := os.ReadDir(s.dir)
 	for _, e := range found {
-		name, ours := strings.CutSuffix(e.Name(), begunSuffix)
+		name, ours := strings.CutSuffix(e.Name(), "."+repo+begunSuffix)
 		if !ours {
 			continue
 		}

@@ -110,9 +110,18 @@ func (t *taking) once(ctx context.Context, full bool) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if err := t.work.mark(d.Snapshot.ID); err != nil {
+	if err := t.work.mark(t.o.Repository.ID, d.Snapshot.ID); err != nil {
 		return Result{}, fmt.Errorf("scratch directory: %w", err)
 	}
+	r, err := t.finish(ctx, d)
+	if errors.Is(err, store.ErrFull) && ctx.Err() == nil {
+		t.makeRoom(ctx, d)
+	}
+	return r, err
+}
+
+// finish writes and publishes what was begun.
+func (t *taking) finish(ctx context.Context, d *snapshot.Draft) (Result, error) {
 	point("begun")
 	kept, r, err := t.write(ctx, d)
 	if err != nil {

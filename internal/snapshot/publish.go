@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -21,6 +22,7 @@ type Draft struct {
 	packs   int  // that are stored or on their way
 	used    bool // by Write
 	written bool
+	unsure  bool // whether it is published
 }
 
 // A BeginOptions is what Begin must know.
@@ -70,6 +72,7 @@ func (d *Draft) Publish(ctx context.Context) (Snapshot, error) {
 		return Snapshot{}, fmt.Errorf("snapshot %s is published before it was written: %w", d.Snapshot.ID, ErrOrder)
 	}
 	c, err := d.attempt.run(ctx, d.publish)
+	d.unsure = d.unsure || err == nil || errors.Is(err, ErrUncertain)
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("publish %s: %w", d.Snapshot.ID, err)
 	}
@@ -78,6 +81,26 @@ func (d *Draft) Publish(ctx context.Context) (Snapshot, error) {
 		return Snapshot{}, damaged("publish %s: the commit with our nonce does not have it", d.Snapshot.ID)
 	}
 	return *s, nil
+}
+
+// Discard deletes what Write has stored of a snapshot that was not published, and keeps it from being published.
+// It needs no commit, for which a full store has no room. Where a request of Write comes late, something is left
+// for Abandon and Collect.
+func (d *Draft) Discard(ctx context.Context) error {
+	id := d.Snapshot.ID
+	if d.unsure {
+		return fmt.Errorf("snapshot %s is discarded though it was, or may have been, published: %w", id, ErrOrder)
+	}
+	d.used, d.written = true, false
+	for o, err := range d.repo.store.List(ctx, id.folder(), "") {
+		if err != nil {
+			return fmt.Errorf("list %s: %w", id.folder(), err)
+		}
+		if err := d.repo.store.Delete(ctx, o.Key); err != nil {
+			return fmt.Errorf("delete %s: %w", o.Key, err)
+		}
+	}
+	return nil
 }
 
 // first makes a catalog where there is none yet, before the first manifest.

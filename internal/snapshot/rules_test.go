@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/interlock-run/interlock/internal/store"
 )
 
 // written begins and writes a full snapshot, for tests of what happens before it is published.
@@ -69,6 +71,51 @@ func TestMisuse(t *testing.T) {
 	}
 	if c, err := r.Catalog(t.Context()); err != nil || len(c.Live) != 2 || len(c.Dead) != 0 {
 		t.Errorf("%d live, %d dead, %v", len(c.Live), len(c.Dead), err)
+	}
+}
+
+// What is discarded is gone without a commit, and is never published; what may be published is never discarded.
+func TestDiscard(t *testing.T) {
+	st := newMemStore()
+	r := testRepo(t, st)
+	first := takes(t, r, etcd(5), []*testFile{newFile("a", noise(1, 1000))})
+	before := len(st.objects)
+	d := written(t, r, etcd(5), []*testFile{newFile("a", noise(2, 1000))})
+	if err := d.Discard(t.Context()); err != nil || len(st.objects) != before {
+		t.Errorf("%d objects, %d before, %v: expected what was written to be gone", len(st.objects), before, err)
+	}
+	if _, err := d.Publish(t.Context()); !errors.Is(err, ErrOrder) {
+		t.Errorf("published after it was discarded: %v", err)
+	}
+	if _, err := d.Write(t.Context(), WriteOptions{Scratch: t.TempDir()}, itemsOf(nil)); err == nil {
+		t.Error("written again after it was discarded")
+	}
+	if err := r.Verify(t.Context(), first, nil); err != nil {
+		t.Error(err)
+	}
+	d = written(t, r, etcd(5), []*testFile{newFile("a", noise(3, 1000))})
+	second, err := d.Publish(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Discard(t.Context()); !errors.Is(err, ErrOrder) {
+		t.Errorf("discarded after it was published: %v", err)
+	}
+	if err := r.Verify(t.Context(), second, nil); err != nil {
+		t.Error(err)
+	}
+	d = written(t, r, etcd(5), []*testFile{newFile("a", noise(4, 1000))})
+	st.after = func(op, _ string) error { // done, and nobody hears of it
+		if op == "create" {
+			st.before = func(string, string) error { return store.ErrUnreachable }
+			return store.ErrAmbiguous
+		}
+		return nil
+	}
+	_, err = d.Publish(t.Context())
+	st.before, st.after = nil, nil
+	if !errors.Is(err, ErrUncertain) || !errors.Is(d.Discard(t.Context()), ErrOrder) {
+		t.Errorf("publishing said %v, and it was discarded", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -197,6 +198,9 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("%+v", all)
 	}
 	p.ok(t, "verify")
+	if left := objects(t, p, ""); slices.ContainsFunc(left, func(o string) bool { return strings.Contains(o, "/snap/") && !strings.Contains(o, s.ID) }) {
+		t.Errorf("%q: expected nothing of the backup that found no room", left)
+	}
 	must(t, os.Remove(filepath.Join(data, "huge")))
 	p.ok(t, "backup", "--data", data)
 	p.ok(t, "prune", "--keep-last", "1")
