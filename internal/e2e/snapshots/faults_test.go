@@ -182,7 +182,7 @@ func TestFullDisk(t *testing.T) {
 	testkit.RequireRoot(t)
 	t.Parallel()
 	small := t.TempDir()
-	must(t, unix.Mount("tmpfs", small, "tmpfs", 0, "size=8m"))
+	must(t, unix.Mount("tmpfs", small, "tmpfs", 0, "size=32m"))
 	t.Cleanup(func() {
 		if err := unix.Unmount(small, 0); err != nil {
 			t.Error(err)
@@ -192,7 +192,7 @@ func TestFullDisk(t *testing.T) {
 	must(t, os.Mkdir(p.dir, 0o755))
 	p.flags = []string{"--store", "file://" + p.dir}
 	data, s := filled(t, p)
-	write(t, filepath.Join(data, "huge"), noise(4, 12<<20))
+	write(t, filepath.Join(data, "huge"), noise(4, 64<<20))
 	p.ends(t, 69, "no space left", "backup", "--data", data)
 	if all := p.list(t); len(all) != 1 || all[0].ID != s.ID {
 		t.Errorf("%+v", all)
@@ -206,7 +206,7 @@ func TestFullDisk(t *testing.T) {
 	p.ok(t, "prune", "--keep-last", "1")
 
 	big := inDirectory(t)
-	write(t, filepath.Join(data, "huge"), noise(4, 12<<20))
+	write(t, filepath.Join(data, "huge"), noise(4, 64<<20))
 	big.ok(t, "store", "init")
 	big.ok(t, "backup", "--data", data)
 	to := filepath.Join(small, "to")
