@@ -40,9 +40,10 @@ func (r *Runner) watch(then func()) {
 		case err != nil:
 			end()
 			return message{event: Failed, code: exit.Mount, reason: fmt.Sprintf("cannot watch the mounts: %v", err)}
-		case !stood(): // its own end, which is heard with the phase's
+		case !stood(): // the phase is over
 			end()
-			return message{then: func() { r.endWatch(w) }}
+			r.endWatch(w)
+			return message{then: func() {}}
 		}
 		return message{then: func() {
 			r.seen.mounts = w

@@ -18,7 +18,10 @@ import (
 // cutOff takes the device away from a holder that is none any more. The guard starts nothing for it, so the
 // agent does: what it starts writes nothing to the data.
 func (r *Runner) cutOff(then func()) {
-	r.closeMounts()
+	r.unprobed(func() { r.cut(then) })
+}
+
+func (r *Runner) cut(then func()) {
 	d := &r.domain.drain.device
 	d.cut, d.status.State = true, deviceGoing
 	q := r.deviceRequest(courier.OpCut, r.plan.Device.Down)

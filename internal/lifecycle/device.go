@@ -191,8 +191,11 @@ func (r *Runner) takeDown(then func()) {
 		r.cutOff(then)
 		return
 	}
-	r.closeMounts() // our own probes pin the mount
 	d.status.State = deviceGoing
+	r.unprobed(func() { r.putDown(then) }) // our own probes pin the mount
+}
+
+func (r *Runner) putDown(then func()) {
 	e := r.deviceErrand(courier.OpDown, r.plan.Device.Down)
 	r.next(func(ctx context.Context) (func(), message) {
 		a, err := e.waitDevice(ctx)

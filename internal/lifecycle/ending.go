@@ -10,7 +10,6 @@ import (
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/internal/mutate"
 	"github.com/interlock-run/interlock/lock"
-	"github.com/interlock-run/interlock/mountcheck"
 	"github.com/interlock-run/interlock/supervise"
 )
 
@@ -119,12 +118,13 @@ func (r *Runner) ordered(err error) {
 // finish asks for the guard's last word: after it nothing starts in this tenure ever again (E3). Our own
 // probes end first, because they write too.
 func (r *Runner) finish() {
-	r.closeMounts()
-	if r.domain.gone {
-		r.soon(message{event: Dead})
-		return
-	}
-	r.ordered(r.guard.Finish(r.hold.tenant))
+	r.unprobed(func() {
+		if r.domain.gone {
+			r.soon(message{event: Dead})
+			return
+		}
+		r.ordered(r.guard.Finish(r.hold.tenant))
+	})
 }
 
 // release gives the lock back, the last step of a run.
@@ -152,18 +152,4 @@ func (r *Runner) release() {
 		r.log.Info("released", "token", t.Token(), "record", cmp.Or(string(said), "left as it was"))
 		return message{event: Done}
 	})
-}
-
-func (r *Runner) closeMounts() {
-	if r.seen.mounts == nil || r.seen.closed {
-		return
-	}
-	r.seen.closed = true
-	r.endWatch(r.seen.mounts)
-}
-
-func (r *Runner) endWatch(w *mountcheck.Watcher) {
-	if err := w.Close(); err != nil {
-		r.log.Warn("a mount probe could not be ended", "cause", err)
-	}
 }

@@ -181,17 +181,9 @@ func (r *Runner) hearKilling(e supervise.Event) {
 	}
 }
 
-// findings is the watcher's channel; nil, which never speaks, before there is one.
-func (r *Runner) findings() <-chan mountcheck.Finding {
-	if r.seen.mounts == nil || r.seen.closed {
-		return nil
-	}
-	return r.seen.mounts.Findings()
-}
-
 func (r *Runner) hearMount(f mountcheck.Finding, open bool) {
 	if !open {
-		r.seen.closed = true
+		r.seen.silent = true
 		return
 	}
 	r.log.Info("mount finding", "mount", f.Path, "finding", string(f.Kind), "detail", f.Detail)

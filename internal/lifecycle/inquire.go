@@ -17,12 +17,17 @@ import (
 // inquire asks of each volume whether it is quiet. A mount that was broken is of no use any more: it is taken
 // out of the way first, because as long as it is there nothing can be told.
 func (r *Runner) inquire() {
+	if slices.ContainsFunc(r.domain.drain.volumes, func(v *volume) bool { return v.end.lost || v.end.broken }) {
+		r.unprobed(r.question) // our own probes hold what is to go
+		return
+	}
+	r.question()
+}
+
+func (r *Runner) question() {
 	qs, g := make([]question, len(r.domain.drain.volumes)), r.ground
 	for i, v := range r.domain.drain.volumes {
 		qs[i] = question{volume: v, done: r.evidence(v), detach: v.end.broken && !v.end.lost && !v.end.hung, hosts: v.end.lost && !v.end.broken && !v.device}
-		if v.end.lost || v.end.broken {
-			r.closeMounts() // our own probes hold what is to go
-		}
 	}
 	r.next(func(context.Context) (func(), message) {
 		got := make([]answer, len(qs))

@@ -10,6 +10,7 @@ import (
 	"github.com/interlock-run/interlock/internal/clock"
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/lock"
+	"github.com/interlock-run/interlock/mountcheck"
 	"github.com/interlock-run/interlock/supervise"
 )
 
@@ -85,7 +86,7 @@ func New(p Plan, d Deps) *Runner {
 	r := &Runner{plan: p, guard: d.Guard, clock: d.Clock, log: d.Log, inbox: make(chan message, 128), ground: realGround()}
 	r.domain.events = d.Guard.Events()
 	r.domain.procs.waiting = map[uint32]chan procEnd{}
-	r.seen.at, r.seen.observe = d.Clock(), d.Observe
+	r.seen.at, r.seen.observe, r.seen.end = d.Clock(), d.Observe, (*mountcheck.Watcher).Close
 	return r
 }
 
@@ -106,7 +107,7 @@ func (r *Runner) Run() Verdict {
 			r.handle(m)
 		case e, open := <-r.domain.events:
 			r.hearGuard(e, open)
-		case f, open := <-r.findings():
+		case f, open := <-r.seen.findings():
 			r.hearMount(f, open)
 		case <-tick.C:
 			r.watchGuard()

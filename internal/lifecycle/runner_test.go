@@ -9,17 +9,19 @@ import (
 
 	"github.com/interlock-run/interlock/internal/clock"
 	"github.com/interlock-run/interlock/lock"
+	"github.com/interlock-run/interlock/mountcheck"
 	"github.com/interlock-run/interlock/supervise"
 )
 
 // A run is one Runner under test.
 type run struct {
 	*testing.T
-	r      *Runner
-	guard  *scriptedGuard
-	lock   *scriptedLock
-	ended  chan Verdict
-	ground *ground // stands for the machine's storage, if set
+	r       *Runner
+	guard   *scriptedGuard
+	lock    *scriptedLock
+	ended   chan Verdict
+	ground  *ground                         // stands for the machine's storage, if set
+	unwatch func(*mountcheck.Watcher) error // ends the probes, if set
 }
 
 // begin starts a run on a lock that its previous holder had left drained, with hooks as asked for.
@@ -46,6 +48,9 @@ func begin(t *testing.T, prepare func(*Plan, *run)) *run {
 	x.r = New(p, Deps{Guard: g, Clock: clock.Now, Log: log})
 	if x.ground != nil {
 		x.r.ground = *x.ground
+	}
+	if x.unwatch != nil {
+		x.r.seen.end = x.unwatch
 	}
 	go func() { x.ended <- x.r.Run() }()
 	return x

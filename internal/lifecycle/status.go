@@ -90,9 +90,8 @@ type MountStatus struct {
 
 // seen is what others look at while the loop decides.
 type seen struct {
-	at       clock.Stamp
-	mounts   *mountcheck.Watcher
-	closed   bool
+	at clock.Stamp
+	probing
 	decision *restore.Decision
 	waited   time.Duration
 	// restoreTook is how long the restore took; zero while it has not ended well.
