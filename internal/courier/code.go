@@ -21,7 +21,6 @@ func Code(err error, otherwise int) int {
 	}{
 		{store.ErrCredentials, exit.Credentials},
 		{snapshot.ErrIdentity, exit.Credentials},
-		{snapshot.ErrIdentity, exit.Credentials},
 		{snapshot.ErrFencedOff, exit.Lost},
 		{snapshot.ErrScope, exit.Config},
 		{snapshot.ErrForeign, exit.Config},
@@ -29,6 +28,7 @@ func Code(err error, otherwise int) int {
 		{store.ErrUnfenced, exit.Config},
 		{store.ErrNoPlace, exit.Unreachable},
 		{store.ErrUnreachable, exit.Unreachable},
+		{store.ErrUnusable, exit.Unreachable},
 		{store.ErrAmbiguous, exit.Unreachable},
 		{store.ErrFull, exit.Unreachable},
 		{snapshot.ErrUncertain, exit.Unreachable},

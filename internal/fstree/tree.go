@@ -40,6 +40,9 @@ func Open(root string, o Options) (*Tree, error) {
 		fd, err = unix.Open(root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 		return err
 	})
+	if errors.Is(err, unix.ENOTDIR) && isLink(root) {
+		return nil, fmt.Errorf("open directory %q: %w: it is a symbolic link: name the directory that it leads to", root, err)
+	}
 	if err != nil {
 		return nil, failed("open directory", root, err)
 	}
@@ -48,6 +51,12 @@ func Open(root string, o Options) (*Tree, error) {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
 	return t, nil
+}
+
+// isLink tells whether a path is a symbolic link. One that cannot be looked at is none.
+func isLink(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode()&os.ModeSymlink != 0
 }
 
 // setup finds out at once whether the system has what is needed, instead of at the first odd file.

@@ -24,6 +24,7 @@ var (
 	ErrCredentials = errors.New("credentials refused")                  // exit 77
 	ErrFull        = errors.New("no space left in the store")           // nothing was published
 	ErrUnreachable = errors.New("the store does not answer")            // exit 69
+	ErrUnusable    = errors.New("the store cannot be used so")          // read-only, or something else lies there; exit 69
 	ErrUnfenced    = errors.New("the store ignores conditional writes") // found by Probe, or said by the store itself
 	ErrDamaged     = errors.New("not what was written")                 // shorter than asked for, or its checksum is wrong; exit 65
 )

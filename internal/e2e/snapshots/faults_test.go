@@ -216,6 +216,25 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// TestReadOnlyStore: a store that may only be read is read, and whoever would write is told what it is.
+func TestReadOnlyStore(t *testing.T) {
+	testkit.RequireRoot(t)
+	t.Parallel()
+	p := inDirectory(t)
+	data, s := filled(t, p)
+	backedUp(t, p, "--data", data)
+	must(t, unix.Mount(p.dir, p.dir, "", unix.MS_BIND, ""))
+	t.Cleanup(func() { testkit.Unmount(t, p.dir) })
+	must(t, unix.Mount("", p.dir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""))
+	for _, words := range [][]string{
+		{"backup", "--data", data}, {"prune", "--keep-last", "1", "--abandon-after", "1h"}, {"pin", s.ID, "--reason", "x"}, {"store", "init"},
+	} {
+		p.ends(t, 69, "read-only file system", words...)
+	}
+	p.ok(t, "verify")
+	p.ok(t, "restore", "--to", filepath.Join(p.home, "to"), "--verify")
+}
+
 // TestShrink: what is suddenly small is not published unasked.
 func TestShrink(t *testing.T) {
 	t.Parallel()

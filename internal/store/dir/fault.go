@@ -27,9 +27,9 @@ func verdicts() []verdict {
 			syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.ENETUNREACH, syscall.EREMOTEIO, syscall.ENODEV, syscall.ENXIO},
 			store.ErrUnreachable, "look at the mount and its server"},
 		{[]syscall.Errno{syscall.EACCES, syscall.EPERM}, store.ErrCredentials, "let this user read and write there"},
-		{[]syscall.Errno{syscall.EROFS}, nil, "mount it for writing"},
-		{[]syscall.Errno{syscall.ENOTDIR, syscall.EISDIR, syscall.ELOOP}, nil, "something that is no object of ours lies there: look at it"},
-		{[]syscall.Errno{syscall.EXDEV}, nil, "the store's directory must lie on one filesystem"},
+		{[]syscall.Errno{syscall.EROFS}, store.ErrUnusable, "mount it for writing"},
+		{[]syscall.Errno{syscall.ENOTDIR, syscall.EISDIR, syscall.ELOOP}, store.ErrUnusable, "something that is no object of ours lies there: look at it"},
+		{[]syscall.Errno{syscall.EXDEV}, store.ErrUnusable, "the store's directory must lie on one filesystem"},
 	}
 }
 
@@ -43,9 +43,6 @@ func judge(what, path string, err error) error {
 	for _, v := range verdicts() {
 		if !slices.ContainsFunc(v.errnos, func(e syscall.Errno) bool { return errors.Is(cause, e) }) {
 			continue
-		}
-		if v.is == nil {
-			return fmt.Errorf("cannot %s %q: %w: %s", what, path, cause, v.hint)
 		}
 		return fmt.Errorf("cannot %s %q: %w (%w): %s", what, path, v.is, cause, v.hint)
 	}

@@ -188,6 +188,7 @@ func TestVerdicts(t *testing.T) {
 	for errno, want := range map[syscall.Errno]error{
 		syscall.EIO: store.ErrUnreachable, syscall.ESTALE: store.ErrUnreachable, syscall.ENOTCONN: store.ErrUnreachable,
 		syscall.ETIMEDOUT: store.ErrUnreachable, syscall.EDQUOT: store.ErrFull, syscall.ENOSPC: store.ErrFull,
+		syscall.EROFS: store.ErrUnusable, syscall.ENOTDIR: store.ErrUnusable, syscall.EXDEV: store.ErrUnusable,
 	} {
 		err := judge("open", "/x", &os.PathError{Op: "openat", Path: "x", Err: errno})
 		wants(t, err, want, errno.Error())
