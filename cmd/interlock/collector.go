@@ -27,4 +27,9 @@ func collectLater() (now func()) {
 // are 44 MiB at most, and with code and stacks all of the process stays below 100 MiB.
 const heapMost = 64 << 20
 
-func boundHeap() { debug.SetMemoryLimit(heapMost) }
+// boundHeap lets a lower bound stay.
+func boundHeap() {
+	if debug.SetMemoryLimit(-1) > heapMost {
+		debug.SetMemoryLimit(heapMost)
+	}
+}

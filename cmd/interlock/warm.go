@@ -22,6 +22,7 @@ import (
 func warmCommand() *cli.Command {
 	return &cli.Command{
 		Name: "warm", Usage: "dump a cache into a store, and fill a fresh one from there",
+		Before: func(*cli.Context) error { job.BoundHeap(); return nil },
 		Subcommands: []*cli.Command{
 			{
 				Name: "dump", Usage: "publish the content of a memcached as a snapshot, without disturbing its clients",

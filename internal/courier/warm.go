@@ -62,6 +62,7 @@ const loadTick = 200 * time.Millisecond
 // sources are our own dumps and those of the other nodes. A store of another node that is not reached fails the
 // load: what is missing would be cold without a word.
 func (w *courier) sources(ctx context.Context, r Request) (all []job.Source, end func(), err error) {
+	job.BoundHeap()
 	var open []*session
 	end = func() {
 		for _, s := range open {
@@ -88,6 +89,7 @@ func (w *courier) sources(ctx context.Context, r Request) (all []job.Source, end
 
 // dump publishes the content of each cache under our token, and then removes its older dumps.
 func (w *courier) dump(ctx context.Context, r Request) (a Answer, err error) {
+	job.BoundHeap()
 	if r.Place.Scratch == "" {
 		return Answer{}, exit.Withf(exit.Config, "no folder for the dump until it is published")
 	}
