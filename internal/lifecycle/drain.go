@@ -23,6 +23,7 @@ type drainage struct {
 	unproven bool      // something was started after the proof
 	saved    bool      // backup.on_stop was begun
 	done     bool
+	dead     bool // the guard's last word was heard: nobody is left who would write
 }
 
 // drain runs the post_stop hook and syncs the protected mounts, as workers, heartbeats going on (E3). A
@@ -104,7 +105,7 @@ func (r *Runner) sync() {
 	d.began, d.asked, d.relief.waits = time.Now(), false, false
 	d.relief.over()
 	for _, v := range d.volumes {
-		v.end = volumeEnd{broken: v.end.broken, hung: v.end.hung, lost: r.isLost(v)}
+		v.end = volumeEnd{broken: v.end.broken, useless: v.end.useless, hung: v.end.hung, lost: r.isLost(v)}
 		if !v.end.lost && !v.end.broken && (v.named || !v.local) {
 			r.syncVolume(v)
 		}

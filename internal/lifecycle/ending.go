@@ -129,7 +129,7 @@ func (r *Runner) finish() {
 
 // release gives the lock back, the last step of a run.
 func (r *Runner) release() {
-	r.domain.askedAt = clock.Stamp{}
+	r.domain.askedAt, r.domain.drain.dead = clock.Stamp{}, true
 	t, phase, started := r.hold.tenure, lock.Dead, r.hold.writes
 	switch d := &r.domain.drain; {
 	case d.done:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/interlock-run/interlock/mountcheck/rescue"
@@ -147,6 +148,7 @@ func (r *Runner) pulled(p pullable, err error) {
 	if err == nil || hung { // also one that hangs may have been of use
 		p.volume.end.broken = true
 	}
+	p.volume.end.useless = p.volume.end.useless || err == nil && ruins(p.lever)
 	line := p.lever.String()
 	if err != nil {
 		t.failed++
@@ -160,6 +162,25 @@ func (r *Runner) pulled(p pullable, err error) {
 	}
 	if t.waits && r.phase == Draining {
 		r.synced()
+	}
+}
+
+// ruins tells whether a mount is of no use to anybody after a lever. One of NFS goes on after a forced unmount that
+// found it busy.
+func ruins(l rescue.Lever) bool {
+	return l.Kind != rescue.Force || strings.HasPrefix(l.Mount.FSType, "fuse")
+}
+
+// lastDetach takes away what our levers have ruined, for runs that ended before it was asked about: the next start
+// would find it. Not where somebody may live who would write into the directory below.
+func (r *Runner) lastDetach() {
+	if !r.domain.drain.dead {
+		return
+	}
+	for _, v := range r.domain.drain.volumes {
+		if v.end.useless && !v.end.hung && !v.device {
+			r.ground.detach(v, r.log)
+		}
 	}
 }
 

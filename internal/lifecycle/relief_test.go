@@ -313,3 +313,38 @@ func TestNoLeverWhileAGuardIsOutwaited(t *testing.T) {
 		t.Fatalf("no end: %s", x.r.Status().Phase)
 	}
 }
+
+// The lease is lost while something is stuck: what a lever has ruined is taken out of the way all the same, for the
+// next start; what may be of use stays, and so does all where nobody can prove that nothing lives.
+func TestRuinedMountIsTakenAway(t *testing.T) {
+	for name, c := range map[string]struct {
+		kind, fstype string
+		unproven     bool
+		want         []string
+	}{
+		"aborted":       {kind: rescue.Abort, want: []string{"abort /a", "detach /a"}},
+		"a forced FUSE": {kind: rescue.Force, fstype: "fuse.x", want: []string{"force /a", "detach /a"}},
+		"a forced NFS":  {kind: rescue.Force, fstype: "nfs4", want: []string{"force /a"}},
+		"unproven":      {kind: rescue.Abort, unproven: true, want: []string{"abort /a"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x, g, dies := stuckRun(t, map[string][]drain.State{"/a": {drain.Drained}}, func(p *Plan, g *scriptedGround) {
+				p.Stop.Free, p.Budgets.Drain = true, time.Second
+				g.levers["/a"] = []rescue.Lever{{Kind: c.kind, Mount: mountcheck.Mount{Point: "/a", FSType: c.fstype}}}
+			})
+			x.until("the lever", func() bool { return x.r.Status().Levers == 1 })
+			x.lock.expire()
+			if c.unproven {
+				x.r.post(message{event: Unproven, reason: "the test says so"})
+			} else {
+				x.until("the loss", func() bool { return !x.r.Status().Lock.Held })
+				dies()
+			}
+			x.ends(143)
+			if got := g.levered(); !slices.Equal(got, c.want) {
+				t.Errorf("pulled %q, expected %q", got, c.want)
+			}
+		})
+	}
+}

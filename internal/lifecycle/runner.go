@@ -123,6 +123,7 @@ func (r *Runner) Run() Verdict {
 		r.hold.tenure.Abandon()
 	}
 	r.steps.Wait()
+	r.lastDetach()
 	r.closeVolumes()
 	r.lastCut()
 	r.domain.payload.memory.close(r.log)

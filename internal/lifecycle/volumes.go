@@ -35,6 +35,7 @@ type volumeEnd struct {
 	cause   error // of a sync that failed
 	lost    bool  // it is not there any more, or not the one that was
 	broken  bool  // by a lever
+	useless bool  // by that lever, surely and for good
 	hung    bool  // so did one of its levers
 	verdict drain.Verdict
 	earlier bool // so is what payloads before had sent

@@ -1,11 +1,15 @@
 package mounts
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/interlock-run/interlock/internal/e2e/ordeal"
+	"github.com/interlock-run/interlock/internal/e2e/scene"
 	"github.com/interlock-run/interlock/internal/testkit"
 )
 
@@ -79,6 +83,32 @@ func TestUndrainedIsReleased(t *testing.T) {
 	freed(t, ordeal.Case{Filesystem: "GlusterFS 10, ping-timeout 42 s", Mount: f.Dir, Expect: ",fstype=glusterfs",
 		Break: func() { f.Cut(t) }, Heal: func() { f.Heal(t) }, Free: f.Free, Flags: []string{"--on-undrained", "release"},
 		Arrived: arrived(filepath.Join(f.Store, "data", "file"))}, "the network is cut, `on_stuck: free`, `on_undrained: release`")
+}
+
+// The lock is lost while the payload is stuck: a mount that was broken to free it is not left for the next start to find.
+func TestRuinedMountAfterALoss(t *testing.T) {
+	t.Parallel()
+	f := testkit.StartFaultFS(t, "")
+	s := scene.New(t)
+	s.Data, s.Timing = filepath.Join(f.Dir, "data"), ordeal.Timing()
+	must(t, os.Mkdir(s.Data, 0o777))
+	a := s.Run(t, "a", scene.Flags("--mount", f.Dir+",fail_after=1s", "--probe-period", "200ms", "--probe-timeout", "2s", "--on-stuck", "free", "--budgets-drain", "8s"),
+		s.Payload(t, "-write", filepath.Join(s.Data, "file"), "-write-every", "100ms"))
+	a.WaitPhase(t, limit, "serving")
+	f.Set(t, "hang write,fsync")
+	t.Cleanup(func() { f.Set(t, "ok") })
+	testkit.Wait(t, limit, func() (bool, string) {
+		st, err := a.Status()
+		return err == nil && len(st.Stuck) > 0, fmt.Sprintf("not called stuck: %+v, %v", st, err)
+	})
+	must(t, os.Remove(strings.TrimPrefix(s.Lock, "file://")))
+	a.Expect(t, limit, 74)
+	if said := a.Stderr(t); !strings.Contains(said, "a lever was pulled") || strings.Contains(said, "storage volume=") {
+		t.Errorf("expected a lever, and nobody asked whether it is drained: %s", said)
+	}
+	if mounted(f.Dir) {
+		t.Error("the broken mount is still there")
+	}
 }
 
 func freed(t *testing.T, x ordeal.Case, fault string) {
