@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/interlock-run/interlock/internal/courier"
+	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/supervise"
 )
 
@@ -27,7 +28,7 @@ func (r *Runner) cut(then func()) {
 	q := r.deviceRequest(courier.OpCut, r.plan.Device.Down)
 	env := r.env()
 	r.next(func(context.Context) (func(), message) {
-		err := r.runCut(q, env) // bounded by itself: a phase that ends is no reason to leave it attached
+		err := r.ground.cut(r, q, env) // bounded by itself: a phase that ends is no reason to leave it attached
 		return func() {
 			r.cutDone(err)
 			then()
@@ -40,6 +41,11 @@ func (r *Runner) cutDone(err error) {
 		r.deviceIsDown(courier.Device{})
 		return
 	}
+	code := exit.Internal
+	if r.hold.lost {
+		code = exit.Lost
+	}
+	r.overrule(code, fmt.Sprintf("device %s is still attached, without the lock: %s", r.plan.Device.Errand.Device.Path, oneLine(err)))
 	d := &r.domain.drain.device
 	d.status.State, d.status.Cause = deviceKept, err.Error()
 	r.log.Error("the device is still attached, without the lock: no other node can have it where its server lets one client in at a time; take it down by hand, or start interlock here again, which does",
@@ -53,7 +59,7 @@ func (r *Runner) lastCut() {
 		return
 	}
 	d.cut = true
-	r.cutDone(r.runCut(r.deviceRequest(courier.OpCut, r.plan.Device.Down), r.env()))
+	r.cutDone(r.ground.cut(r, r.deviceRequest(courier.OpCut, r.plan.Device.Down), r.env()))
 }
 
 // runCut starts a courier of our own and waits for its answer, or until its time is up: one that hangs is left

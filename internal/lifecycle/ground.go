@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/interlock-run/interlock/internal/courier"
 	"github.com/interlock-run/interlock/internal/process"
 	"github.com/interlock-run/interlock/mountcheck"
 	"github.com/interlock-run/interlock/mountcheck/drain"
@@ -20,6 +21,7 @@ type ground struct {
 	rescue  func(path string) ([]rescue.Lever, levers, error)
 	asleep  func(pids []int) bool
 	reset   func() error
+	cut     func(*Runner, courier.Request, []string) error // takes the device away from who is no holder any more
 }
 
 // quiet is what is known of one volume since it was right: drain.Plan.
@@ -39,7 +41,7 @@ type levers interface {
 
 func realGround() ground {
 	return ground{
-		paths: Plan.reached, trace: mountcheck.Trace, mounted: mountcheck.Mounted, asleep: asleep, reset: rescue.Reset,
+		paths: Plan.reached, trace: mountcheck.Trace, mounted: mountcheck.Mounted, asleep: asleep, reset: rescue.Reset, cut: (*Runner).runCut,
 		drain: func(v drain.Volume) (quiet, error) {
 			p, err := drain.Capture([]drain.Volume{v})
 			if err != nil {

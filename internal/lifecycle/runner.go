@@ -158,6 +158,9 @@ func (r *Runner) handle(m message) {
 	if m.event == LeaseLost {
 		r.hold.lost = true
 		r.endProbes()
+		if r.domain.drain.device.begun { // it is cut off now, as by a loss of power
+			r.overrule(m.code, m.reason+", before the device was down")
+		}
 	}
 	if m.code != 0 || m.reason != "" {
 		r.decide(m.code, m.reason)
@@ -258,6 +261,18 @@ func (r *Runner) decide(code int, reason string) {
 	if r.verdict == nil {
 		r.verdict = &Verdict{Code: code, Reason: reason}
 	}
+}
+
+// overrule is decide where the payload's own end, or the order to stop, is not what whoever reads the exit code has
+// to know: he has to start again here, which clears what was left.
+func (r *Runner) overrule(code int, reason string) {
+	if v := r.verdict; v != nil {
+		if !v.Payload && v.Code < exit.Signaled(1) {
+			return
+		}
+		reason += "; before that, " + v.Reason
+	}
+	r.verdict = &Verdict{Code: code, Reason: reason}
 }
 
 // turn is what every turn of the loop does: prove to the tenure that decisions are made, and show the state

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/interlock-run/interlock/internal/clock"
+	"github.com/interlock-run/interlock/internal/courier"
 	"github.com/interlock-run/interlock/lock"
 	"github.com/interlock-run/interlock/mountcheck"
 	"github.com/interlock-run/interlock/supervise"
@@ -20,8 +21,14 @@ type run struct {
 	guard   *scriptedGuard
 	lock    *scriptedLock
 	ended   chan Verdict
-	ground  *ground                         // stands for the machine's storage, if set
-	unwatch func(*mountcheck.Watcher) error // ends the probes, if set
+	ground  *ground                                        // stands for the machine's storage, if set
+	unwatch func(*mountcheck.Watcher) error                // ends the probes, if set
+	cut     func(*Runner, courier.Request, []string) error // cuts the device off, if set
+}
+
+// cutsOff stands for the process that cuts a device off.
+func (x *run) cutsOff(err error) {
+	x.cut = func(*Runner, courier.Request, []string) error { return err }
 }
 
 // begin starts a run on a lock that its previous holder had left drained, with hooks as asked for.
@@ -48,6 +55,9 @@ func begin(t *testing.T, prepare func(*Plan, *run)) *run {
 	x.r = New(p, Deps{Guard: g, Clock: clock.Now, Log: log})
 	if x.ground != nil {
 		x.r.ground = *x.ground
+	}
+	if x.cut != nil {
+		x.r.ground.cut = x.cut
 	}
 	if x.unwatch != nil {
 		x.r.seen.end = x.unwatch
