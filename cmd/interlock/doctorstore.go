@@ -9,6 +9,8 @@ import (
 	"github.com/interlock-run/interlock/internal/config"
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/internal/snapshot"
+	"github.com/interlock-run/interlock/restore"
+	"github.com/interlock-run/interlock/restore/pull"
 )
 
 // storeNow asks the snapshot store what `store doctor` asks, and what a run with this lock would want of it.
@@ -63,7 +65,31 @@ func (d *depot) checkRun(ctx context.Context) ([]checkup, bool) {
 	if err != nil {
 		return []checkup{failed("catalog", err, "restore catalog/ from a copy of the store: docs/snapshot-format.md")}, false
 	}
-	return []checkup{d.ours(&cat), d.fresh(&cat, time.Now())}, true
+	return append([]checkup{d.ours(&cat), d.fresh(&cat, time.Now())}, d.restorable(&cat)...), true
+}
+
+// restorable tells what a start on an empty directory would meet: that is a bad time to find it out.
+func (d *depot) restorable(cat *snapshot.Catalog) []checkup {
+	r := d.cfg.Restore
+	if r.From != config.FromStore || r.When == restore.WhenNever || len(cat.Live) == 0 {
+		return nil
+	}
+	line := checkup{Level: "fail", Topic: "restore", code: exit.Restore}
+	s, err := pull.Select(*cat, r.At)
+	what := fmt.Sprintf("a start on an empty directory would restore %s", s.ID)
+	switch {
+	case err != nil:
+		line.What, line.code, line.Do = "a start on an empty directory would end: "+oneLine(err), exit.Code(err), "take a new backup, or correct restore.at"
+	case !d.repo.Readable():
+		line.What, line.code = what+", which is encrypted, and cannot read it", exit.Credentials
+		line.Do = "name a file with an identity of its recipients in store.identity_file"
+	case pull.NeedsCommand(s.About) && len(r.Exec) == 0:
+		line.What = fmt.Sprintf("%s, the output of a command (preset %q), and has none that loads it", what, s.About.Preset)
+		line.Do = "name one in restore.exec, or publish dumps into a repository of their own"
+	default:
+		line.Level, line.What, line.code = "ok", what, 0
+	}
+	return []checkup{line}
 }
 
 // ours: numbers of two locks cannot be compared.

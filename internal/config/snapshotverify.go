@@ -90,6 +90,7 @@ func (l *loader) verifyBackup() {
 	if b.Schedule == "" || l.bad["backup.schedule"] {
 		return
 	}
+	l.verifyLoadable()
 	if l.in.CheckSchedule != nil {
 		if err := l.in.CheckSchedule(b.Schedule); err != nil {
 			l.problem(l.place("backup.schedule"), err.Error())
@@ -105,6 +106,24 @@ func (l *loader) verifyBackup() {
 	if b.Keep == (Keep{}) && l.cfg.Store.URL != "" {
 		l.warnings = append(l.warnings, l.place("backup.schedule")+": backup.keep says nothing: no snapshot is ever removed")
 	}
+}
+
+// verifyLoadable warns of snapshots that the run itself could not restore: what most commands write is loaded by
+// another command.
+func (l *loader) verifyLoadable() {
+	b, r := l.cfg.Backup, l.cfg.Restore
+	if r.From != FromStore || r.When == "never" || len(r.Exec) > 0 || b.Effective() != ModeCommand {
+		return
+	}
+	written := "backup.exec"
+	switch b.Preset {
+	case "mariadb-backup", "postgres-basebackup", "redis-rdb": // restored without a server
+		return
+	case "":
+	default:
+		written = "backup.preset " + b.Preset
+	}
+	l.warnings = append(l.warnings, l.place("restore.from")+": restore.exec is missing: what "+written+" writes is restored only by a command that loads it: a start on an empty directory would be refused")
 }
 
 // verifyMode checks what belongs to a mode: what the mode needs, and what would do nothing in it.

@@ -190,3 +190,26 @@ func TestEffectiveMode(t *testing.T) {
 		t.Errorf("a command is %q", got)
 	}
 }
+
+// TestDumpsThatNobodyLoads: a run that restores from the store, and publishes what only a command can load, is
+// warned of at once: it would find out on an empty node.
+func TestDumpsThatNobodyLoads(t *testing.T) {
+	for _, c := range []struct {
+		more   string
+		warned bool
+	}{
+		{"--backup-preset mariadb-dump", true}, {"--backup-preset postgres-dump", true}, {`--backup-exec ["cat","/etc/hostname"]`, true},
+		{"--backup-preset mariadb-backup", false}, {"--backup-preset postgres-basebackup", false}, {"--backup-preset redis-rdb", false},
+		{"--backup-mode live", false}, {`--backup-preset mariadb-dump --restore-exec ["load"]`, false},
+		{"--backup-preset mariadb-dump --restore-when never", false}, {"--backup-preset mariadb-dump --restore-from exec", false},
+	} {
+		flags := append([]string{"--lock", "file:///a/b", "--data", "/d", "--store", "file:///s", "--backup-schedule", "1h", "--backup-keep-last", "3"}, strings.Fields(c.more)...)
+		if !strings.Contains(c.more, "--restore-from") {
+			flags = append(flags, "--restore-from", "store")
+		}
+		_, warnings, err := config.Load(inputs(flags...))
+		if err != nil || strings.Contains(strings.Join(warnings, "\n"), "restore.exec is missing") != c.warned || !c.warned && len(warnings) > 0 {
+			t.Errorf("%s: %v, warnings %q; expected one: %v", c.more, err, warnings, c.warned)
+		}
+	}
+}

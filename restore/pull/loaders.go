@@ -4,13 +4,25 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/interlock-run/interlock/internal/snapshot"
 )
 
 // Presets of backups whose stream needs no server to be loaded.
 const (
 	presetMariaDBBackup = "mariadb-backup"
 	presetBaseBackup    = "postgres-basebackup"
+	presetRedis         = "redis-rdb" // a tree with one file
 )
+
+// NeedsCommand tells whether a snapshot can be restored only by a command of the user's: it is what a command
+// has written, and no loader of it is known.
+func NeedsCommand(a snapshot.About) bool {
+	return a.Mode == modeCommand && a.Preset != presetRedis && len(Loaders(a.Preset, "")) == 0
+}
+
+// modeCommand is the About.Mode of what a command has written.
+const modeCommand = "command"
 
 // Loaders are the commands that load the stream of a preset into an empty data directory, the first one from
 // its stdin; none where the preset needs a server (mariadb-dump, postgres-dump) or is a tree of files

@@ -206,3 +206,33 @@ func TestBucketThatIsNotThere(t *testing.T) {
 	}
 	testkit.Wait(t, limit, func() (bool, string) { return true, "" })
 }
+
+// TestDoctorOfARestore: what a start on an empty node would meet is said before there is one.
+func TestDoctorOfARestore(t *testing.T) {
+	t.Parallel()
+	v := inDirectory(t)
+	a := v.node(t, "a")
+	doctor := func(code int, says string, more ...string) {
+		t.Helper()
+		got, out := v.verb(t, append([]string{"doctor", "--lock", a.Lock, "--data", a.Data, "--restore-from", "store"}, more...)...)
+		if got != code || !strings.Contains(out, says) {
+			t.Errorf("%q: %d: %s: expected %d and %q", more, got, out, code, says)
+		}
+	}
+	doctor(0, "none yet")
+	must(t, os.WriteFile(filepath.Join(a.Data, "f"), []byte("x"), 0o600))
+	if code, out := v.verb(t, "backup", "--data", a.Data); code != 0 {
+		t.Fatal(code, out)
+	}
+	tree := v.snapshots(t)[0]
+	doctor(0, "would restore "+tree)
+	if code := v.command(t, append(append([]string{"backup"}, v.flags...), "--", "echo", "x")...).Wait(t, limit); code != 0 {
+		t.Fatal(code)
+	}
+	doctor(73, "has none that loads it")
+	doctor(0, "would restore", "--restore-exec", `["cat"]`)
+	doctor(0, "would restore "+tree, "--restore-at", tree)
+	doctor(66, "would end", "--restore-at", "2020-01-01T00:00:00Z")
+	must(t, os.Remove(filepath.Join(a.Data, "f")))
+	a.start(t).Expect(t, limit, 73) // and so it does
+}
