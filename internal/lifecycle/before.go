@@ -106,7 +106,8 @@ func (r *Runner) contend() {
 }
 
 // neverRan is T3's proof: each configured place of a claim was read, after the grant, and holds none. A
-// state directory counts only on a verified shared mount, or where the lock itself is of one host.
+// state directory counts only on a verified shared mount, or where the lock itself is of one host. A store is
+// such a place that nobody reads before the hold-off has ended (T5: only processes of the kill domain do).
 func (r *Runner) neverRan(ctx context.Context) bool {
 	if r.plan.Device.there() { // it is not attached yet: nobody can have read a claim on it
 		return false
@@ -114,7 +115,7 @@ func (r *Runner) neverRan(ctx context.Context) bool {
 	if r.plan.State == "" {
 		return r.plan.Lock.OneHost
 	}
-	if !r.plan.Lock.OneHost && !r.stateShared() {
+	if !r.plan.Lock.OneHost && (r.plan.Store.there() || !r.stateShared()) {
 		return false
 	}
 	_, err := r.seen.mounts.ReadFile(ctx, filepath.Join(r.plan.State, fence.ClaimFile), claimLimit)
