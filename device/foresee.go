@@ -1,7 +1,6 @@
 package device
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,7 +11,7 @@ import (
 )
 
 // Foresee tells why an Up would fail, as far as that is to be seen without attaching anything: tools, the
-// device's node, the mountpoint. A left-over of an earlier run is none: Up clears it. It changes nothing, and
+// device's node, the directory of its account, the mountpoint. A left-over of an earlier run is none: Up clears it. It changes nothing, and
 // touches nothing below the mountpoint.
 func Foresee(s Spec) error {
 	s = s.withDefaults()
@@ -31,7 +30,7 @@ func Foresee(s Spec) error {
 	if os.Geteuid() != 0 {
 		errs = append(errs, fmt.Errorf("device %s: attaching and mounting it takes root, we are uid %d", s.Path, os.Geteuid()))
 	}
-	return errors.Join(append(errs, s.pointFree())...)
+	return errors.Join(append(errs, s.accountFits(), s.pointFree())...)
 }
 
 func (s Spec) tools() []string {
@@ -99,15 +98,6 @@ func (s Spec) pointReal() error {
 		err = fmt.Errorf("the mountpoint %s is reached through a symbolic link: give the real path, %s", s.Point, filepath.Join(real, filepath.Base(s.Point)))
 	}
 	return err
-}
-
-// recorded is the account as it is, without the lock: a moment later it may be another.
-func (s Spec) recorded() (r record, err error) {
-	raw, err := os.ReadFile(filepath.Join(s.State, s.Name, stateFile))
-	if err != nil {
-		return r, err
-	}
-	return r, json.Unmarshal(raw, &r)
 }
 
 // Export is where an attached network block device is connected to, as address and port; empty for others.

@@ -105,7 +105,12 @@ func deviceNow(cfg config.Config) []checkup {
 	if err := device.Foresee(deviceSpec(cfg)); err != nil {
 		line.Level, line.What = "fail", oneLine(err)
 	}
-	return append([]checkup{line}, deviceLimitsOf(d)...)
+	all := []checkup{line}
+	if on, forgetful := device.Forgetful(deviceSpec(cfg)); forgetful {
+		all = append(all, checkup{Level: "warn", Topic: "device", What: fmt.Sprintf("what is attached is noted in %s on %s, which goes with the container, and the device does not", d.StateDir, on),
+			Do: "bind a directory of the machine there, such as its " + config.Defaults().Storage.Device.StateDir})
+	}
+	return append(all, deviceLimitsOf(d)...)
 }
 
 func deviceText(d config.Device) string {

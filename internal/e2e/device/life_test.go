@@ -73,6 +73,13 @@ func TestDryRun(t *testing.T) {
 	if code != 72 || !strings.Contains(out, "fail") || !strings.Contains(out, "make the directory") {
 		t.Errorf("doctor: %d: %s%s", code, out, errs)
 	}
+	must(t, os.Mkdir(r.point, 0o755))
+	r.run = filepath.Join(r.Dir, "none", "run")
+	r.refused(t, 72, "none does not exist: make it")
+	code, out, errs = scene.Interlock(t, append([]string{"doctor", "--lock", r.Lock, "--data", r.Data}, r.flags(t)...)...)
+	if code != 72 || !strings.Contains(out, "none does not exist: make it") {
+		t.Errorf("doctor: %d: %s%s", code, out, errs)
+	}
 }
 
 // The lock is lost while the payload serves: the payload dies and the device goes, without the lock's being ours
