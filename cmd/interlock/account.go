@@ -58,5 +58,9 @@ func notBegun(account string) error {
 	if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENOENT) {
 		return nil
 	}
-	return errors.Join(err, os.Chtimes(filepath.Dir(dir), time.Time{}, info.ModTime()))
+	times := os.Chtimes(filepath.Dir(dir), time.Time{}, info.ModTime())
+	if errors.Is(times, fs.ErrPermission) { // it is another user's: the restore has said so
+		times = nil
+	}
+	return errors.Join(err, times)
 }

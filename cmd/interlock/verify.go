@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -139,7 +140,7 @@ func (v *verifier) one(ctx context.Context, s snapshot.Snapshot) (verdictView, e
 	case errors.Is(err, errCheck): // what a command says is no damage of the store's
 		r.Check = oneLine(err)
 	case err != nil:
-		r.Damage = oneLine(err)
+		r.Damage = noted(oneLine(err))
 	}
 	if r.Damage != s.Damaged && (r.Damage != "" || !r.Unread) { // who has not read it clears nothing
 		r.Noted = v.note(ctx, s, r.Damage)
@@ -170,15 +171,20 @@ func (d *depot) removed(ctx context.Context, id snapshot.ID) (bool, error) {
 // noteLimit keeps the catalog small.
 const noteLimit = 300
 
+// noted is what stands in the catalog of damage: as it is compared the next time.
+func noted(what string) string {
+	if len(what) > noteLimit {
+		what = strings.ToValidUTF8(what[:noteLimit], "")
+	}
+	return oneLineText(what)
+}
+
 // note writes into the catalog what was found, where we may: a snapshot marked so is no parent, is not restored
 // unasked, and does not count for retention.
 func (v *verifier) note(ctx context.Context, s snapshot.Snapshot, what string) string {
-	if len(what) > noteLimit {
-		what = what[:noteLimit]
-	}
 	who, err := v.d.writer(ctx, v.c.String(besideKey), v.cat)
 	if err == nil {
-		_, err = v.d.repo.MarkDamaged(ctx, who.Holder, s.ID, oneLineText(what))
+		_, err = v.d.repo.MarkDamaged(ctx, who.Holder, s.ID, what)
 	}
 	switch {
 	case err != nil:

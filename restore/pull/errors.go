@@ -8,6 +8,9 @@ import (
 	"github.com/interlock-run/interlock/internal/store"
 )
 
+// ErrCommand begins what is said of a command that a stream was piped to and that did not take it, or not well.
+var ErrCommand = errors.New("restore command")
+
 // coded gives an error the exit code of what went wrong; what is none of the store's is the restore's own.
 func coded(err error) error {
 	if err == nil {
@@ -28,6 +31,7 @@ func coded(err error) error {
 		{snapshot.ErrIdentity, exit.Credentials},
 		{store.ErrUnreachable, exit.Unreachable},
 		{store.ErrNoPlace, exit.Unreachable},
+		{store.ErrUnusable, exit.Unreachable},
 	} {
 		if errors.Is(err, row.is) {
 			return exit.With(row.code, err)

@@ -90,7 +90,7 @@ func (p *process) wait(ctx context.Context) error {
 	case context.Cause(ctx) != nil && !state.Success():
 		return errors.Join(fmt.Errorf("restore command %q was killed: %w", p.name, context.Cause(ctx)), kill)
 	case !state.Success():
-		return fmt.Errorf("restore command %q: %s: see its messages above", p.name, state)
+		return fmt.Errorf("%w %q: %s: see its messages above", ErrCommand, p.name, state)
 	}
 	return nil
 }

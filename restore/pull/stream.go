@@ -77,7 +77,7 @@ func (r *runner) pipe(ctx context.Context, c Command) (err error) {
 		err := p.wait(ctx)
 		left, e := unread(from)
 		if err == nil && e == nil && left > 0 {
-			err = fmt.Errorf("restore command %q ended with status 0, but left %d bytes of the stream unread", c.Argv[0], left)
+			err = fmt.Errorf("%w %q ended with status 0, but left %d bytes of the stream unread", ErrCommand, c.Argv[0], left)
 		}
 		waited <- errors.Join(err, e, from.Close()) // from now on who writes gets EPIPE
 	}()
@@ -95,7 +95,7 @@ func (r *runner) pipe(ctx context.Context, c Command) (err error) {
 	}
 	switch {
 	case broken && err == nil:
-		return fmt.Errorf("restore command %q ended with status 0 before it had read the whole stream", c.Argv[0])
+		return fmt.Errorf("%w %q ended with status 0 before it had read the whole stream", ErrCommand, c.Argv[0])
 	case wrote != nil && !broken:
 		return wrote
 	}

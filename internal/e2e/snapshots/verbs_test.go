@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/interlock-run/interlock/internal/testkit"
 )
 
 // TestStory is what a user does, in order: init, backup, look, verify, restore, pin, prune.
@@ -284,5 +286,35 @@ func TestSecrets(t *testing.T) {
 	p.ok(t, "restore", "--to", to, "--", "sh", "-c", `(cat; echo "key:$AWS_SECRET_ACCESS_KEY:") > "$0/said"`, to)
 	if got, err := os.ReadFile(filepath.Join(to, "said")); err != nil || string(got) != "key::\nkey::\n" {
 		t.Errorf("%q %v", got, err)
+	}
+}
+
+// TestVerifyByCommand: the check command runs as --user, and gets what only a command can load on its input.
+func TestVerifyByCommand(t *testing.T) {
+	testkit.RequireRoot(t)
+	t.Parallel()
+	p := inDirectory(t)
+	data, _ := filled(t, p)
+	must(t, os.Chmod(data, 0o755))
+	tree := backedUp(t, p, "--data", data)
+	scratch := testkit.PublicDir(t) // --user passes through it
+	p.ok(t, "backup", "--", "echo", "dumped")
+	verify := func(code int, says, id, script string) {
+		t.Helper()
+		got, stdout, stderr := p.run(t, "verify", "--restore", "--scratch", scratch, "--user", "65534:65534", id, "--", "sh", "-ec", script)
+		if got != code || !strings.Contains(stdout, says) {
+			t.Errorf("%s: %d %s%s: expected %d and %q", script, got, stdout, stderr, code, says)
+		}
+	}
+	verify(0, "ok", tree.ID, `test "$(id -u)" = 65534; test "$PWD" = "$INTERLOCK_RESTORED"; test -f big`)
+	verify(0, "ok", "latest", `test "$(id -u)" = 65534; test "$PWD" = "$INTERLOCK_RESTORED"; test "$(cat)" = dumped; touch mine`)
+	verify(65, "not content", "latest", `cat; exit 3`)
+	verify(65, "not content", "latest", `true`) // it has read nothing
+	p.ends(t, 73, "after -- one that reads it", "verify", "--restore", "--scratch", scratch)
+	if left, err := os.ReadDir(scratch); err != nil || len(left) > 0 {
+		t.Errorf("left in the scratch directory: %v (%v)", left, err)
+	}
+	if all := p.list(t); all[0].Damaged != "" || all[1].Damaged != "" {
+		t.Errorf("%+v: expected no mark for what a command says", all)
 	}
 }

@@ -38,20 +38,33 @@ type chain struct {
 }
 
 func (c *chain) RetrieveWithCredContext(cc *credentials.CredContext) (credentials.Value, error) {
-	var errs []error
+	var why error
 	for _, link := range c.links {
 		value, err := link.RetrieveWithCredContext(cc)
 		if err == nil && value.AccessKeyID != "" && value.SecretAccessKey != "" {
 			c.found.Store(&link)
 			return value, nil
 		}
-		errs = append(errs, err)
+		if err == nil {
+			err = errNoKeys
+		}
+		why = and(why, err)
 	}
 	if c.found.Load() != nil {
 		return credentials.Value{}, fmt.Errorf("the store's credentials have expired, and there are no new ones: %w: %w",
-			store.ErrUnreachable, errors.Join(errs...))
+			store.ErrUnreachable, why)
 	}
-	return credentials.Value{}, fmt.Errorf("no credentials for the store in %s: %w: %w", c.names, store.ErrCredentials, errors.Join(errs...))
+	return credentials.Value{}, fmt.Errorf("no credentials for the store in %s: %w: %w", c.names, store.ErrCredentials, why)
+}
+
+var errNoKeys = errors.New("no pair of keys there")
+
+// and adds a reason in the same line.
+func and(all, more error) error {
+	if all == nil {
+		return more
+	}
+	return fmt.Errorf("%w; %w", all, more)
 }
 
 func (c *chain) Retrieve() (credentials.Value, error) { return c.RetrieveWithCredContext(nil) }

@@ -57,6 +57,7 @@ func TestRefused(t *testing.T) {
 		"user":    func(o *Options) { o.CredentialsFile = keys(t, "nobody", server.SecretKey) },
 		"no file": func(o *Options) { o.CredentialsFile = filepath.Join(t.TempDir(), "absent") },
 		"profile": func(o *Options) { o.Profile = "other" },
+		"no keys": func(o *Options) { o.CredentialsFile = keys(t, "", "") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := good
@@ -64,6 +65,9 @@ func TestRefused(t *testing.T) {
 			s := brief(t, o)
 			everything(t, s, store.ErrCredentials)
 			err := s.Create(t.Context(), "a", []byte("x"))
+			if text := err.Error(); strings.Contains(text, "\n") || strings.Contains(text, "%!") {
+				t.Errorf("%q: expected one line", text)
+			}
 			if name == "no file" && !strings.Contains(err.Error(), o.CredentialsFile) {
 				t.Errorf("the error does not name the file: %v", err)
 			}
@@ -105,6 +109,16 @@ func TestEnvironment(t *testing.T) {
 	if err := s.Create(t.Context(), "a", []byte("x")); err != nil {
 		t.Fatal(err)
 	}
+	t.Run("nowhere", func(t *testing.T) {
+		t.Setenv("AWS_ACCESS_KEY_ID", "")
+		t.Setenv("HOME", t.TempDir())
+		t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+		err := brief(t, o).Create(t.Context(), "c", []byte("x"))
+		wants(t, err, store.ErrCredentials, "create without keys anywhere")
+		if text := err.Error(); strings.Contains(text, "\n") || strings.Contains(text, "%!") {
+			t.Errorf("%q: expected one line", text)
+		}
+	})
 	t.Setenv("AWS_REGION", "eu-west-9")
 	if err := brief(t, o).Create(t.Context(), "b", []byte("x")); err == nil || !strings.Contains(err.Error(), server.Region) {
 		t.Fatalf("create in a wrong region gave %v: expected one that names the right one", err)
