@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"time"
 
@@ -24,6 +25,7 @@ const (
 	beat     = 100 * time.Millisecond // silence of the server after which its reader says that it is alive
 	often    = 25 * time.Millisecond  // between reports while the server talks: who follows the list wakes up at each
 	spoolFD  = 3
+	connFD   = 4
 	exitUse  = 64
 	exitLone = 75
 	readSize = 256 << 10
@@ -77,9 +79,13 @@ type child struct {
 	last  time.Time // of the last report
 }
 
-// run connects and drains.
+// run gets in and drains.
 func (c *child) run() (err error) {
-	conn, err := memcached.Dial(context.Background(), c.Server, memcached.Options{})
+	raw, err := handed()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrLost, err)
+	}
+	conn, err := memcached.Over(context.Background(), raw, c.Server, memcached.Options{})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrLost, err)
 	}
@@ -87,16 +93,28 @@ func (c *child) run() (err error) {
 	spool := os.NewFile(spoolFD, "spool")
 	// The processor is the server's, too: so the quicker form, though it takes more space than zstd.
 	enc := s2.NewWriter(spool, s2.WriterConcurrency(1), s2.WriterBlockSize(block))
-	raw := conn.Detach()
-	err = c.drain(raw, enc)
-	// First of all the server gets rid of us.
-	err = errors.Join(err, raw.Close())
+	stream := conn.Detach()
+	err = c.drain(stream, enc)
+	// First of all the server gets rid of us, whether our parent, which has the connection, too, runs or not.
+	if err == nil {
+		err = stream.Close()
+	} else {
+		err = errors.Join(err, sever(raw))
+		_ = stream.Close() // it has said all that it can
+	}
 	for _, end := range []error{enc.Close(), spool.Close()} {
 		if end != nil {
 			err = errors.Join(err, fmt.Errorf("%w: %w", ErrSpool, end))
 		}
 	}
 	return err
+}
+
+// handed is the connection that our parent has made.
+func handed() (net.Conn, error) {
+	file := os.NewFile(connFD, "connection")
+	conn, err := net.FileConn(file)
+	return conn, errors.Join(err, file.Close())
 }
 
 type conn interface {

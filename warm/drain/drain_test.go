@@ -28,12 +28,12 @@ func TestMain(m *testing.M) {
 	case listerRole:
 		s, err := memcached.ParseServer(os.Args[1])
 		if err == nil {
-			_, err = drain.List(context.Background(), s, drain.Options{Mode: "hash", Folder: os.Args[2]})
+			_, err = drain.List(context.Background(), s, drain.Options{Mode: "hash", Folder: os.Args[2], Stall: 20 * time.Second})
 		}
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	testkit.Main(m)
+	testkit.MainWithMounts(m)
 }
 
 // listerRole is a process that has a list read and nothing else.
@@ -324,9 +324,7 @@ func TestStoppedReaderFreesTheServer(t *testing.T) {
 	if !errors.Is(err, drain.ErrStalled) {
 		t.Fatalf("got %v, want ErrStalled", err)
 	}
-	for range 16 { // every worker thread serves
-		kit.Ask(t, "mg key:1 v\r\nmg key:599999 v\r\nmn\r\n", "MN")
-	}
+	must(t, serves(t, server(t, kit.Addr()), 20*time.Second))
 	t.Logf("served again %v after the stop", time.Since(stopped).Round(10*time.Millisecond))
 	if took := time.Since(stopped); took > 5*time.Second { // 1 s and what a busy machine adds
 		t.Errorf("all clients were served again after %v, want about 1 s", took)

@@ -14,6 +14,7 @@ var (
 	ErrForbidden = errors.New("the server does not list its keys")    // -X, or no such command
 	ErrLost      = errors.New("connection lost while listing")        // try again
 	ErrSpool     = errors.New("cannot write the list of keys")        // no space, most often
+	ErrStuck     = errors.New("the reader of the list does not die")  // its disk hangs; no use to try again
 	ErrReader    = errors.New("the reader of the list does not work") // could not be started, or failed otherwise
 )
 

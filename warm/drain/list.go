@@ -1,18 +1,12 @@
 package drain
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"os"
-	"os/exec"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/interlock-run/interlock/internal/breakpoint"
 	"github.com/interlock-run/interlock/warm/memcached"
@@ -25,11 +19,15 @@ type Options struct {
 	Stall  time.Duration // without a report for so long the reader is killed; 0: 1 s
 	Start  time.Duration // for it to start and connect; 0: 30 s
 	Silent time.Duration // the server may say nothing for so long; 0: 60 s
+	Death  time.Duration // for a reader that was killed to end; 0: 10 s
 	Path   string        // of the program that calls Main; empty: this one
 
 	// Follow gets the entries while the list grows, as Spool.Entries gives them afterwards; nil: nobody does.
 	// What it made of them is void when List fails; its own error ends the listing.
 	Follow func(iter.Seq2[Entry, error]) error `json:"-"`
+	// Stuck is told when a reader that was killed does not end. The files of its folder are then better not touched
+	// any more, not even to close them: whoever does may sleep there for as long as it does. nil: nobody is.
+	Stuck func(error) `json:"-"`
 }
 
 func (o Options) filled() Options {
@@ -41,13 +39,18 @@ func (o Options) filled() Options {
 	set(&o.Stall, time.Second)
 	set(&o.Start, 30*time.Second)
 	set(&o.Silent, time.Minute)
+	set(&o.Death, 10*time.Second)
+	if o.Stuck == nil {
+		o.Stuck = func(error) {}
+	}
 	if o.Path == "" {
 		o.Path = "/proc/self/exe"
 	}
 	return o
 }
 
-// List has the server's keys listed once. The process that reads them is gone when it returns.
+// List has the server's keys listed once. The process that reads them is gone when it returns; with ErrStuck it is
+// not, but its connection is, and what else hangs in its folder is left behind with it.
 func List(ctx context.Context, s memcached.Server, o Options) (*Spool, error) {
 	o = o.filled()
 	if o.Mode != "hash" && o.Mode != "all" {
@@ -58,7 +61,11 @@ func List(ctx context.Context, s memcached.Server, o Options) (*Spool, error) {
 		return nil, fmt.Errorf("%w: folder %s: %w", ErrSpool, o.Folder, err)
 	}
 	spool := &Spool{file: file}
-	if err := spool.fill(ctx, s, o); err != nil {
+	err = spool.fill(ctx, s, o)
+	switch {
+	case errors.Is(err, ErrStuck):
+		return nil, fmt.Errorf("memcached %s: %w", s, err)
+	case err != nil:
 		return nil, errors.Join(fmt.Errorf("memcached %s: %w", s, err), file.Close())
 	}
 	return spool, nil
@@ -82,6 +89,9 @@ func (p *Spool) fill(ctx context.Context, s memcached.Server, o Options) error {
 	}()
 	err := p.read(ctx, s, o, g.grown)
 	g.end(err)
+	if errors.Is(err, ErrStuck) {
+		return err // who follows reads on the same disk
+	}
 	if failed := <-ended; err == nil {
 		err = failed
 	}
@@ -90,7 +100,7 @@ func (p *Spool) fill(ctx context.Context, s memcached.Server, o Options) error {
 
 func (p *Spool) read(ctx context.Context, s memcached.Server, o Options, grown func()) error {
 	begun := time.Now()
-	last, err := read(ctx, s, o, p.file, grown)
+	last, err := run(ctx, s, o, p.file, grown)
 	p.Bytes, p.Took = last.Bytes, time.Since(begun)
 	return err
 }
@@ -105,49 +115,6 @@ func nameless(folder string) (*os.File, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
-}
-
-// read runs the process and listens to it until it is gone.
-func read(ctx context.Context, s memcached.Server, o Options, spool *os.File, grown func()) (last message, err error) {
-	cmd := &exec.Cmd{Path: o.Path, Args: []string{Role}, Stderr: os.Stderr, ExtraFiles: []*os.File{spool},
-		SysProcAttr: &unix.SysProcAttr{Setpgid: true}} // so that a signal for the terminal's group does not stop it
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return last, fmt.Errorf("%w: %w", ErrReader, err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return last, fmt.Errorf("%w: %w", ErrReader, err)
-	}
-	if err := cmd.Start(); err != nil {
-		return last, fmt.Errorf("%w: %w", ErrReader, err)
-	}
-	messages := make(chan message, 64)
-	go hear(out, messages)
-	err = json.NewEncoder(in).Encode(request{Server: s, Mode: o.Mode, Silent: o.Silent})
-	if err != nil {
-		err = fmt.Errorf("%w: %w", ErrReader, err)
-	} else {
-		last, err = follow(ctx, messages, o, grown)
-	}
-	// It has said its last word, or shall not say it. A stopped process dies of SIGKILL too.
-	_ = cmd.Process.Kill()
-	for range messages { // until hear ends
-	}
-	_ = cmd.Wait() // how it ended is no news: what counts is its last message
-	return last, err
-}
-
-// hear passes the reports on until the process is dead.
-func hear(out io.Reader, to chan<- message) {
-	defer close(to)
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		var m message
-		if json.Unmarshal(lines.Bytes(), &m) != nil {
-			return
-		}
-		to <- m
-	}
 }
 
 // follow waits for the last report. Silence is a stall from the moment on that the command is sent. Once in a

@@ -34,8 +34,17 @@ func (o Options) filled() Options {
 
 // Dial connects, authenticates and asks for the version. The end of ctx closes the connection.
 func Dial(ctx context.Context, s Server, o Options) (*Conn, error) {
+	raw, err := Connect(ctx, s, o.filled().Timeout)
+	if err != nil {
+		return nil, err
+	}
+	return Over(ctx, raw, s, o)
+}
+
+// Over is Dial over a connection that Connect, or another process, has made. It closes that when it fails.
+func Over(ctx context.Context, raw net.Conn, s Server, o Options) (*Conn, error) {
 	o = o.filled()
-	raw, err := open(ctx, s, o.Timeout)
+	raw, err := secured(ctx, raw, s, o.Timeout)
 	if err != nil {
 		return nil, err
 	}
@@ -50,26 +59,40 @@ func Dial(ctx context.Context, s Server, o Options) (*Conn, error) {
 	return c, nil
 }
 
-// open makes the bare connection, with TLS where the server has it, and nothing said yet.
-func open(ctx context.Context, s Server, timeout time.Duration) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, s.Network, s.Address)
+// Connect makes the bare connection: nothing is said yet, not even TLS.
+func Connect(ctx context.Context, s Server, timeout time.Duration) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: timeout}).DialContext(ctx, s.Network, s.Address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot connect to memcached %s: %w: %w", s, ErrLost, err)
 	}
+	return conn, nil
+}
+
+// secured has TLS where the server has it.
+func secured(ctx context.Context, raw net.Conn, s Server, timeout time.Duration) (net.Conn, error) {
 	if s.TLS == nil {
-		return conn, nil
+		return raw, nil
 	}
 	config, err := s.config()
 	if err != nil {
-		return nil, errors.Join(err, conn.Close())
+		return nil, errors.Join(err, raw.Close())
 	}
-	secure := tls.Client(conn, config)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	secure := tls.Client(raw, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("no TLS with memcached %s: %w: %w", s, ErrLost, err), conn.Close())
+		return nil, errors.Join(fmt.Errorf("no TLS with memcached %s: %w: %w", s, ErrLost, err), raw.Close())
 	}
 	return secure, nil
+}
+
+// open makes a connection, with TLS where the server has it, and nothing said yet.
+func open(ctx context.Context, s Server, timeout time.Duration) (net.Conn, error) {
+	raw, err := Connect(ctx, s, timeout)
+	if err != nil {
+		return nil, err
+	}
+	return secured(ctx, raw, s, timeout)
 }
 
 // greet ends with a version, or says why not.
