@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/internal/progress"
 	"github.com/interlock-run/interlock/internal/snapshot"
+	"github.com/interlock-run/interlock/warm/drain"
 	"github.com/interlock-run/interlock/warm/dump"
 	"github.com/interlock-run/interlock/warm/item"
 	"github.com/interlock-run/interlock/warm/job"
@@ -69,7 +71,6 @@ func (d *depot) warmDump(ctx context.Context, c *cli.Context) error {
 	}
 	var folder atomic.Value
 	end := d.showWarm(c, func() progress.State { return progress.State{Stage: "dump", Bytes: sizeOf(folder.Load())} })
-	defer end()
 	j := job.Dump{
 		Repository: d.repo, Holder: who.Holder, About: d.about(who, nil), Node: d.cfg.Warm.Ring.Self, Keep: d.cfg.Warm.Keep, Scratch: scratch,
 		Options: courier.DumpOptions(server, d.cfg.Warm),
@@ -78,13 +79,16 @@ func (d *depot) warmDump(ctx context.Context, c *cli.Context) error {
 	}
 	j.Options.Note = func(text string) { d.log.Warn(text) }
 	made, err := j.Run(ctx)
+	if errors.Is(err, drain.ErrStuck) {
+		return warmError(err) // what shows how far it is looks at the disk that hangs
+	}
+	end()
 	if err != nil {
 		return warmError(err)
 	}
 	if made.Untidy != nil {
 		d.log.Warn("the dump was published, but old ones were not removed", "cause", made.Untidy)
 	}
-	end()
 	return printDump(c, viewOfDump(made))
 }
 

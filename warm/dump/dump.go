@@ -36,24 +36,38 @@ type dump struct {
 // Dump makes the files. On an error Dir is no cache's content.
 func Dump(ctx context.Context, o Options) (*Report, error) {
 	d := &dump{Options: o.filled(), begun: time.Now()}
-	held, err := Acquire(o.Locks, o.Server)
+	var r *Report
+	err := d.locked(func(held *Lock) (err error) {
+		r, err = d.run(ctx, held)
+		return err
+	})
 	if err != nil {
-		return nil, err
-	}
-	r, err := d.run(ctx)
-	if err = errors.Join(err, held.Release()); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-func (d *dump) run(ctx context.Context) (*Report, error) {
+// locked does work while nobody else dumps or loads the server. With drain.ErrStuck the lock, whose folder may hang,
+// too, stays until this process ends.
+func (d *dump) locked(work func(held *Lock) error) error {
+	held, err := Acquire(d.Locks, d.Server)
+	if err != nil {
+		return err
+	}
+	err = d.apart(func() error { return work(held) })
+	if errors.Is(err, drain.ErrStuck) {
+		return err
+	}
+	return errors.Join(err, held.Release())
+}
+
+func (d *dump) run(ctx context.Context, held *Lock) (*Report, error) {
 	probe, err := memcached.Dial(ctx, d.Server, memcached.Options{})
 	if err != nil {
 		return nil, err
 	}
 	defer probe.Close()
-	if err := d.prepare(ctx, probe); err != nil {
+	if err := d.prepare(ctx, probe, held); err != nil {
 		return nil, err
 	}
 	r := &Report{Uptime: time.Duration(d.first.Uptime) * time.Second}

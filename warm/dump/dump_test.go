@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	case os.Args[0] == dumperRole:
 		os.Exit(dumper(os.Args[1:]))
 	}
-	testkit.MainWaiting(m, 8)
+	testkit.MainWithMounts(m)
 }
 
 func must(t testing.TB, err error) {
@@ -154,6 +154,13 @@ func TestOneDumpAServer(t *testing.T) {
 	o.Locks = slow.Locks
 	if _, err := dump.Dump(t.Context(), o); !errors.Is(err, dump.ErrRunning) {
 		t.Errorf("a second dump: %v, want ErrRunning", err)
+	}
+	named := options(t, warmtest.Server(t, strings.Replace(kit.Addr(), "127.0.0.1", "localhost", 1)))
+	if _, err := dump.Dump(t.Context(), named); !errors.Is(err, dump.ErrRunning) {
+		t.Errorf("under another name, with another folder: %v, want ErrRunning", err)
+	}
+	if _, err := dump.Keys(t.Context(), named, 10); !errors.Is(err, dump.ErrRunning) {
+		t.Errorf("a list of keys under another name: %v, want ErrRunning", err)
 	}
 	cancel()
 	if err := testkit.Recv(t, 20*time.Second, "the end of the first", ended); !errors.Is(err, context.Canceled) {

@@ -3,7 +3,6 @@ package dump
 import (
 	"container/heap"
 	"context"
-	"errors"
 	"iter"
 	"slices"
 	"time"
@@ -16,21 +15,24 @@ import (
 // are not looked at: it lists, and reads none.
 func Keys(ctx context.Context, o Options, most int) ([][]byte, error) {
 	d := &dump{Options: o.filled(), begun: time.Now()}
-	held, err := Acquire(o.Locks, o.Server)
+	var keys [][]byte
+	err := d.locked(func(held *Lock) (err error) {
+		keys, err = d.latest(ctx, most, held)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	keys, err := d.latest(ctx, most)
-	return keys, errors.Join(err, held.Release())
+	return keys, nil
 }
 
-func (d *dump) latest(ctx context.Context, most int) ([][]byte, error) {
+func (d *dump) latest(ctx context.Context, most int, held *Lock) ([][]byte, error) {
 	probe, err := memcached.Dial(ctx, d.Server, memcached.Options{})
 	if err != nil {
 		return nil, err
 	}
 	defer probe.Close()
-	if err := d.meet(ctx, probe); err != nil {
+	if err := d.meet(ctx, probe, held); err != nil {
 		return nil, err
 	}
 	var found latest

@@ -102,6 +102,9 @@ func (d *dump) once(ctx context.Context, follow func(iter.Seq2[drain.Entry, erro
 }
 
 func again(err error) bool {
+	if errors.Is(err, drain.ErrStuck) {
+		return false // the next reader would sleep beside it
+	}
 	for _, e := range []error{drain.ErrTorn, drain.ErrStalled, drain.ErrBusy, drain.ErrLost} {
 		if errors.Is(err, e) {
 			return true

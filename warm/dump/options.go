@@ -13,13 +13,13 @@ type Options struct {
 	Server  memcached.Server
 	Dir     string        // empty; becomes the cache's content
 	Scratch string        // folder for lists, about 100 bytes an item; local or in memory
-	Locks   string        // folder with a lock file for each server, the same for all dumps of this host
+	Locks   string        // folder with a lock file for each address, the same for all dumps of this host
 	Listing Listing       // empty: auto
 	Rate    int           // items a second; 0: 25,000; below 0: as fast as it goes
 	Conns   int           // 0: 2
 	Limit   Limit         // what is read at most; where it may be too little the hottest are read first
 	Values  int           // longest value in bytes; 0: 32 MiB
-	Drain   drain.Options // how the list's reader is run; its Mode and Folder are set here
+	Drain   drain.Options // how the list's reader is run; its Mode, Folder, Follow and Stuck are set here
 	Note    func(string)  `json:"-"` // of what an operator should know; may be nil; never called twice at once
 }
 

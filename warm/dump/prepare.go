@@ -9,16 +9,19 @@ import (
 )
 
 // prepare finds out whom it talks to, and how fast to read.
-func (d *dump) prepare(ctx context.Context, probe *memcached.Conn) error {
-	if err := d.meet(ctx, probe); err != nil {
+func (d *dump) prepare(ctx context.Context, probe *memcached.Conn, held *Lock) error {
+	if err := d.meet(ctx, probe, held); err != nil {
 		return err
 	}
 	d.rate = newGovernor(d.Rate)
 	return d.rate.calm(ctx, probe)
 }
 
-// meet finds out how to list, and by which clock.
-func (d *dump) meet(ctx context.Context, probe *memcached.Conn) error {
+// meet finds out how to list, and by which clock, and that nobody else is about to.
+func (d *dump) meet(ctx context.Context, probe *memcached.Conn, held *Lock) error {
+	if err := held.Meet(probe); err != nil {
+		return err
+	}
 	isLocal, err := local(d.Scratch)
 	if err != nil {
 		return err

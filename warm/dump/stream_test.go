@@ -39,10 +39,10 @@ func TestStreamThatBecomesLate(t *testing.T) {
 	server := warmtest.Server(t, kit.Addr())
 	const n = 20_000
 	warmtest.Fill(t, server, n, warmtest.Mixed) // the first half is used
-	o := Options{Server: server, Dir: t.TempDir(), Scratch: t.TempDir(), Locks: t.TempDir(), Rate: 2500,
-		Drain: drain.Options{Stall: 20 * time.Second}, Limit: Limit{Time: 40 * time.Second}}
-	d := &dump{Options: o.filled(), begun: time.Now().Add(-37 * time.Second)}
-	r, err := d.run(t.Context())
+	o := Options{Server: server, Dir: t.TempDir(), Scratch: t.TempDir(), Locks: t.TempDir(), Rate: 800,
+		Drain: drain.Options{Stall: 20 * time.Second}, Limit: Limit{Time: 200 * time.Second}}
+	d := &dump{Options: o.filled(), begun: time.Now().Add(-188 * time.Second)}
+	r, err := d.run(t.Context(), &Lock{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,24 +5,28 @@ import (
 	"testing"
 	"time"
 
+	"github.com/interlock-run/interlock/internal/testkit"
 	"github.com/interlock-run/interlock/warm/dump"
-	"github.com/interlock-run/interlock/warm/memcached"
+	"github.com/interlock-run/interlock/warm/warmtest"
 )
 
 // A run's load waits for a dump of this host that is about to end: most often of the server before this one, at the
 // same address. The load of a person is told.
 func TestLoadWaitsForADump(t *testing.T) {
-	server := memcached.Server{Network: "tcp", Address: "a:1"}
+	server := warmtest.Server(t, testkit.Memcached(t, testkit.MemcachedOptions{}).Addr())
 	l := &Load{Scratch: t.TempDir(), Own: true}
 	l.Options.Server = server
-	before, err := dump.Acquire(l.Scratch, server)
+	before := &Load{} // of another folder: none
+	before.Options.Server = server
+	held, err := before.lock(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.Options.Note = func(string) { err = before.Release() }
+	waited := false
+	l.Options.Note = func(string) { waited, err = true, held.Release() }
 	release, failed := l.alone(t.Context(), time.Minute)
-	if failed != nil || err != nil {
-		t.Fatal(failed, err)
+	if failed != nil || err != nil || !waited {
+		t.Fatal(failed, err, waited)
 	}
 	l.Own = false
 	if _, err := l.alone(t.Context(), time.Minute); !errors.Is(err, dump.ErrRunning) {

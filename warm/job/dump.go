@@ -9,6 +9,7 @@ import (
 
 	"github.com/interlock-run/interlock/internal/breakpoint"
 	"github.com/interlock-run/interlock/internal/snapshot"
+	"github.com/interlock-run/interlock/warm/drain"
 	"github.com/interlock-run/interlock/warm/dump"
 	"github.com/interlock-run/interlock/warm/stored"
 )
@@ -47,7 +48,11 @@ func (d Dump) Run(ctx context.Context) (made Dumped, err error) {
 	if err != nil {
 		return made, err
 	}
-	defer func() { err = errors.Join(err, place.remove()) }()
+	defer func() {
+		if !errors.Is(err, drain.ErrStuck) { // its disk hangs: the next dump removes it
+			err = errors.Join(err, place.remove())
+		}
+	}()
 	o := d.Options
 	o.Dir, o.Scratch, o.Locks = place.dir("content"), place.dir("lists"), d.Scratch
 	if err := errors.Join(os.Mkdir(o.Dir, 0o700), os.Mkdir(o.Scratch, 0o700)); err != nil {

@@ -99,10 +99,7 @@ func (l *Load) Run(ctx context.Context) (r Loaded, err error) {
 // before finds out within seconds that it is gone.
 func (l *Load) alone(ctx context.Context, wait time.Duration) (release func() error, err error) {
 	release = func() error { return nil }
-	if l.Scratch == "" {
-		return release, nil
-	}
-	held, err := dump.Acquire(l.Scratch, l.Options.Server)
+	held, err := l.lock(ctx)
 	if errors.Is(err, dump.ErrRunning) && l.Own {
 		l.Options.Note(fmt.Sprintf("%v: waiting for its end, %v at most", err, wait))
 		held, err = l.acquire(ctx, wait)
@@ -118,12 +115,29 @@ func (l *Load) alone(ctx context.Context, wait time.Duration) (release func() er
 	return release, nil
 }
 
+// lock takes the lock of the server by its name, and by what it is.
+func (l *Load) lock(ctx context.Context) (*dump.Lock, error) {
+	held, err := dump.Acquire(l.Scratch, l.Options.Server)
+	if err != nil {
+		return nil, err
+	}
+	c, err := memcached.Dial(ctx, l.Options.Server, memcached.Options{})
+	if err == nil {
+		err = held.Meet(c)
+		c.Close()
+	}
+	if err != nil {
+		return nil, errors.Join(err, held.Release())
+	}
+	return held, nil
+}
+
 // acquire waits for the lock of the server.
 func (l *Load) acquire(ctx context.Context, wait time.Duration) (*dump.Lock, error) {
 	look := time.NewTicker(100 * time.Millisecond)
 	defer look.Stop()
 	for end := time.Now().Add(wait); ; {
-		held, err := dump.Acquire(l.Scratch, l.Options.Server)
+		held, err := l.lock(ctx)
 		if !errors.Is(err, dump.ErrRunning) || time.Now().After(end) {
 			return held, err
 		}

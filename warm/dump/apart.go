@@ -1,0 +1,54 @@
+package dump
+
+import (
+	"sync"
+	"time"
+)
+
+// leaveAfter is how long what works on a disk that hangs may take to end.
+const leaveAfter = 5 * time.Second
+
+// apart does work that reads and writes the dump's folders. Where their disk hangs, so that the list's reader cannot
+// even die, whoever touches a file there may sleep for as long: that is left behind, until this process ends.
+func (d *dump) apart(work func() error) error {
+	stuck, ended := make(chan error, 1), make(chan error, 1)
+	d.Drain.Stuck = func(err error) { stuck <- err } // once: such a list is not tried again
+	n := &notes{say: d.Note}
+	d.Note = n.note
+	go func() { ended <- work() }() // joined here, or by the end of the process
+	select {
+	case err := <-ended:
+		return err
+	case err := <-stuck:
+		late := time.NewTimer(leaveAfter)
+		defer late.Stop()
+		select {
+		case err := <-ended:
+			return err
+		case <-late.C:
+			n.mute()
+			return err
+		}
+	}
+}
+
+// notes passes on what an operator should know, until nobody listens any more.
+type notes struct {
+	mu    sync.Mutex
+	muted bool
+	say   func(string)
+}
+
+func (n *notes) note(text string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.muted {
+		n.say(text)
+	}
+}
+
+func (n *notes) mute() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.muted = true
+}

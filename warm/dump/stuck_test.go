@@ -1,0 +1,42 @@
+package dump_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/interlock-run/interlock/internal/testkit"
+	"github.com/interlock-run/interlock/warm/drain"
+	"github.com/interlock-run/interlock/warm/dump"
+	"github.com/interlock-run/interlock/warm/warmtest"
+)
+
+// The disk for the lists hangs, so that neither the list's reader can die nor the dump's own files be closed: the dump
+// comes to its end all the same, tries no second reader, and keeps its lock while this process lives.
+func TestDiskThatHangs(t *testing.T) {
+	t.Parallel()
+	kit := testkit.Memcached(t, testkit.MemcachedOptions{})
+	s := warmtest.Server(t, kit.Addr())
+	warmtest.Fill(t, s, 3000, warmtest.Mixed)
+	f := testkit.StartFaultFS(t, "")
+	t.Cleanup(f.Free)
+	f.Set(t, "hang write")
+	o := options(t, s)
+	o.Scratch, o.Listing, o.Limit.Items = f.Dir, dump.Hash, 1
+	o.Drain.Stall, o.Drain.Death = 5*time.Second, time.Second
+	ended := make(chan error, 1)
+	go func() {
+		_, err := dump.Dump(t.Context(), o)
+		ended <- err
+	}()
+	f.Holds(t)
+	f.Set(t, "hang write,flush") // from here on nobody closes a file there
+	if err := testkit.Recv(t, 2*time.Minute, "the end of the dump", ended); !errors.Is(err, drain.ErrStuck) {
+		t.Errorf("got %v, want ErrStuck", err)
+	}
+	o.Scratch = t.TempDir()
+	if _, err := dump.Dump(t.Context(), o); !errors.Is(err, dump.ErrRunning) {
+		t.Errorf("beside it: %v, want ErrRunning", err)
+	}
+	served(t, kit)
+}
