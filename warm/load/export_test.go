@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"strconv"
+	"time"
 
 	"github.com/interlock-run/interlock/warm/memcached"
 )
@@ -22,4 +23,11 @@ func Chunks(ctx context.Context, s memcached.Server) (sizes []string) {
 		sizes = append(sizes, strconv.FormatInt(n, 10))
 	}
 	return sizes
+}
+
+// Timed is a load by whose watch so much time has passed as its progress tells.
+func Timed(o Options, passed func(fraction float64) time.Duration) *Load {
+	l := New(o)
+	l.watch.shows = func() time.Duration { return passed(l.Fraction()) }
+	return l
 }

@@ -20,7 +20,7 @@ import (
 type Load struct {
 	Options
 	pace  *pace.Pace
-	begun time.Time
+	watch stopwatch
 	late  int64 // seconds that this host's clock is behind the end of the latest dump
 
 	settings memcached.Settings
@@ -68,7 +68,7 @@ var errRestarted = errors.New("the server restarted")
 
 // Run loads. It may be called once. With an error there is a report, too, of what was done before.
 func (l *Load) Run(ctx context.Context) (*Report, error) {
-	l.begun = time.Now()
+	l.watch.begun = time.Now()
 	if l.Order != HottestFirst && l.Order != ColdestFirst {
 		return &Report{}, fmt.Errorf("order %q: expected %s or %s", l.Order, HottestFirst, ColdestFirst)
 	}
@@ -76,7 +76,7 @@ func (l *Load) Run(ctx context.Context) (*Report, error) {
 		return &Report{}, fmt.Errorf("order %s: %w: expected %s, or nobody to use it before all is loaded", l.Order, ErrInUse, HottestFirst)
 	}
 	for _, s := range l.Sources {
-		l.late = max(l.late, s.Cache.Ended-l.begun.Unix())
+		l.late = max(l.late, s.Cache.Ended-l.watch.begun.Unix())
 	}
 	if l.late > 2 {
 		l.Note(fmt.Sprintf("this host's clock is %d s before the end of the dump: lifetimes are taken from there", l.late))
@@ -108,7 +108,7 @@ func (l *Load) report(restarts int) *Report {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return &Report{Counts: l.counts, Held: l.held(), Selected: l.selected.Load(), Resumed: l.resumed, Stopped: l.stopped,
-		Restarts: restarts, Storing: l.storing, Took: time.Since(l.begun)}
+		Restarts: restarts, Storing: l.storing, Took: time.Since(l.watch.begun)}
 }
 
 func (l *Load) held() (items int64) {
@@ -156,6 +156,9 @@ func (l *Load) pass(ctx context.Context) error {
 	breakpoint.At("warm:selected")
 	begun := time.Now()
 	err = l.store(ctx, probe, pieces)
+	if errors.Is(err, errTurn) {
+		err = l.turn(ctx, probe, pieces)
+	}
 	l.storing = time.Since(begun)
 	breakpoint.At("warm:stored")
 	if err == nil || errors.Is(err, errStop) {

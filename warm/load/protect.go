@@ -73,7 +73,7 @@ func (l *Load) protectEnd() time.Time {
 	if l.Limit.Time <= 0 {
 		return time.Time{}
 	}
-	own, little := l.begun.Add(l.Limit.Time), time.Now().Add(min(l.Limit.Time/5, protectTime))
+	own, little := l.watch.begun.Add(l.Limit.Time), time.Now().Add(min(l.Limit.Time/5, protectTime))
 	if own.After(little) {
 		return own
 	}

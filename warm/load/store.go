@@ -25,7 +25,7 @@ func (l *Load) store(outer context.Context, probe *memcached.Conn, pieces []piec
 	watching, quiet := context.WithCancel(ctx)
 	watched := make(chan struct{})
 	go func() {
-		if err := l.watch(watching, g); err != nil {
+		if err := l.look(watching, g); err != nil {
 			cancel(err)
 		}
 		close(watched)

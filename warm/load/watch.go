@@ -60,8 +60,8 @@ func (g *gate) looked() {
 	g.open = make(chan struct{})
 }
 
-// watch looks at the server until ctx ends, and gives the reason to stop storing.
-func (l *Load) watch(ctx context.Context, g *gate) error {
+// look looks at the server until ctx ends, and gives the reason to stop storing.
+func (l *Load) look(ctx context.Context, g *gate) error {
 	c, err := l.again(ctx)
 	if err != nil {
 		return unless(ctx, err)
@@ -92,6 +92,9 @@ func (l *Load) watch(ctx context.Context, g *gate) error {
 		if err := l.judge(st); err != nil {
 			return err
 		}
+		if l.turns() {
+			return errTurn
+		}
 		g.looked()
 	}
 }
@@ -114,7 +117,7 @@ func (l *Load) judge(st memcached.State) error {
 		return l.stop("the server was emptied (flush_all)")
 	case l.InUse && st.Deletes > l.server.Deletes:
 		return l.stop("clients delete items")
-	case l.Limit.Time > 0 && time.Since(l.begun) >= l.Limit.Time:
+	case l.Limit.Time > 0 && l.watch.passed() >= l.Limit.Time:
 		return l.stop(fmt.Sprintf("limit of %v", l.Limit.Time))
 	}
 	return nil
