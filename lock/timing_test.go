@@ -47,3 +47,16 @@ func TestTimingCheck(t *testing.T) {
 		}
 	}
 }
+
+// The service is asked for whole seconds, and for no less than the hold: one that forgets us earlier than that would
+// end a tenure that is still good.
+func TestServerTimeout(t *testing.T) {
+	for hold, want := range map[time.Duration]time.Duration{
+		20 * time.Second: 20 * time.Second, 2 * time.Second: 2 * time.Second, 1500 * time.Millisecond: 2 * time.Second,
+		2*time.Second + time.Millisecond: 3 * time.Second, 100 * time.Millisecond: time.Second,
+	} {
+		if got := (Timing{Hold: hold}).ServerTimeout(); got != want {
+			t.Errorf("a hold of %v asks for %v: expected %v", hold, got, want)
+		}
+	}
+}

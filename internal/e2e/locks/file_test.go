@@ -3,6 +3,7 @@ package locks
 import (
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -110,4 +111,28 @@ func flipped(s string) string {
 		b[i] ^= 1
 	}
 	return string(b)
+}
+
+// The agent's death frees nothing: the guard holds the same open file, and until it has killed nobody else is
+// granted the lock.
+func TestFileOutlivesTheAgent(t *testing.T) {
+	t.Parallel()
+	for _, isolate := range []string{"auto", "none"} {
+		t.Run(isolate, func(t *testing.T) {
+			t.Parallel()
+			r := fileBackend().fresh(t, "")
+			a := r.Run(t, "a", scene.Flags("--isolate", isolate), r.Payload(t, "-ignore-term"))
+			r.serves(t, a, 20*time.Second)
+			guard, agent := a.Guard(t), testkit.Snapshot(t, a.Agent(t))
+			scene.Kill(t, guard, syscall.SIGSTOP)
+			scene.Kill(t, agent.Pids()[0], syscall.SIGKILL)
+			agent.WaitGone(t, 20*time.Second)
+			r.Run(t, "b", scene.Flags("--lock-wait", "0")).Expect(t, 20*time.Second, 75)
+			scene.Kill(t, guard, syscall.SIGCONT)
+			a.Expect(t, 20*time.Second, 70)
+			if begun := r.Count(t, "begin"); begun != 1 {
+				t.Errorf("%d payloads began: expected a's alone", begun)
+			}
+		})
+	}
 }

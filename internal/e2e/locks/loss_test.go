@@ -166,6 +166,43 @@ func TestRequireDrained(t *testing.T) {
 	})
 }
 
+// Whoever takes over from a holder whose network volumes are not drained says so, in the log, the status and the
+// metrics, also where that is another's debt (E7); after one that was drained there is nothing to say.
+func TestLateWritesAreSaid(t *testing.T) {
+	const volume = "nas:/orders /data"
+	remote(t, func(t *testing.T, b backend) {
+		for name, c := range map[string]struct {
+			put  string
+			said bool
+		}{
+			"dead":    {aRecord(1, "dead", 0, `,"volumes":["`+volume+`"]`), true},
+			"owed":    {aRecord(1, "dead", 0, `,"owes":[{"token":"1","node":"n8","boot_id":"b8","volumes":["`+volume+`"]}]`), true},
+			"drained": {aRecord(1, "drained", 0, `,"volumes":["`+volume+`"]`), false},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				r := b.fresh(t, "")
+				r.PutRecord(t, c.put)
+				a := r.Run(t, "a")
+				r.serves(t, a, 20*time.Second)
+				_, text, errs := scene.Interlock(t, "status", "--listen", "unix:"+a.Socket())
+				_, metrics, err := a.Get("/metrics")
+				must(t, err)
+				stopped(t, a)
+				for what, said := range map[string]bool{
+					"log":     strings.Contains(a.Stderr(t), "late writes of an earlier holder are possible") && strings.Contains(a.Stderr(t), volume),
+					"status":  strings.Contains(text, volume),
+					"metrics": strings.Contains(metrics, "\ninterlock_late_writes_possible 1\n"),
+				} {
+					if said != c.said {
+						t.Errorf("%s speaks of late writes: %v, expected %v (%s%s)", what, said, c.said, text, errs)
+					}
+				}
+			})
+		}
+	})
+}
+
 // A record written by another tenure, although our key is there: LOST, and never overwritten (W2).
 func TestRecordOverwritten(t *testing.T) {
 	remote(t, func(t *testing.T, b backend) {

@@ -1,6 +1,7 @@
 package locks
 
 import (
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -80,6 +81,30 @@ func TestKilledInTheQueue(t *testing.T) {
 			t.Errorf("keys: %v, expected c's alone", keys)
 		}
 		r.Judge(t)
+	})
+}
+
+// A contender that loses its place, because its key was removed, queues anew under another name (E1): it has no
+// tenure to lose.
+func TestPlaceRemoved(t *testing.T) {
+	remote(t, func(t *testing.T, b backend) {
+		r := b.fresh(t, "")
+		r.initialise(t)
+		a := r.Run(t, "a")
+		r.serves(t, a, 20*time.Second)
+		next := r.Run(t, "b")
+		old := r.queued(t, 2)[1]
+		r.RemoveKey(t, old)
+		testkit.Wait(t, 20*time.Second, func() (bool, string) {
+			keys := r.Keys(t)
+			return len(keys) == 2 && keys[1] != old, "in the queue: " + strings.Join(keys, " ")
+		})
+		stopped(t, a)
+		r.serves(t, next, 20*time.Second)
+		stopped(t, next)
+		if len(r.Judge(t)) != 2 {
+			t.Error("expected a's payload and then b's")
+		}
 	})
 }
 
