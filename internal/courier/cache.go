@@ -84,7 +84,10 @@ func CacheError(err error) error {
 	}{
 		{job.ErrNone, exit.NoSnapshot}, {job.ErrNothing, exit.NoSnapshot}, {memcached.ErrAuth, exit.Credentials}, {memcached.ErrBinaryOnly, exit.Config},
 		{dump.ErrVersion, exit.Config}, {load.ErrVersion, exit.Config}, {dump.ErrRunning, exit.Held}, {load.ErrInUse, exit.Config}, {job.ErrNoSpace, exit.Config}, {drain.ErrForbidden, exit.Config},
-		{memcached.ErrLost, exit.Unreachable}, {item.ErrDamaged, exit.Damaged}, {item.ErrNoCache, exit.Damaged},
+		{drain.ErrStuck, exit.Restore}, // its disk, not the server
+		{memcached.ErrLost, exit.Unreachable}, {drain.ErrLost, exit.Unreachable}, {drain.ErrTorn, exit.Unreachable}, {drain.ErrStalled, exit.Unreachable},
+		{drain.ErrBusy, exit.Unreachable}, {dump.ErrUnsettled, exit.Unreachable}, {dump.ErrRestarted, exit.Unreachable}, {load.ErrRestarts, exit.Unreachable},
+		{item.ErrDamaged, exit.Damaged}, {item.ErrNoCache, exit.Damaged},
 		{ring.ErrNoRule, exit.Config}, {ring.ErrAmbiguous, exit.Config}, {ring.ErrServers, exit.Config}, {ring.ErrRule, exit.Config},
 	} {
 		if errors.Is(err, row.is) {

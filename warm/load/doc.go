@@ -10,6 +10,5 @@
 // may evict what was loaded in spite of all. Called by cmd/interlock.
 //
 // Read load.go (the order of a load), prepare.go, plan.go and slabs.go (what fits), store.go, worker.go and
-// settle.go (the storing), watch.go
-// (evictions), protect.go.
+// settle.go (the storing), watch.go (evictions), turn.go, protect.go.
 package load
