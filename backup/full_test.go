@@ -2,9 +2,12 @@ package backup
 
 import (
 	"context"
+	"errors"
 	"io"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -90,26 +93,88 @@ func TestFullStore(t *testing.T) {
 	r.takes(r.cold())
 }
 
+// owners are the snapshots of which something lies in the store.
+func (r *rig) owners(at string) (ids []string) {
+	r.Helper()
+	found, err := os.ReadDir(filepath.Join(at, "snap"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		r.Fatal(err)
+	}
+	for _, e := range found {
+		ids = append(ids, e.Name())
+	}
+	return ids
+}
+
+// marks counts the snapshots that are begun, as far as the scratch directory tells.
+func (r *rig) marks() int {
+	r.Helper()
+	found, err := filepath.Glob(filepath.Join(r.scratch, scratchName, "*"+begunSuffix))
+	must(r, err)
+	return len(found)
+}
+
+// TestFailedLeavesNothing: a backup that fails each time it is tried again must not fill its store, nor one whose
+// time is over; what a killed one left goes with the next, whatever becomes of that.
+func TestFailedLeavesNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	at := t.TempDir()
+	r.repo = newRepository(t, at)
+	r.o.Repository = r.repo
+	fails := func(what string, ctx context.Context, src Source, want error) {
+		t.Helper()
+		r.refusesIn(ctx, src, want)
+		if left := r.owners(at); len(left) != len(r.catalog().Live) {
+			t.Errorf("%s: %v lie in the store: expected those of %d published", what, left, len(r.catalog().Live))
+		}
+		if n := r.marks(); n != 0 {
+			t.Errorf("%s: %d are begun in the scratch directory: expected none", what, n)
+		}
+	}
+	noise := "head -c 3000000 /dev/urandom; "
+	fails("command", t.Context(), r.shell(noise+"exit 1"), ErrCommand)
+	r.takes(r.shell(noise))
+	fails("shrunk", t.Context(), r.shell("echo x"), ErrShrunk)
+	late, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	fails("late", late, r.shell("head -c 60000000 /dev/urandom; exec sleep 1000"), context.DeadlineExceeded)
+
+	// As a killed one leaves it.
+	d, err := r.repo.Begin(t.Context(), snapshot.Holder{}, snapshot.BeginOptions{Full: true})
+	must(t, err)
+	work, err := openScratch(r.scratch, nil)
+	must(t, err)
+	must(t, work.mark(r.repo.ID, d.Snapshot.ID))
+	must(t, work.close())
+	text := strings.NewReader("left behind")
+	e := snapshot.Entry{Path: "dump", Kind: snapshot.Stream, Mode: 0o600}
+	_, err = d.Write(t.Context(), snapshot.WriteOptions{Scratch: t.TempDir()}, one(snapshot.Item{Entry: e, Stream: text}))
+	must(t, err)
+	if left := r.owners(at); len(left) != 2 {
+		t.Fatalf("%v: expected what was published and what was left", left)
+	}
+	fails("after a kill", t.Context(), r.shell("exit 1"), ErrCommand)
+}
+
 // TestScratchOfTwoStores: what a backup into one store has left is no matter of a backup into another.
 func TestScratchOfTwoStores(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.write("a", "one")
-	one, other := r.repo, newRepository(t, t.TempDir())
-	r.refuses(r.shell("echo x; exit 1"), ErrCommand)
-	marks := func() int {
-		found, err := filepath.Glob(filepath.Join(r.scratch, scratchName, "*"+begunSuffix))
-		must(t, err)
-		return len(found)
-	}
+	first, other := r.repo, newRepository(t, t.TempDir())
+	work, err := openScratch(r.scratch, nil)
+	must(t, err)
+	must(t, work.mark(first.ID, snapshot.NewID(time.Now(), 0))) // as a killed one leaves it
+	must(t, work.close())
 	r.repo, r.o.Repository = other, other
 	r.takes(r.cold())
-	if dead := r.catalog().Dead; len(dead) > 0 || marks() != 1 {
-		t.Errorf("dead in the other store: %v; %d begun in the scratch directory: expected none, and the first store's", dead, marks())
+	if dead := r.catalog().Dead; len(dead) > 0 || r.marks() != 1 {
+		t.Errorf("dead in the other store: %v; %d begun in the scratch directory: expected none, and the first store's", dead, r.marks())
 	}
-	r.repo, r.o.Repository = one, one
+	r.repo, r.o.Repository = first, first
 	r.takes(r.cold())
-	if dead := r.catalog().Dead; len(dead) != 1 || marks() != 0 {
-		t.Errorf("dead: %v; %d begun: expected the one that failed, and none", dead, marks())
+	if dead := r.catalog().Dead; len(dead) != 1 || r.marks() != 0 {
+		t.Errorf("dead: %v; %d begun: expected the one that was killed, and none", dead, r.marks())
 	}
 }

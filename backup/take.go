@@ -56,6 +56,7 @@ func Take(ctx context.Context, src Source, o Options) (Result, error) {
 		return Result{}, err
 	}
 	t := &taking{src: src, o: o.filled(), work: work}
+	t.clear(ctx)
 	r, err := t.tries(ctx)
 	r.Took = time.Since(began)
 	if closed := work.close(); closed != nil {
@@ -114,8 +115,8 @@ func (t *taking) once(ctx context.Context, full bool) (Result, error) {
 		return Result{}, fmt.Errorf("scratch directory: %w", err)
 	}
 	r, err := t.finish(ctx, d)
-	if errors.Is(err, store.ErrFull) && ctx.Err() == nil {
-		t.makeRoom(ctx, d)
+	if err != nil {
+		t.giveUp(ctx, d, err)
 	}
 	return r, err
 }
