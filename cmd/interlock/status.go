@@ -81,17 +81,20 @@ func ready(c *cli.Context) error {
 }
 
 func status(c *cli.Context) error {
-	_, body, err := ask(c, "/status")
+	code, body, err := ask(c, "/status")
 	if err != nil {
 		return err
+	}
+	if code != http.StatusOK {
+		return exit.Withf(exit.Unreachable, "what answers there is no run: it has no status page (HTTP %d): give the run's own --listen", code)
+	}
+	var st runStatus
+	if err := json.Unmarshal(body, &st); err != nil {
+		return exit.Withf(exit.Unreachable, "what answers there is no run: %w: give the run's own --listen", err)
 	}
 	if c.Bool("json") {
 		_, err := c.App.Writer.Write(body)
 		return err
-	}
-	var st runStatus
-	if err := json.Unmarshal(body, &st); err != nil {
-		return exit.Withf(exit.Unreachable, "the answer is not a run's status: %w", err)
 	}
 	return printStatus(c.App.Writer, st)
 }

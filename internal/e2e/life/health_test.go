@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,6 +121,24 @@ func TestListenOnTCP(t *testing.T) {
 	p.Signal(t, stopSignals[0])
 	if code := p.Wait(t, limit); code != 143 {
 		t.Errorf("ended with %d: expected 143", code)
+	}
+}
+
+// Another program's server is no run, in JSON neither: a script must not take its page for a status.
+func TestAnotherServerIsNoRun(t *testing.T) {
+	t.Parallel()
+	for name, h := range map[string]http.HandlerFunc{
+		"without the page":       http.NotFound,
+		"with a page of its own": func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>hello</html>") },
+	} {
+		web := httptest.NewServer(h)
+		defer web.Close()
+		for _, flags := range [][]string{nil, {"--json"}} {
+			args := append([]string{"status", "--listen", web.Listener.Addr().String()}, flags...)
+			if code, out, errs := scene.Interlock(t, args...); code != 69 || out != "" || !strings.Contains(errs, "--listen") {
+				t.Errorf("%s: %q: %d, %q, %q: expected 69, and what to do", name, flags, code, out, errs)
+			}
+		}
 	}
 }
 
