@@ -19,6 +19,7 @@ var (
 	ErrIdentity   = errors.New("no identity that opens it")                        // exit 77: an encrypted repository, read without one of its keys
 	ErrChanged    = errors.New("changed while it was read")                        // a file that is not at rest
 	ErrOrder      = errors.New("entries out of order")                             // a mistake of the caller
+	ErrEntry      = errors.New("the format takes no such entry, leave it out")     // of a tree that is stored
 )
 
 // damaged makes an ErrDamaged with what is wrong.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/interlock-run/interlock/internal/crew"
@@ -58,7 +59,8 @@ func (s *submitter) add(item *Item) error {
 
 func (s *submitter) checked(e *Entry) error {
 	if err := e.check(); err != nil {
-		return fmt.Errorf("cannot be stored: %w", errors.Join(ErrOrder, err))
+		// Nothing is damaged: what lies there is more than the format takes.
+		return fmt.Errorf("cannot be stored: %s: %w", strings.TrimPrefix(err.Error(), ErrDamaged.Error()+": "), ErrEntry)
 	}
 	if s.begun && ComparePaths(s.last, e.Path) >= 0 {
 		return fmt.Errorf("%.200q after %.200q: %w", e.Path, s.last, ErrOrder)

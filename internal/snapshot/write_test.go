@@ -191,7 +191,8 @@ func testWriteFails(t *testing.T, as form) {
 		"short":    {files: func() []*testFile { f := newFile("a", noise(1, 3<<20)); f.short = 5; return []*testFile{f} }, want: ErrChanged},
 		"close":    {files: func() []*testFile { f := newFile("a", noise(1, 3<<20)); f.err = ErrChanged; return []*testFile{f} }, want: ErrChanged},
 		"order":    {files: func() []*testFile { return []*testFile{newFile("b", nil), newFile("a", nil)} }, want: ErrOrder},
-		"escape":   {files: func() []*testFile { return []*testFile{newFile("../b", nil)} }, want: ErrOrder},
+		"escape":   {files: func() []*testFile { return []*testFile{newFile("../b", nil)} }, want: ErrEntry},
+		"deep":     {files: func() []*testFile { return []*testFile{newFile(strings.Repeat("a/", 1<<15)+"b", nil)} }, want: ErrEntry},
 		"pack":     {files: aTree, fault: failOn("put", ".pack", broken), want: broken},
 		"manifest": {files: aTree, fault: failOn("put", ".zst", broken), want: broken},
 	} {
@@ -201,8 +202,8 @@ func testWriteFails(t *testing.T, as form) {
 			if c.fault != nil {
 				c.fault(st)
 			}
-			if _, err := take(t, r, Holder{}, c.files()); !errors.Is(err, c.want) {
-				t.Errorf("got %v, want %v", err, c.want)
+			if _, err := take(t, r, Holder{}, c.files()); !errors.Is(err, c.want) || errors.Is(err, ErrDamaged) {
+				t.Errorf("got %v, want %v, and no damage", err, c.want)
 			}
 			if c, err := r.Catalog(t.Context()); err != nil || len(c.Live) > 0 {
 				t.Errorf("%d were published, %v", len(c.Live), err)
