@@ -79,9 +79,7 @@ func (p progress) keeping(far func() load.Progress, run func() (*load.Report, er
 	close(stop)
 	kept := <-stopped
 	if err == nil {
-		if kept = os.Remove(p.name); errors.Is(kept, os.ErrNotExist) {
-			kept = nil
-		}
+		kept = errors.Join(without(p.name), without(p.next())) // that, too: a load that was killed may have left it
 	}
 	if kept != nil {
 		err = errors.Join(err, fmt.Errorf("progress of the load: %w", kept))
@@ -112,9 +110,20 @@ func (p progress) save(at load.Progress) error {
 	if err != nil {
 		return err
 	}
-	next := p.name + ".next"
-	if err := os.WriteFile(next, raw, 0o600); err != nil {
+	if err = os.WriteFile(p.next(), raw, 0o600); err == nil {
+		err = os.Rename(p.next(), p.name)
+	}
+	if err != nil { // part of it may be there, on a disk that is full
+		err = errors.Join(err, without(p.next()))
+	}
+	return err
+}
+
+func (p progress) next() string { return p.name + ".next" }
+
+func without(name string) error {
+	if err := os.Remove(name); !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	return os.Rename(next, p.name)
+	return nil
 }
