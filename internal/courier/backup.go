@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/interlock-run/interlock/backup"
 	"github.com/interlock-run/interlock/internal/config"
 	"github.com/interlock-run/interlock/internal/snapshot"
+	"github.com/interlock-run/interlock/internal/store"
 	"github.com/interlock-run/interlock/restore"
 )
 
@@ -26,6 +30,9 @@ func (w *courier) backup(ctx context.Context, r Request) (Answer, error) {
 	}
 	stop := w.follow(o.Progress, 0)
 	res, err := backup.Take(ctx, w.source(r), o)
+	if noRoom(err) {
+		res, err = w.elsewhere(ctx, r, o, err)
+	}
 	stop()
 	if err != nil {
 		return Answer{}, err
@@ -41,6 +48,25 @@ func (w *courier) backup(ctx context.Context, r Request) (Answer, error) {
 		a.Warnings = append(a.Warnings, oneLine(err))
 	}
 	return a, nil
+}
+
+// noRoom tells a state directory that is full from a store that is.
+func noRoom(err error) bool {
+	return (errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)) && !errors.Is(err, store.ErrFull)
+}
+
+// elsewhere takes a backup without the state directory: it lies beside the data, and data that has filled its
+// disk is wanted no less than other data.
+func (w *courier) elsewhere(ctx context.Context, r Request, o backup.Options, why error) (res backup.Result, err error) {
+	if o.Scratch, err = os.MkdirTemp("", "interlock-backup-"); err != nil {
+		return res, why
+	}
+	w.log.Warn("no room in the state directory: the backup begins anew with its list of files elsewhere", "scratch", o.Scratch, "cause", oneLine(why))
+	res, err = backup.Take(ctx, w.source(r), o)
+	if gone := os.RemoveAll(o.Scratch); gone != nil {
+		w.log.Warn("the scratch directory stays", "scratch", o.Scratch, "cause", gone)
+	}
+	return res, err
 }
 
 // ranOn records, now that a snapshot of the data stands under our token, that our tenure ran on it. A run
