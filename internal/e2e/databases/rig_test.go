@@ -128,8 +128,8 @@ func must(t testing.TB, err error) {
 
 // unhurried is scene.Quick with a kill budget for a machine that has many databases to run.
 func unhurried() []string {
-	return []string{"--hold", "6s", "--heartbeat", "500ms", "--try-timeout", "500ms", "--tries", "3",
-		"--grace", "500ms", "--kill-budget", "2s", "--margin", "200ms"}
+	return []string{"--hold", "12s", "--heartbeat", "500ms", "--try-timeout", "500ms", "--tries", "3",
+		"--grace", "500ms", "--kill-budget", "5s", "--margin", "200ms"}
 }
 
 // soon is grace and kill budget of that; quick is a server's own way down.
