@@ -11,12 +11,26 @@ import (
 	"github.com/interlock-run/interlock/internal/testkit"
 )
 
-// Where nothing can be noted nothing is attached, and there is nothing to keep the lock for.
+// Where nothing can be noted the lock is not asked for; where that shows only once it is held nothing is attached, and
+// there is nothing to keep it for.
 func TestNoPlaceForTheAccount(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "ext4")
 	must(t, os.WriteFile(r.run, nil, 0o644))
-	r.refused(t, 72, "nothing was attached", r.run)
+	unasked(t, r.refused(t, 72, "is no directory", r.run))
+	must(t, os.Remove(r.run))
+
+	other := *r.Scene // another service under the same lock
+	other.Data = t.TempDir()
+	first := other.Run(t, "first")
+	first.WaitPhase(t, limit, "serving")
+	late := r.start(t, "late")
+	late.WaitPhase(t, limit, "locking")
+	must(t, os.WriteFile(r.run, nil, 0o644))
+	first.Stop(t)
+	if why := late.Expect(t, limit, 72); !strings.Contains(why, "nothing was attached") || !strings.Contains(why, r.run) {
+		t.Errorf("reason %q", why)
+	}
 	r.down(t)
 	must(t, os.Remove(r.run))
 	a := r.start(t, "a")
