@@ -83,7 +83,7 @@ func secured(ctx context.Context, raw net.Conn, s Server, timeout time.Duration)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("no TLS with memcached %s: %w: %w", s, ErrLost, err), raw.Close())
 	}
-	return secure, nil
+	return tailed{secure}, nil
 }
 
 // open makes a connection, with TLS where the server has it, and nothing said yet.
