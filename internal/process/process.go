@@ -3,14 +3,13 @@
 // Promise: nothing here waits, whatever the process waits for. A process whose first thread has ended while others
 // live is not dead, although the kernel calls it a zombie. Non-promise: a number alone names a process for a moment
 // only; with its start it names one for ever. Imported by what proves deaths, and by what looks for processes that
-// hang; it imports nothing of ours.
+// hang; it imports nothing of ours, and nothing for which a role of the program would have to wait at its start.
 package process
 
 import (
 	"bytes"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 )
@@ -67,9 +66,10 @@ func (s Stat) Ended() bool { return (s.State == 'Z' || s.State == 'X') && s.Thre
 
 // Asleep tells whether a thread of the process is in uninterruptible sleep, which a SIGKILL may not end.
 func Asleep(pid int) bool {
-	files, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/stat")
-	return err == nil && slices.ContainsFunc(files, func(file string) bool {
-		s, err := read(file)
+	dir := "/proc/" + strconv.Itoa(pid) + "/task/"
+	tasks, err := os.ReadDir(dir)
+	return err == nil && slices.ContainsFunc(tasks, func(t os.DirEntry) bool {
+		s, err := read(dir + t.Name() + "/stat")
 		return err == nil && s.State == 'D'
 	})
 }
