@@ -12,10 +12,19 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/interlock-run/interlock/fence/warden"
 	"github.com/interlock-run/interlock/internal/testkit"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+func TestMain(m *testing.M) {
+	if os.Args[0] == warden.Name {
+		os.Exit(warden.Main())
+	}
+	if path := os.Getenv(callFrom); path != "" {
+		os.Exit(callAndWait(path))
+	}
+	testkit.Main(m)
+}
 
 func write(t *testing.T, name, content string, mode os.FileMode) string {
 	t.Helper()
@@ -205,16 +214,16 @@ func TestRefusedOptions(t *testing.T) {
 // An exit status counts however fast the agent ended, and a start that hangs is not waited for.
 func TestOutcome(t *testing.T) {
 	for range 100 {
-		pids, ended := make(chan int, 1), make(chan ending, 1)
-		pids <- 1 << 30
+		begun, ended := make(chan func(), 1), make(chan ending, 1)
+		begun <- func() { t.Error("it had ended, and was killed") }
 		ended <- ending{code: 3}
-		if r, err := outcome(t.Context(), pids, ended, &tail{}); r.code != 3 || err != nil {
+		if r, err := outcome(t.Context(), begun, ended, &tail{}); r.code != 3 || err != nil {
 			t.Fatalf("exit status %d (%v): expected 3", r.code, err)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := outcome(ctx, make(chan int), make(chan ending), &tail{}); !errors.Is(err, context.Canceled) {
+	if _, err := outcome(ctx, make(chan func()), make(chan ending), &tail{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a start that hangs: %v", err)
 	}
 }

@@ -2,17 +2,14 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/interlock-run/interlock/fence/warden"
 )
 
 // A result is how one call ended, and the last of what it said.
@@ -40,19 +37,19 @@ const (
 	killPatience = 2 * time.Second
 )
 
-// call runs the agent once, to its end or that of ctx. Whatever it left behind in its process group dies too.
+// call runs the agent once, to its end or that of ctx. Whatever it left behind dies too.
 func call(ctx context.Context, path, input string, env []string, said *tail) (result, error) {
 	if err := ctx.Err(); err != nil {
 		return result{}, err
 	}
-	pids, ended := make(chan int, 1), make(chan ending, 1)
-	// Joined below, but for an agent that SIGKILL does not end, or whose start hangs in the kernel.
-	go func() { ended <- wait(ctx, path, input, env, said, pids) }()
-	return outcome(ctx, pids, ended, said)
+	begun, ended := make(chan func(), 1), make(chan ending, 1)
+	// Joined below, but for what SIGKILL does not end, or a start that hangs in the kernel.
+	go func() { ended <- wait(ctx, path, input, env, said, begun) }()
+	return outcome(ctx, begun, ended, said)
 }
 
 // outcome waits for the end, and at that of ctx kills: what has not started by then, wait kills once it has.
-func outcome(ctx context.Context, pids <-chan int, ended <-chan ending, said *tail) (result, error) {
+func outcome(ctx context.Context, begun <-chan func(), ended <-chan ending, said *tail) (result, error) {
 	select {
 	case e := <-ended:
 		return result{e.code, said.String()}, e.err
@@ -60,9 +57,9 @@ func outcome(ctx context.Context, pids <-chan int, ended <-chan ending, said *ta
 	}
 	what := "its start hangs"
 	select {
-	case pid := <-pids:
-		_ = unix.Kill(-pid, unix.SIGKILL) // its leader is not reaped before its group was killed
-		what = fmt.Sprintf("killed, but process %d does not end", pid)
+	case kill := <-begun:
+		kill()
+		what = "killed, but it does not end"
 	default:
 	}
 	patience := time.NewTimer(killPatience)
@@ -81,40 +78,66 @@ type ending struct {
 	err  error
 }
 
-// wait starts the agent and is its one waiter. It stays on its thread, with which the agent would die.
-func wait(ctx context.Context, path, input string, env []string, said *tail, pids chan<- int) ending {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	cmd := exec.Command(path)
-	cmd.Dir, cmd.Env = "/", env
+// wait starts the agent below a warden, who kills it when the pipe that we hold ends, be it by our death.
+func wait(ctx context.Context, path, input string, env []string, said *tail, begun chan<- func()) ending {
+	held, hold, err := os.Pipe()
+	if err != nil {
+		return ending{err: err}
+	}
+	defer held.Close()
+	kill := sync.OnceFunc(func() { _ = hold.Close() })
+	defer kill()
+	report, reports, err := os.Pipe()
+	if err != nil {
+		return ending{err: err}
+	}
+	defer report.Close()
+	defer reports.Close()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args, cmd.Dir, cmd.Env = warden.Args(path), "/", env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), said, said
 	if said.answers {
 		cmd.Stderr = nil
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	cmd.WaitDelay = killPatience / 2
+	cmd.ExtraFiles = []*os.File{held, reports}
 	if err := cmd.Start(); err != nil {
-		return ending{err: fmt.Errorf("cannot start it: %w", err)}
+		return ending{err: fmt.Errorf("cannot start its warden: %w", err)}
 	}
-	pids <- cmd.Process.Pid
+	_, _ = held.Close(), reports.Close() // the warden has its own
+	begun <- kill
 	if ctx.Err() != nil { // nobody may know of it any more, and a late `off` would be nobody's
-		_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
+		kill()
 	}
-	for errors.Is(unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
+	r, err := warden.Read(report)
+	heardOut(cmd)
+	return endingOf(path, r, err)
+}
+
+// heardOut waits until all that the agent said has been read: what lives on may hold the pipe.
+func heardOut(cmd *exec.Cmd) {
+	read := make(chan struct{})
+	go func() { // joined through read, or left with what SIGKILL does not end
+		defer close(read)
+		_ = cmd.Wait() // the report says how it ended
+	}()
+	patience := time.NewTimer(killPatience / 2)
+	defer patience.Stop()
+	select {
+	case <-read:
+	case <-patience.C:
 	}
-	_ = unix.Kill(-cmd.Process.Pid, unix.SIGKILL) // what it left behind; the number is its own until it is reaped
-	err := cmd.Wait()
-	state := cmd.ProcessState
-	var exit *exec.ExitError
+}
+
+func endingOf(path string, r warden.Report, err error) ending {
 	switch {
-	case state == nil:
+	case err != nil:
 		return ending{err: err}
-	case !state.Exited():
-		return ending{err: fmt.Errorf("ended by %v", state)}
-	case err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) && !errors.Is(err, syscall.EPIPE):
-		return ending{err: err}
+	case r.Errno != 0:
+		return ending{err: fmt.Errorf("cannot start it: %w", &os.PathError{Op: "exec", Path: path, Err: r.Errno})}
+	case r.Signal != 0:
+		return ending{err: fmt.Errorf("ended by signal: %v", r.Signal)}
 	}
-	return ending{code: state.ExitCode()}
+	return ending{code: r.Code}
 }
 
 // A tail keeps the last of what was written to it: more than is shown, so that a secret is not cut in two

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -13,6 +14,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/interlock-run/interlock/fence/warden"
+	"github.com/interlock-run/interlock/internal/process"
 	"github.com/interlock-run/interlock/internal/testkit"
 )
 
@@ -42,21 +45,62 @@ func TestLeftBehind(t *testing.T) {
 	gone(t, pids)
 }
 
-// What left the agent's group cannot be killed with it, but its pipe keeps nobody waiting.
+// What left the agent's group, or its parents, dies with it too.
 func TestLeftTheGroup(t *testing.T) {
 	pids := filepath.Join(t.TempDir(), "pids")
-	a := script(t, fmt.Sprintf(`setsid sleep 1000 & echo $! >>%s; [ $A = status ] && exit 2; exit 0`, pids))
-	t.Cleanup(func() {
-		data, _ := os.ReadFile(pids)
-		for _, line := range strings.Fields(string(data)) {
-			if pid, err := strconv.Atoi(line); err == nil {
-				_ = unix.Kill(pid, unix.SIGKILL) // started by this test
-			}
-		}
-	})
+	a := script(t, slipsAway(pids)+` [ $A = status ] && exit 2; exit 0`)
 	if err := a.Off(t.Context(), "n1", nil); err != nil {
 		t.Error(err)
 	}
+	gone(t, pids)
+}
+
+// slipsAway is how a script starts three processes that do not go with it, and notes their numbers.
+func slipsAway(pids string) string {
+	return fmt.Sprintf("sh -c 'echo $$ >>%[1]s; exec sleep 1000' & setsid sh -c 'echo $$ >>%[1]s; exec sleep 1000' & "+
+		"(setsid sh -c 'echo $$ >>%[1]s; exec sleep 1000' &) & until [ $(wc -l <%[1]s) -ge 3 ]; do sleep 0.1; done;", pids)
+}
+
+// callFrom is the variable by which this test binary calls an agent and waits.
+const callFrom = "FENCE_TEST_CALLER"
+
+func callAndWait(path string) int {
+	a := Agent{Path: path, Options: Options{port: true}, Timeout: time.Hour, Env: []string{"PATH=" + os.Getenv("PATH")}}
+	fmt.Fprintln(os.Stderr, a.Off(context.Background(), "n1", nil))
+	return 1
+}
+
+// Whoever called the agent is killed: a fence that nobody waits for any more does not go on, nor what it had started.
+func TestCallerIsKilled(t *testing.T) {
+	pids := filepath.Join(t.TempDir(), "pids")
+	a := script(t, slipsAway(pids)+` echo $$ $PPID all >>`+pids+`; sleep 1000`)
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), callFrom+"="+a.Path)
+	caller := testkit.StartCmd(t, cmd)
+	testkit.Wait(t, time.Minute, func() (bool, string) {
+		all, _ := os.ReadFile(pids)
+		return strings.HasSuffix(string(all), "all\n"), fmt.Sprintf("%q: the agent has not begun", all)
+	})
+	caller.Signal(t, unix.SIGKILL)
+	gone(t, pids)
+}
+
+// Who signals the whole tree means the payload, not the warden.
+func TestWardenIsSignalled(t *testing.T) {
+	a := script(t, `kill -TERM $PPID; kill -INT $PPID; kill -HUP $PPID; [ $A = status ] && exit 2; exit 0`)
+	if err := a.Off(t.Context(), "n1", nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// A warden that is killed has no word for what became of the agent, which dies with it.
+func TestWardenIsKilled(t *testing.T) {
+	pids := filepath.Join(t.TempDir(), "pids")
+	a := script(t, `echo $$ >>`+pids+`; kill -KILL $PPID; sleep 1000`)
+	if err := a.Off(t.Context(), "n1", nil); !errors.Is(err, ErrUnknown) || !errors.Is(err, warden.ErrNoReport) {
+		t.Error(err)
+	}
+	gone(t, pids)
 }
 
 // An agent that starts only after its time is up, because its start hung, does not go on.
@@ -65,24 +109,30 @@ func TestLateStart(t *testing.T) {
 	cancel()
 	a := script(t, `exec sleep 1000`)
 	ended := make(chan ending, 1)
-	go func() { ended <- wait(ctx, a.Path, "action=off\n", a.Env, &tail{}, make(chan int, 1)) }()
+	go func() { ended <- wait(ctx, a.Path, "action=off\n", a.Env, &tail{}, make(chan func(), 1)) }()
 	if e := testkit.Recv(t, time.Minute, "the agent's end", ended); e.err == nil {
 		t.Errorf("ended with exit status %d: expected it to be killed", e.code)
 	}
 }
 
+// gone waits until none of the numbers in a file is a living process.
 func gone(t *testing.T, file string) {
 	t.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var pid int
-	if _, err := fmt.Sscan(string(data), &pid); err != nil {
-		t.Fatal(err)
+	for _, word := range strings.Fields(string(data)) {
+		pid, err := strconv.Atoi(word)
+		if err != nil {
+			continue
+		}
+		if why, ok := testkit.Poll(time.Minute, func() (bool, string) {
+			s, err := process.Read(pid)
+			return err != nil || s.Ended(), fmt.Sprintf("what the agent had started, %d, lives", pid)
+		}); !ok {
+			t.Error(why)
+			_ = unix.Kill(pid, unix.SIGKILL) // started by this test
+		}
 	}
-	testkit.Wait(t, 10*time.Second, func() (bool, string) {
-		state, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		return errors.Is(unix.Kill(pid, 0), unix.ESRCH) || strings.Contains(string(state), ") Z "), "the agent's child lives"
-	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -66,26 +67,27 @@ func TestFencedTakeOver(t *testing.T) {
 	}
 }
 
-// A fence agent ends with the one that started it, however that ends: a late off would be nobody's.
+// A fence agent ends with the one that started it, however that ends, and so does what it has started itself: a late
+// off would be nobody's.
 func TestFenceAgentDiesWithUs(t *testing.T) {
 	t.Parallel()
 	r := etcdBackend().fresh(t, "")
 	r.crashed(t, 30*time.Second, "rack-7")
-	path, pid := filepath.Join(r.Dir, "fence.sh"), filepath.Join(r.Dir, "pid")
-	must(t, os.WriteFile(path, fmt.Appendf(nil, "#!/bin/sh\ngrep -q action=metadata && exit 1\necho $$ >%[1]s.new && mv %[1]s.new %[1]s\nexec sleep 1000\n", pid), 0o755))
+	path, pids := filepath.Join(r.Dir, "fence.sh"), filepath.Join(r.Dir, "pids")
+	must(t, os.WriteFile(path, fmt.Appendf(nil, "#!/bin/sh\ngrep -q action=metadata && exit 1\nsleep 1000 &\none=$!\nsetsid sleep 1000 &\necho $$ $one $! >%[1]s.new && mv %[1]s.new %[1]s\nsleep 1000\n", pids), 0o755))
 	a := r.Run(t, "a", scene.Flags("--fence-agent", path))
 	testkit.Wait(t, 30*time.Second, func() (bool, string) {
-		_, err := os.Stat(pid)
+		_, err := os.Stat(pids)
 		return err == nil, "the fence agent has not begun"
 	})
-	var fencing int
-	if _, err := fmt.Sscan(readFile(t, pid), &fencing); err != nil {
-		t.Fatal(err)
-	}
 	must(t, syscall.Kill(a.Agent(t), syscall.SIGKILL))
-	testkit.Wait(t, 10*time.Second, func() (bool, string) {
-		return errors.Is(syscall.Kill(fencing, 0), syscall.ESRCH), "the fence agent goes on"
-	})
+	for _, word := range strings.Fields(readFile(t, pids)) {
+		pid, err := strconv.Atoi(word)
+		must(t, err)
+		testkit.Wait(t, 30*time.Second, func() (bool, string) {
+			return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH), fmt.Sprintf("process %d of the fence agent goes on", pid)
+		})
+	}
 	a.Wait(t, 10*time.Second)
 }
 

@@ -1,5 +1,5 @@
-// Package late dispatches the roles of the worker, also where a gate goes on as the worker, and of the process
-// that frees what storage keeps. It is apart from package role because Go initialises a package only when all
+// Package late dispatches the roles of the worker, also where a gate goes on as the worker, of the process
+// that frees what storage keeps, and of a fence agent's warden. It is apart from package role because Go initialises a package only when all
 // its imports are ready: what these need (path/filepath, encoding/json) would drag parts of etcd and protobuf in
 // front of the guard.
 //
@@ -9,6 +9,7 @@ package late
 import (
 	"os"
 
+	"github.com/interlock-run/interlock/fence/warden"
 	"github.com/interlock-run/interlock/internal/worker"
 	"github.com/interlock-run/interlock/mountcheck/rescue"
 	"github.com/interlock-run/interlock/supervise"
@@ -28,5 +29,7 @@ func init() {
 		os.Exit(worker.Main())
 	case rescue.Name:
 		os.Exit(rescue.Main())
+	case warden.Name:
+		os.Exit(warden.Main())
 	}
 }
