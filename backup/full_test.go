@@ -140,21 +140,34 @@ func TestFailedLeavesNothing(t *testing.T) {
 	defer cancel()
 	fails("late", late, r.shell("head -c 60000000 /dev/urandom; exec sleep 1000"), context.DeadlineExceeded)
 
-	// As a killed one leaves it.
-	d, err := r.repo.Begin(t.Context(), snapshot.Holder{}, snapshot.BeginOptions{Full: true})
-	must(t, err)
-	work, err := openScratch(r.scratch, nil)
-	must(t, err)
-	must(t, work.mark(r.repo.ID, d.Snapshot.ID))
-	must(t, work.close())
-	text := strings.NewReader("left behind")
-	e := snapshot.Entry{Path: "dump", Kind: snapshot.Stream, Mode: 0o600}
-	_, err = d.Write(t.Context(), snapshot.WriteOptions{Scratch: t.TempDir()}, one(snapshot.Item{Entry: e, Stream: text}))
-	must(t, err)
-	if left := r.owners(at); len(left) != 2 {
+	for range leftAlone + 1 {
+		r.killed()
+	}
+	if left := r.owners(at); len(left) != 1+leftAlone+1 {
 		t.Fatalf("%v: expected what was published and what was left", left)
 	}
-	fails("after a kill", t.Context(), r.shell("exit 1"), ErrCommand)
+	fails("after kills", t.Context(), r.shell("exit 1"), ErrCommand)
+	r.killed()
+	r.takes(r.shell(noise))
+	_, err := Keep(t.Context(), r.repo, snapshot.Holder{}, snapshot.Keep{Last: 1})
+	must(t, err)
+	if left := r.owners(at); len(left) != 1 || r.marks() != 0 {
+		t.Errorf("%v lie in the store, %d are begun: expected the one that is kept", left, r.marks())
+	}
+}
+
+// killed leaves what a backup does that is killed before it is published.
+func (r *rig) killed() {
+	r.Helper()
+	d, err := r.repo.Begin(r.Context(), snapshot.Holder{}, snapshot.BeginOptions{Full: true})
+	must(r, err)
+	work, err := openScratch(r.scratch, nil)
+	must(r, err)
+	must(r, work.mark(r.repo.ID, d.Snapshot.ID))
+	must(r, work.close())
+	e := snapshot.Entry{Path: "dump", Kind: snapshot.Stream, Mode: 0o600}
+	_, err = d.Write(r.Context(), snapshot.WriteOptions{Scratch: r.TempDir()}, one(snapshot.Item{Entry: e, Stream: strings.NewReader("left behind")}))
+	must(r, err)
 }
 
 // TestScratchOfTwoStores: what a backup into one store has left is no matter of a backup into another.

@@ -10,11 +10,15 @@ import (
 	"github.com/interlock-run/interlock/internal/store"
 )
 
+// leftAlone is how many killed backups are cleared away by the next success alone: the one that was killed by a stop
+// must not keep the stop's own waiting.
+const leftAlone = 1
+
 // clear removes what earlier backups with this scratch directory have left in the store, because they were killed:
 // those that are killed again and again would fill it.
 func (t *taking) clear(ctx context.Context) {
 	marked, err := t.work.marked(t.o.Repository.ID)
-	if err == nil && len(marked) > 0 {
+	if err == nil && len(marked) > leftAlone {
 		if err = t.bury(ctx); err == nil {
 			_, err = t.o.Repository.Collect(ctx, t.o.Holder, false)
 		}
