@@ -19,7 +19,6 @@ func guard(e *Env) []field.Task { return []field.Task{e.Target.Guard} }
 func agent(e *Env) []field.Task { return []field.Task{e.Target.Agent} }
 func both(e *Env) []field.Task  { return []field.Task{e.Target.Agent, e.Target.Guard} }
 func inner(e *Env) []field.Task { return []field.Task{e.Target.Init} }
-func whole(e *Env) []field.Task { return e.Target.All() }
 func tree(e *Env) []field.Task  { return e.Target.Payloads }
 
 // one is a member of the payload's tree.
@@ -36,7 +35,7 @@ func processes() []Fault {
 		{Name: "kill-agent", Class: Watcher, Weight: 3, Fits: hasAgent, Inject: kill(agent)},
 		// In a cgroup alone nobody is left who could kill: the start log says so.
 		{Name: "kill-both", Class: Watcher, Weight: 3, Fits: inPIDNS, Inject: killAtOnce(both)},
-		{Name: "kill-all", Class: Watcher, Weight: 1, Inject: killAtOnce(whole)},
+		{Name: "kill-all", Class: Watcher, Weight: 1, Inject: func(_ context.Context, e *Env) (Heal, error) { return nil, killRun(e.Target) }},
 		{Name: "kill-init", Class: Other, Weight: 1, Fits: inPIDNS, Inject: kill(inner)},
 		{Name: "kill-payload", Class: Other, Weight: 2, Fits: holds, Inject: kill(one)},
 		{Name: "stop-guard", Class: Watcher, Weight: 3, Min: 50 * ms, Max: 6000 * ms, Inject: stop(guard)},
@@ -78,13 +77,19 @@ func stop(v victims) func(context.Context, *Env) (Heal, error) {
 	}
 }
 
+// killRun kills all of a run, those too that it is just starting.
+func killRun(r field.Run) error {
+	all, err := r.Halt()
+	return errors.Join(err, field.Signal(unix.SIGKILL, all...))
+}
+
 // stall stops all of it, as a paused container or a suspended laptop is; the payload first and last, so
 // that it never runs without its watchers but for the moment that is being measured.
 func stall(_ context.Context, e *Env) (Heal, error) {
 	e.Stall = true
-	hit := whole(e)
+	hit, err := e.Target.Halt()
 	resume := func(context.Context) error { return field.Signal(unix.SIGCONT, hit...) }
-	return resume, field.Signal(unix.SIGSTOP, hit...)
+	return resume, err
 }
 
 func term(_ context.Context, e *Env) (Heal, error) { return nil, e.Target.Guard.Signal(unix.SIGTERM) }
@@ -96,7 +101,10 @@ func mesos(_ context.Context, e *Env) (Heal, error) {
 	for _, sig := range []unix.Signal{unix.SIGSTOP, unix.SIGTERM, unix.SIGCONT} {
 		errs = append(errs, field.Signal(sig, all...))
 	}
-	return func(context.Context) error { return field.Signal(unix.SIGKILL, all...) }, errors.Join(errs...)
+	heal := func(context.Context) error { // the executor walks the tree again
+		return errors.Join(killRun(e.Target), field.Signal(unix.SIGKILL, all...))
+	}
+	return heal, errors.Join(errs...)
 }
 
 func frozenByCgroup(e *Env) bool {

@@ -36,7 +36,7 @@ func releaseReplyLost(_ context.Context, e *Env) (Heal, error) {
 
 // joinReplyLost: a run that has just been started loses the replies of its first requests.
 func joinReplyLost(ctx context.Context, e *Env) (Heal, error) {
-	if err := field.Signal(unix.SIGKILL, e.Target.All()...); err != nil {
+	if err := killRun(e.Target); err != nil {
 		return nil, err
 	}
 	wait(ctx, between(e, 50*ms, 250*ms))
@@ -47,7 +47,7 @@ func joinReplyLost(ctx context.Context, e *Env) (Heal, error) {
 
 // joinPaused: a run that has just been started stands still for longer than its session or lease lasts.
 func joinPaused(ctx context.Context, e *Env) (Heal, error) {
-	if err := field.Signal(unix.SIGKILL, e.Target.All()...); err != nil {
+	if err := killRun(e.Target); err != nil {
 		return nil, err
 	}
 	wait(ctx, between(e, 60*ms, 300*ms))
@@ -72,7 +72,7 @@ func hangAtReconnect(ctx context.Context, e *Env) (Heal, error) {
 // chain: the holder dies without a word, and who comes next dies in its hold-off; the third must neither
 // cut the wait short nor start it over.
 func chain(ctx context.Context, e *Env) (Heal, error) {
-	err := field.Signal(unix.SIGKILL, e.Target.All()...)
+	err := killRun(e.Target)
 	for range 2 {
 		wait(ctx, e.scaled(between(e, 1500*ms, 3500*ms)))
 		err = errors.Join(err, killAny(e))
@@ -97,8 +97,7 @@ func killAny(e *Env) error {
 	if !ok {
 		return nil
 	}
-	all := r.All()
-	return errors.Join(field.Signal(unix.SIGSTOP, all...), field.Signal(unix.SIGKILL, all...))
+	return killRun(r)
 }
 
 func between(e *Env, low, high time.Duration) time.Duration {
