@@ -81,7 +81,7 @@ func (w *work) attach(ctx context.Context) error {
 	return w.state.attached(now, export)
 }
 
-// connect runs the command; a name that stands for several addresses is tried with each.
+// connect runs the command; a name that stands for several addresses is tried with each, until one has attached it.
 func (w *work) connect(ctx context.Context) (export string, err error) {
 	if w.NBD.Host == "" {
 		return "", w.command(ctx, w.Attach)
@@ -91,13 +91,34 @@ func (w *work) connect(ctx context.Context) (export string, err error) {
 		return "", fmt.Errorf("nbd server %s: %w", w.NBD.Host, err)
 	}
 	var errs []error
-	for _, a := range addrs {
-		if err = w.command(ctx, w.nbdCommand(a.Unmap())); err == nil {
+	for i, a := range addrs {
+		if err = w.connectTo(ctx, a.Unmap(), len(addrs)-i); err == nil {
 			return netip.AddrPortFrom(a.Unmap(), uint16(w.NBD.Port)).String(), nil
 		}
-		errs = append(errs, err)
+		errs = append(errs, fmt.Errorf("%s: %w", a.Unmap(), err))
+		if now, err := w.mark(); err != nil || now != "" { // the client was killed when it was all but done
+			return "", errors.Join(append(errs, err)...)
+		}
 	}
 	return "", fmt.Errorf("%w: if the server runs and lets one client in at a time, another node still has the export: start interlock there, which lets go of what a dead run left, or fence that node by dropping its connection at the server", errors.Join(errs...))
+}
+
+// connectTo tries one of so many addresses that are left: each has its share, so that one which is dead, or takes the
+// connection and says nothing, leaves time for the others.
+func (w *work) connectTo(ctx context.Context, server netip.Addr, left int) error {
+	ctx, cancel := share(ctx, left)
+	defer cancel()
+	return w.command(ctx, w.nbdCommand(server))
+}
+
+// share is an equal part of the time that is left, with what those before did not use.
+func share(ctx context.Context, among int) (context.Context, context.CancelFunc) {
+	end, limited := ctx.Deadline()
+	if !limited || among < 2 {
+		return context.WithCancel(ctx)
+	}
+	part := time.Until(end) / time.Duration(among)
+	return context.WithTimeoutCause(ctx, part, fmt.Errorf("not done within %v, its share of the limit", part.Round(time.Millisecond)))
 }
 
 // nbdCommand: one connection, for a second would only be allowed by a server that promises more than

@@ -5,6 +5,8 @@ package nbd
 import (
 	"bytes"
 	"context"
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -156,4 +158,38 @@ func TestDeviceOfAStoppedServer(t *testing.T) {
 		t.Error("settled, by a server that answers nothing")
 	}
 	e.server.Signal(t, unix.SIGCONT)
+}
+
+// One name for two addresses, and the first one takes connections and says nothing: the other one has its share of the
+// time. The same where no server has come up at all: it ends with the limit, and names both.
+func TestDeviceOfTwoAddresses(t *testing.T) {
+	e := newExport(t)
+	s := e.spec()
+	const mute, name = "127.0.0.9", "storage.test" // an address of this machine is tried first
+	silent, err := net.Listen("tcp", fmt.Sprintf("%s:%d", mute, port))
+	must(t, err)
+	defer silent.Close()
+	must(t, os.WriteFile("/etc/hosts", []byte(mute+" "+name+"\n"+vmtest.ServerAddr+" "+name+"\n"), 0o644)) // of the machine for the tests
+	addrs, err := net.DefaultResolver.LookupNetIP(context.Background(), "ip", name)
+	if must(t, err); len(addrs) != 2 || addrs[0].Unmap().String() != mute {
+		t.Fatalf("%v: expected %s first, else the test has no sense", addrs, mute)
+	}
+	s.NBD.Host, s.Limits.Attach = name, 40*time.Second
+	must(t, device.Up(context.Background(), s))
+	export, err := device.Export(s)
+	if must(t, err); export != address().String() {
+		t.Errorf("connected to %s, expected %s", export, address())
+	}
+	_, err = device.Down(context.Background(), s)
+	must(t, err)
+	e.stop()
+	s.Limits.Attach = 4 * time.Second
+	err = device.Up(context.Background(), s)
+	if err == nil || !strings.Contains(err.Error(), mute+": ") || !strings.Contains(err.Error(), vmtest.ServerAddr+": ") {
+		t.Errorf("got %v, expected both addresses in it", err)
+	}
+	e.goOn()
+	if attached() {
+		t.Error("something is attached")
+	}
 }
