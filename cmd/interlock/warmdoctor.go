@@ -55,6 +55,8 @@ func unmet(err error) checkup {
 		l.Do = "start it with ASCII authentication (-Y FILE), not with SASL"
 	case errors.Is(err, memcached.ErrAuth):
 		l.Do = "see warm.user and warm.password_file"
+	case errors.Is(err, memcached.ErrTLS):
+		l.Do = "see warm.tls"
 	case errors.Is(err, memcached.ErrLost):
 		l.Level, l.Do = "warn", "nothing to do if the run starts it; else check the way to it"
 	}

@@ -114,7 +114,7 @@ func greetCache(ctx context.Context, w config.Warm) error {
 	ctx, cancel := context.WithTimeout(ctx, greetTime)
 	defer cancel()
 	c, err := memcached.Dial(ctx, server, memcached.Options{Timeout: greetTime / 3})
-	if errors.Is(err, memcached.ErrBinaryOnly) || errors.Is(err, memcached.ErrAuth) {
+	if errors.Is(err, memcached.ErrBinaryOnly) || errors.Is(err, memcached.ErrAuth) || errors.Is(err, memcached.ErrTLS) {
 		return courier.CacheError(fmt.Errorf("warm.memcached: %w", err))
 	}
 	if err == nil {

@@ -82,7 +82,7 @@ func CacheError(err error) error {
 		is   error
 		code int
 	}{
-		{job.ErrNone, exit.NoSnapshot}, {job.ErrNothing, exit.NoSnapshot}, {memcached.ErrAuth, exit.Credentials}, {memcached.ErrBinaryOnly, exit.Config},
+		{job.ErrNone, exit.NoSnapshot}, {job.ErrNothing, exit.NoSnapshot}, {memcached.ErrAuth, exit.Credentials}, {memcached.ErrTLS, exit.Credentials}, {memcached.ErrBinaryOnly, exit.Config},
 		{dump.ErrVersion, exit.Config}, {load.ErrVersion, exit.Config}, {dump.ErrRunning, exit.Held}, {load.ErrInUse, exit.Config}, {job.ErrNoSpace, exit.Config}, {drain.ErrForbidden, exit.Config},
 		{drain.ErrStuck, exit.Restore}, // its disk, not the server
 		{memcached.ErrLost, exit.Unreachable}, {drain.ErrLost, exit.Unreachable}, {drain.ErrTorn, exit.Unreachable}, {drain.ErrStalled, exit.Unreachable},

@@ -18,6 +18,7 @@ func TestCodesOfCaches(t *testing.T) {
 	for want, all := range map[int][]error{
 		exit.Unreachable: {drain.ErrTorn, drain.ErrStalled, drain.ErrLost, drain.ErrBusy, memcached.ErrLost, dump.ErrUnsettled, dump.ErrRestarted, load.ErrRestarts},
 		exit.Restore:     {drain.ErrSpool, drain.ErrReader, errors.Join(drain.ErrStuck, drain.ErrStalled)},
+		exit.Credentials: {memcached.ErrAuth, memcached.ErrTLS},
 		exit.Held:        {dump.ErrRunning},
 		exit.NoSnapshot:  {job.ErrNone},
 	} {

@@ -114,6 +114,18 @@ func TestAuthenticationRefused(t *testing.T) {
 	}
 }
 
+// A certificate of another authority, and a server without TLS, are no connection that was lost: to try again is no use.
+func TestTLSRefused(t *testing.T) {
+	secure, plain := testkit.Memcached(t, testkit.MemcachedOptions{TLS: true}), testkit.Memcached(t, testkit.MemcachedOptions{})
+	for addr, ca := range map[string]string{secure.Addr(): testkit.NewPKI(t).CA(), plain.Addr(): secure.CA()} {
+		s := server(t, addr)
+		s.TLS = &memcached.TLS{CA: ca}
+		if _, err := memcached.Dial(t.Context(), s, memcached.Options{}); !errors.Is(err, memcached.ErrTLS) || errors.Is(err, memcached.ErrLost) {
+			t.Errorf("%v, want ErrTLS", err)
+		}
+	}
+}
+
 func TestBinaryOnlyIsSaid(t *testing.T) {
 	kit := testkit.Memcached(t, testkit.MemcachedOptions{Extra: []string{"-B", "binary"}})
 	_, err := memcached.Dial(t.Context(), server(t, kit.Addr()), memcached.Options{Timeout: time.Second})

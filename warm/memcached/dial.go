@@ -81,9 +81,20 @@ func secured(ctx context.Context, raw net.Conn, s Server, timeout time.Duration)
 	defer cancel()
 	secure := tls.Client(raw, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("no TLS with memcached %s: %w: %w", s, ErrLost, err), raw.Close())
+		return nil, errors.Join(fmt.Errorf("no TLS with memcached %s: %w: %w", s, untrusted(err), err), raw.Close())
 	}
 	return tailed{secure}, nil
+}
+
+// untrusted tells a handshake that will never be from one that was lost.
+func untrusted(err error) error {
+	_, refused := errors.AsType[*tls.CertificateVerificationError](err)
+	_, plain := errors.AsType[tls.RecordHeaderError](err)
+	_, told := errors.AsType[tls.AlertError](err)
+	if refused || plain || told {
+		return ErrTLS
+	}
+	return ErrLost
 }
 
 // open makes a connection, with TLS where the server has it, and nothing said yet.

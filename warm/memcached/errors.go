@@ -11,6 +11,7 @@ var (
 	ErrLost        = errors.New("connection lost")             // closed, reset, or silent beyond the deadline
 	ErrBinaryOnly  = errors.New("speaks only the binary form") // no listing there: it can never be dumped
 	ErrAuth        = errors.New("not authenticated")           // credentials missing or refused
+	ErrTLS         = errors.New("no trust")                    // a certificate that is refused, or a server without TLS
 	ErrProtocol    = errors.New("an answer out of place")      // not memcached, or a stream out of step
 	ErrOutOfMemory = errors.New("out of memory")               // SERVER_ERROR: the item was not stored
 	ErrTooLarge    = errors.New("object too large")            // SERVER_ERROR: the item was not stored
