@@ -2,7 +2,7 @@
 //
 // Promise: Off returns nil only where the agent's `off` exited with 0 and its `status` afterwards with 2
 // (off); the options go to its standard input, never to its arguments, and their values are in no error;
-// each call ends within its time, killed with its process group. Non-promise: it believes the agent: one
+// each call ends within its time, killed with all that it has started. Non-promise: it believes the agent: one
 // that says off of a node that is on, or of another node, is not found out. Called by cmd/interlock for
 // the successor's hold-off and for `interlock lock clear`.
 package agent
