@@ -28,8 +28,9 @@ func (t *taking) clear(ctx context.Context) {
 	}
 }
 
-// afterTheEnd bounds how long a backup whose time is over goes on to remove what it has stored.
-const afterTheEnd = 30 * time.Second
+// afterTheEnd bounds how long a backup whose time is over goes on to remove what it has stored: in a run it is killed
+// soon, and is to say before that why it failed. What is left then goes with a later one.
+const afterTheEnd = 2 * time.Second
 
 // giveUp removes what a backup has stored that has failed, for the same reason. Where the store is full, garbage of
 // others goes, too. A backup that was ended is ended, and a store that does not answer is asked no further: then the
