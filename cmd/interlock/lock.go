@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -125,7 +126,7 @@ func printView(out io.Writer, v lockView) error {
 	case v.RecordError != "":
 		fmt.Fprintf(w, "record\t%s\n\t%q\n", v.RecordError, v.RecordRaw)
 	case v.Record == nil:
-		fmt.Fprintln(w, "record\tnone: a first start waits the hold, unless `interlock lock init` made one")
+		fmt.Fprintln(w, "record\tnone: "+firstStart(v.Lock))
 	default:
 		fmt.Fprintf(w, "record\t%s by %s on node %s\ttoken %s\twritten %.1fs ago\n",
 			v.Record.Phase, v.Record.Holder, v.Record.Node, v.Record.Token, v.HeartbeatAge)
@@ -134,6 +135,14 @@ func printView(out io.Writer, v lockView) error {
 		}
 	}
 	return w.Flush()
+}
+
+// firstStart is what a start without a record comes to. A lock file and its record are made in one step.
+func firstStart(name string) string {
+	if strings.HasPrefix(name, "file:") {
+		return "a first start waits the hold only if a claim lies in the state directory"
+	}
+	return "a first start waits the hold, unless `interlock lock init` made one"
 }
 
 // recordKeeper is what the verbs work with that write the state record without a run.

@@ -28,11 +28,15 @@ func (r *rig) show(t testing.TB) view {
 func TestLockShow(t *testing.T) {
 	each(t, func(t *testing.T, b backend) {
 		r := b.fresh(t, "")
+		_, text, _ := scene.Interlock(t, "lock", "show", "--lock", r.Lock)
+		if says(t, text, "a first start waits the hold"); contains(text, "only if a claim") != (b.name == "file") {
+			t.Errorf("without a record: %q", text)
+		}
 		r.initialise(t)
 		if v := r.show(t); v.Held || len(v.Queue) != 0 || v.Lock != r.Lock {
 			t.Errorf("of a free lock: %+v", v)
 		}
-		_, text, _ := scene.Interlock(t, "lock", "show", "--lock", r.Lock)
+		_, text, _ = scene.Interlock(t, "lock", "show", "--lock", r.Lock)
 		says(t, text, "holder", "none", "drained")
 		began := time.Now()
 		token, _ := r.serves(t, r.Run(t, "a"), 5*time.Second)
