@@ -23,38 +23,50 @@ func (e *export) filled() {
 	t.Helper()
 	tree := t.TempDir()
 	must(t, os.Mkdir(filepath.Join(tree, "data"), 0o777))
-	must(t, os.WriteFile(filepath.Join(tree, ".interlock-volume"), []byte("v1\n"), 0o644))
-	vmtest.Run(t, "mkfs.ext4", "-q", "-e", "remount-ro", "-E", "lazy_itable_init=0,nodiscard", "-d", tree, e.image)
+	volume := filepath.Join(tree, ".interlock-volume")
+	must(t, os.WriteFile(volume, []byte("v1\n"), 0o644))
+	if e.fstype == "ext4" {
+		vmtest.Run(t, append(e.mkfs(), "-d", tree, e.image)...)
+		return
+	}
+	proto := filepath.Join(t.TempDir(), "proto") // mkfs.xfs(8)
+	must(t, os.WriteFile(proto, []byte("/none\n0 0\nd--755 0 0\n.interlock-volume ---644 0 0 "+volume+"\ndata d--777 0 0\n$\n$\n"), 0o644))
+	vmtest.Run(t, append(e.mkfs(), "-p", proto, e.image)...)
 }
 
 // flags are those of a run that attaches and mounts it by itself.
 func (e *export) flags(device, dir string) []string {
 	return []string{"--device-attach-nbd", fmt.Sprintf("%s:%d", vmtest.ServerAddr, port), "--device-attach-dev", device, "--device-attach-timeout", "2s",
+ "--device-fstype", e.fstype,
 		"--device-mount-path", dir, "--device-state-dir", filepath.Join(filepath.Dir(dir), "state"), "--device-limits-detach", "10s"}
 }
 
 // Each fault of the server, below a run that brings the device up and takes it down by itself. At the end
 // of each nothing is mounted or attached.
 func TestRunDevice(t *testing.T) {
+	cut, whole := func(e *export) { e.Cut() }, func(e *export) { e.Join() }
 	for _, c := range []struct {
-		fault       string
-		begin, heal func(*export)
-		flags       []string
+		fstype, fault string
+		begin, heal   func(*export)
+		flags         []string
 	}{
-		{"server killed", (*export).kill, (*export).start, nil},
-		{"server stopped", (*export).stop, (*export).goOn, nil},
-		{"network cut", func(e *export) { e.Cut() }, func(e *export) { e.Join() }, nil},
-		{"network cut, `on_undrained: release`", func(e *export) { e.Cut() }, func(e *export) { e.Join() }, []string{"--on-undrained", "release", "--budgets-drain", "3s"}},
+		{"ext4", "server killed", (*export).kill, (*export).start, nil},
+		{"ext4", "server stopped", (*export).stop, (*export).goOn, nil},
+		{"ext4", "network cut", cut, whole, nil},
+		{"ext4", "network cut, `on_undrained: release`", cut, whole, []string{"--on-undrained", "release", "--budgets-drain", "3s"}},
+		{"xfs", "server killed", (*export).kill, (*export).start, nil},
+		{"xfs", "network cut", cut, whole, nil},
 	} {
-		t.Run(strings.ReplaceAll(c.fault, "`", ""), func(t *testing.T) {
+		t.Run(c.fstype+" "+strings.ReplaceAll(c.fault, "`", ""), func(t *testing.T) {
 			e := newExport(t)
+			e.fstype = c.fstype
 			e.filled()
 			dir := filepath.Join(t.TempDir(), "mnt")
 			must(t, os.Mkdir(dir, 0o755))
 			t.Cleanup(func() { e.detach(dir) })
 			ordeal.Run(t, ordeal.Case{
-				Filesystem: "ext4 on NBD by `device`, timeout 2 s (VM)", Fault: c.fault, Mount: dir, Prepared: true,
-				Expect: ",fstype=ext4,source=" + node + ",volume=v1", Flags: append(e.flags(node, dir), c.flags...),
+				Filesystem: c.fstype + " on NBD by `device`, timeout 2 s (VM)", Fault: c.fault, Mount: dir, Prepared: true,
+				Expect: ",fstype=" + c.fstype + ",source=" + node + ",volume=v1", Flags: append(e.flags(node, dir), c.flags...),
 				Break: func() { c.begin(e) }, Heal: func() { c.heal(e) }, Findings: []string{"erroring", "readonly"}, Arrived: e.changed,
 			})
 			if attached() {

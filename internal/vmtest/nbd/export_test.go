@@ -32,6 +32,7 @@ type export struct {
 	vmtest.Link
 	t      *testing.T
 	kind   string // nbdkit, nbd-server
+	fstype string // ext4, xfs
 	image  string
 	server *testkit.Process
 }
@@ -42,7 +43,7 @@ func newExport(t *testing.T) *export { t.Helper(); return newExportOf(t, "nbdkit
 
 func newExportOf(t *testing.T, kind string) *export {
 	t.Helper()
-	e := &export{Link: vmtest.NewLink(t, ""), t: t, kind: kind, image: filepath.Join(t.TempDir(), "image")}
+	e := &export{Link: vmtest.NewLink(t, ""), t: t, kind: kind, fstype: "ext4", image: filepath.Join(t.TempDir(), "image")}
 	must(t, os.WriteFile(e.image, nil, 0o644))
 	must(t, os.Truncate(e.image, 32<<20))
 	e.start()
@@ -93,18 +94,26 @@ func (e *export) listens(pid int) {
 	})
 }
 
-// attach connects the device to it, with ext4 on it, mounted.
+// attach connects the device to it, with a filesystem on it, mounted.
 func (e *export) attach(options ...string) (dir string) {
 	t := e.t
 	t.Helper()
 	vmtest.Run(t, append(append([]string{"nbd-client"}, options...), vmtest.ServerAddr, fmt.Sprint(port), node)...)
 	t.Cleanup(e.free)
-	vmtest.Run(t, "mkfs.ext4", "-q", "-e", "remount-ro", "-E", "lazy_itable_init=0,nodiscard", node)
+	vmtest.Run(t, append(e.mkfs(), node)...)
 	dir = filepath.Join(t.TempDir(), "mnt")
 	must(t, os.Mkdir(dir, 0o755))
-	must(t, unix.Mount(node, dir, "ext4", 0, "errors=remount-ro"))
+	must(t, unix.Mount(node, dir, e.fstype, 0, map[string]string{"ext4": "errors=remount-ro"}[e.fstype]))
 	t.Cleanup(func() { e.detach(dir) })
 	return dir
+}
+
+// mkfs is without the device; an xfs of this size takes a word.
+func (e *export) mkfs() []string {
+	if e.fstype == "xfs" {
+		return []string{"mkfs.xfs", "--unsupported", "-q", "-f", "-K"}
+	}
+	return []string{"mkfs.ext4", "-q", "-e", "remount-ro", "-E", "lazy_itable_init=0,nodiscard"}
 }
 
 // detach disconnects first, if nobody has yet: that frees what hangs.

@@ -21,9 +21,9 @@ func TestMain(m *testing.M) {
 	}
 	late.Play()
 	vmtest.Main(m, vmtest.Family{
-		Modules:   []string{"nbd", "veth", "quota_v2"},
+		Modules:   []string{"nbd", "veth", "quota_v2", "xfs"},
 		Available: []string{"nf_tables", "tcp_diag", "inet_diag"},
-		Tools:     []string{"nbd-client", "nbdkit", "mkfs.ext4", "blkid", "e2fsck", "nbd-server", "nft", "ss", "grep"},
+		Tools:     []string{"nbd-client", "nbdkit", "mkfs.ext4", "mkfs.xfs", "blkid", "e2fsck", "nbd-server", "nft", "ss", "grep"},
 		Files:     []string{"/usr/lib/*/nbdkit/plugins/nbdkit-file-plugin.so", "/usr/lib/*/nbdkit/filters/nbdkit-limit-filter.so"},
 		Scripts:   []string{dropper},
 		Binary:    true,

@@ -18,6 +18,7 @@ func TestRun(t *testing.T) {
 	const (
 		limited = "ext4 on NBD, `-timeout 2` (VM)"
 		forever = "ext4 on NBD, no timeout (VM)"
+		xfs     = "xfs on NBD, `-timeout 2` (VM)"
 	)
 	broken := []string{"erroring", "readonly"}
 	stop, goOn := (*export).stop, (*export).goOn
@@ -37,13 +38,13 @@ func TestRun(t *testing.T) {
 		{forever, "server stopped", nil, stop, goOn, []string{"hung"}, ""},
 		{forever, "network cut", nil, cut, whole, []string{"hung"}, ""},
 		{forever, "network cut, `on_stuck: free`", nil, cut, whole, []string{"hung"}, "disconnect"},
+		{xfs, "server killed", []string{"-timeout", "2"}, (*export).kill, (*export).start, []string{"erroring"}, ""},
+		{xfs, "network cut", []string{"-timeout", "2"}, cut, whole, []string{"erroring"}, ""},
 	} {
-		kind := "limited"
-		if c.filesystem == forever {
-			kind = "forever"
-		}
+		kind := map[string]string{limited: "limited", forever: "forever", xfs: "xfs"}[c.filesystem]
 		t.Run(kind+" "+strings.ReplaceAll(c.fault, "`", ""), func(t *testing.T) { // its name is that of folders, too
 			e := newExport(t)
+			e.fstype, _, _ = strings.Cut(c.filesystem, " ")
 			dir := e.attach(c.options...)
 			vmtest.Interlock(t, "mount", "init", "--volume", "v1", dir)
 			var flags []string
@@ -52,7 +53,7 @@ func TestRun(t *testing.T) {
 			}
 			ordeal.Run(t, ordeal.Case{
 				Flags: flags, Rescue: c.rescue, Free: e.disconnect, Lever: "disconnect",
-				Filesystem: c.filesystem, Fault: c.fault, Mount: dir, Expect: ",fstype=ext4,source=" + node + ",volume=v1" + accepted(c.options),
+				Filesystem: c.filesystem, Fault: c.fault, Mount: dir, Expect: ",fstype=" + e.fstype + ",source=" + node + ",volume=v1" + accepted(c.options),
 				Break: func() { c.begin(e) }, Heal: func() { c.heal(e) }, Findings: c.findings, Arrived: e.changed,
 			})
 		})
