@@ -55,7 +55,7 @@ func TestFileReplaced(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := fileBackend().fresh(t, "")
-			r.Timing = timing("--grace", "0s")
+			r.Timing = timing("--grace", "0s", "--kill-budget", "2s") // time for the guard to have its word on a busy machine
 			a := r.Run(t, "a", r.Payload(t, "-ignore-term"))
 			token, _ := r.serves(t, a, 5*time.Second)
 			at := scene.Now()

@@ -25,7 +25,7 @@ func TestKeyRemoved(t *testing.T) {
 
 func keyRemoved(t *testing.T, b backend, way string) {
 	r := b.fresh(t, "")
-	r.Timing = timing("--grace", "0s")
+	r.Timing = timing("--grace", "0s", "--kill-budget", "2s") // time for the guard to have its word on a busy machine
 	r.initialise(t)
 	a := r.Run(t, "a", r.Payload(t, "-ignore-term"))
 	first, _ := r.serves(t, a, 5*time.Second)
@@ -213,7 +213,7 @@ func TestRecordOverwritten(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				r := b.fresh(t, "")
-				r.Timing = timing("--grace", "0s")
+				r.Timing = timing("--grace", "0s", "--kill-budget", "2s") // time for the guard to have its word on a busy machine
 				r.initialise(t)
 				a := r.Run(t, "a", r.Payload(t, "-ignore-term"))
 				token, _ := r.serves(t, a, 5*time.Second)

@@ -197,8 +197,8 @@ func atLeast(t testing.TB, what string, got, want time.Duration) {
 
 func atMost(t testing.TB, what string, got, want time.Duration) {
 	t.Helper()
-	if got > want {
-		t.Errorf("%s: %v, expected %v at most", what, got, want)
+	if busy := testkit.Busy(t); got > want+busy {
+		t.Errorf("%s: %v, expected %v at most, and %v more for what else this machine does", what, got, want, busy)
 	}
 }
 

@@ -206,7 +206,7 @@ func (j *Job) Status() (Status, error) {
 func (j *Job) WaitPhase(t testing.TB, limit time.Duration, phase string) Status {
 	t.Helper()
 	var st Status
-	testkit.Wait(t, limit, func() (bool, string) {
+	testkit.Wait(t, limit+testkit.Busy(t), func() (bool, string) {
 		select {
 		case <-j.Exited():
 			t.Fatalf("%s ended instead of coming to %s: %s", j.Holder, phase, j.ReasonText())
@@ -246,7 +246,7 @@ func (j *Job) ReasonText() string {
 // Expect waits for the end and fails unless the exit code is this one; it gives the reason.
 func (j *Job) Expect(t testing.TB, limit time.Duration, code int) string {
 	t.Helper()
-	if got := j.Wait(t, limit); got != code {
+	if got := j.Wait(t, limit+testkit.Busy(t)); got != code {
 		t.Errorf("%s ended with %d (%s), expected %d", j.Holder, got, j.ReasonText(), code)
 	}
 	return j.ReasonText()
