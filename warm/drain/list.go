@@ -25,8 +25,8 @@ type Options struct {
 	// Follow gets the entries while the list grows, as Spool.Entries gives them afterwards; nil: nobody does.
 	// What it made of them is void when List fails; its own error ends the listing.
 	Follow func(iter.Seq2[Entry, error]) error `json:"-"`
-	// Stuck is told when a reader that was killed does not end. The files of its folder are then better not touched
-	// any more, not even to close them: whoever does may sleep there for as long as it does. nil: nobody is.
+	// Stuck is told when a reader that was killed does not end. Whoever touches a file of its folder then, if only to
+	// close it, may sleep there for as long: Follow, too, for whose end List waits. nil: nobody is.
 	Stuck func(error) `json:"-"`
 }
 
@@ -50,7 +50,7 @@ func (o Options) filled() Options {
 }
 
 // List has the server's keys listed once. The process that reads them is gone when it returns; with ErrStuck it is
-// not, but its connection is, and what else hangs in its folder is left behind with it.
+// not, but its connection is, and the list's file is left behind with it.
 func List(ctx context.Context, s memcached.Server, o Options) (*Spool, error) {
 	o = o.filled()
 	if o.Mode != "hash" && o.Mode != "all" {
@@ -89,9 +89,6 @@ func (p *Spool) fill(ctx context.Context, s memcached.Server, o Options) error {
 	}()
 	err := p.read(ctx, s, o, g.grown)
 	g.end(err)
-	if errors.Is(err, ErrStuck) {
-		return err // who follows reads on the same disk
-	}
 	if failed := <-ended; err == nil {
 		err = failed
 	}

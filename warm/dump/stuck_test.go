@@ -14,7 +14,15 @@ import (
 // The disk for the lists hangs, so that neither the list's reader can die nor the dump's own files be closed: the dump
 // comes to its end all the same, tries no second reader, and keeps its lock while this process lives.
 func TestDiskThatHangs(t *testing.T) {
-	t.Parallel()
+	for name, limit := range map[string]int64{"ordered": 1, "streamed": 0} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			diskThatHangs(t, limit)
+		})
+	}
+}
+
+func diskThatHangs(t *testing.T, limit int64) {
 	kit := testkit.Memcached(t, testkit.MemcachedOptions{})
 	s := warmtest.Server(t, kit.Addr())
 	warmtest.Fill(t, s, 3000, warmtest.Mixed)
@@ -22,7 +30,7 @@ func TestDiskThatHangs(t *testing.T) {
 	t.Cleanup(f.Free)
 	f.Set(t, "hang write")
 	o := options(t, s)
-	o.Scratch, o.Listing, o.Limit.Items = f.Dir, dump.Hash, 1
+	o.Scratch, o.Listing, o.Limit.Items = f.Dir, dump.Hash, limit
 	o.Drain.Stall, o.Drain.Death = 5*time.Second, time.Second
 	ended := make(chan error, 1)
 	go func() {
