@@ -3,13 +3,17 @@ package backup
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/interlock-run/interlock/internal/snapshot"
+	"github.com/interlock-run/interlock/internal/store"
+	"github.com/interlock-run/interlock/internal/store/dir"
 )
 
 // hooked is the source of a service that a script freezes. $T is a folder for what it wants to tell.
@@ -198,4 +202,45 @@ func (r *rig) cancelWhile(ctx context.Context, cancel context.CancelCauseFunc, w
 		r.Errorf("error %v, want %v", err, why)
 	}
 	must(r, work.close())
+}
+
+// A held store writes nothing before the service is let go, as one does that lies on a frozen filesystem: it hears
+// of no context.
+type held struct {
+	store.Store
+	thawed string      // a file that is there once the service is let go
+	gaveUp atomic.Bool // it never was
+}
+
+func (h *held) Put(ctx context.Context, key string, body io.ReadSeeker, size int64) error {
+	for range 2000 {
+		if _, err := os.Stat(h.thawed); err == nil {
+			return h.Store.Put(ctx, key, body, size)
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	h.gaveUp.Store(true)
+	return errors.New("the service was held for ever")
+}
+
+// TestHookIsLetGoWhenTimeIsOver: a writer that hangs in what is frozen must not keep the service frozen.
+func TestHookIsLetGoWhenTimeIsOver(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	st, err := dir.Open(t.TempDir())
+	must(t, err)
+	t.Cleanup(func() { must(t, st.Close()) })
+	h := &held{Store: st, thawed: filepath.Join(t.TempDir(), "thawed")}
+	r.repo, err = snapshot.Init(t.Context(), h, snapshot.Scope{}, time.Now)
+	must(t, err)
+	r.o.Repository = r.repo
+	r.write("a", strings.Repeat("x", 1000))
+	src := r.cold()
+	src.Mode, src.Run.Env = Hook, os.Environ()
+	src.Freeze = []string{"sh", "-c", "echo ready; cat >/dev/null; touch " + h.thawed}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := r.refusesIn(ctx, src, context.DeadlineExceeded); h.gaveUp.Load() {
+		t.Errorf("the service was held until the store gave up: %v", err)
+	}
 }

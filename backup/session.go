@@ -30,7 +30,10 @@ type session struct {
 	extra   string
 	moving  bool
 	exclude []string
-	hold    *os.File // its standard input: closing it thaws; nil once closed
+	hold    *os.File // its standard input: closing it thaws
+	release sync.Once
+	letErr  error // of that closing
+	ended   bool
 	said    *os.File
 	lines   *bufio.Reader
 	thawing chan struct{} // closed once its end is wanted
@@ -64,6 +67,15 @@ func (t *taking) freeze(ctx context.Context, cancel context.CancelCauseFunc) (*s
 		cancel(fmt.Errorf("%w: %s ended while the files were copied%s", ErrCommand, s.p.name, s.p.errs.said()))
 	})
 	s.all.Go(func() { _, _ = io.Copy(io.Discard, s.lines) }) // its output may not fill up
+	// Whoever stores may hang where it cannot be told that the time is over, in the very filesystem that is frozen, or
+	// in a store that does not answer. The service must not be held for that.
+	s.all.Go(func() {
+		select {
+		case <-ctx.Done():
+			_ = s.letGo() // end says it
+		case <-s.p.exited:
+		}
+	})
 	point("frozen")
 	if !s.moving && !pause(ctx, stampStep) {
 		return nil, errors.Join(context.Cause(ctx), s.end())
@@ -136,9 +148,18 @@ func (s *session) hear(line string) (ready bool, err error) {
 	return false, nil
 }
 
+// letGo ends the command's input, once.
+func (s *session) letGo() error {
+	s.release.Do(func() {
+		close(s.thawing)
+		s.letErr = s.hold.Close()
+	})
+	return s.letErr
+}
+
 // thaw lets the service go and wants to hear that all went well, up to this moment.
 func (s *session) thaw() error {
-	if s.hold == nil {
+	if s.ended {
 		return nil
 	}
 	select {
@@ -151,12 +172,11 @@ func (s *session) thaw() error {
 
 // end thaws in any case: by the end of the command's input, and where that does not help by force.
 func (s *session) end() error {
-	if s.hold == nil {
+	if s.ended {
 		return nil
 	}
-	close(s.thawing)
-	err := s.hold.Close()
-	s.hold = nil
+	s.ended = true
+	err := s.letGo()
 	timer := time.NewTimer(s.limit)
 	defer timer.Stop()
 	select {
