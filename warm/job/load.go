@@ -68,7 +68,7 @@ func (l *Load) Run(ctx context.Context) (r Loaded, err error) {
 	if l.Options.Note == nil {
 		l.Options.Note = func(string) {}
 	}
-	state, err := await(ctx, l.Options.Server)
+	state, err := await(ctx, l.Options.Server, l.Options.Note)
 	if err != nil {
 		return r, err
 	}
@@ -251,9 +251,10 @@ func (r *Loaded) Add(one Loaded) {
 // patience is for a server that has only just been started, and for a dump that is about to end.
 const patience = 30 * time.Second
 
-// await waits until the server answers.
-func await(ctx context.Context, s memcached.Server) (memcached.State, error) {
-	end := time.Now().Add(patience)
+// await waits until the server answers, and says so when that takes longer than a start.
+func await(ctx context.Context, s memcached.Server, note func(string)) (memcached.State, error) {
+	began := time.Now()
+	end, said := began.Add(patience), false
 	for {
 		c, err := memcached.Dial(ctx, s, memcached.Options{})
 		if err == nil {
@@ -263,6 +264,10 @@ func await(ctx context.Context, s memcached.Server) (memcached.State, error) {
 		}
 		if !errors.Is(err, memcached.ErrLost) || time.Now().After(end) {
 			return memcached.State{}, err
+		}
+		if !said && time.Since(began) > time.Second {
+			note(fmt.Sprintf("waiting for the server, %v at most: %v", patience, err))
+			said = true
 		}
 		t := time.NewTimer(50 * time.Millisecond)
 		select {
