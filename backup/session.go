@@ -16,6 +16,7 @@ import (
 const (
 	extraVariable = "INTERLOCK_BACKUP_EXTRA" // a folder: files that it leaves there become part of the snapshot
 	dataVariable  = "INTERLOCK_BACKUP_DATA"  // the data directory
+	storeVariable = "INTERLOCK_BACKUP_STORE" // the store's directory, where it is one: it must not be held
 )
 
 // A session is a freeze command that holds the service: it lives until its standard input ends, be it by
@@ -93,6 +94,9 @@ func (t *taking) session(extra folder) (*session, error) {
 		return nil, errors.Join(err, closeAll(in, hold))
 	}
 	env := []string{extraVariable + "=" + extra.seen, dataVariable + "=" + t.src.Data}
+	if t.src.Store != "" {
+		env = append(env, storeVariable+"="+t.src.Store)
+	}
 	p, err := start(t.src.Run, t.o.Log, t.src.Freeze, stdio{in: in, out: out, env: env, folder: extra.open})
 	if err != nil {
 		return nil, errors.Join(err, closeAll(hold, said))

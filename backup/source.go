@@ -40,6 +40,7 @@ type Source struct {
 	Exec    []string // Command: the program and its arguments; with a preset its further arguments
 	Freeze  []string // Hook, and Reflink of a running service
 	Run     Process
+	Store   string        // where the store lies if it is a directory: told to the freeze command
 	Limit   time.Duration // for freezing, and again for thawing; 0: a minute
 	Staging string        // Reflink: the folder that holds the clones' one; empty: .interlock beside the data, or in its root where that is a mount
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/internal/progress"
 	"github.com/interlock-run/interlock/internal/snapshot"
+	"github.com/interlock-run/interlock/internal/store"
 )
 
 func backupCommand() *cli.Command {
@@ -117,7 +118,7 @@ func (d *depot) source(c *cli.Context) (backup.Source, error) {
 	}
 	s := backup.Source{
 		Mode: backup.Mode(b.Effective()), Preset: b.Preset, Data: d.cfg.Data, Exclude: b.Exclude, Exec: b.Exec, Freeze: b.Freeze,
-		Run: backup.Process{Env: d.scrubbed()},
+		Store: store.DirOf(d.cfg.Store.URL), Run: backup.Process{Env: d.scrubbed()},
 	}
 	if s.Mode == "" {
 		s.Mode = backup.Cold // the strictest: a file that moves fails it

@@ -136,7 +136,7 @@ func remarks(r backup.Result) (all []string) {
 func (w *courier) source(r Request) backup.Source {
 	src := backup.Source{
 		Mode: backup.Mode(r.Backup.Effective()), Preset: r.Backup.Preset, Data: r.Place.Data, Exclude: r.Backup.Exclude,
-		Exec: r.Backup.Exec, Freeze: r.Backup.Freeze, Run: backup.Process{Env: w.scrubbed(r), Credential: r.credential()},
+		Exec: r.Backup.Exec, Freeze: r.Backup.Freeze, Store: store.DirOf(r.Store.URL), Run: backup.Process{Env: w.scrubbed(r), Credential: r.credential()},
 	}
 	if r.OnStop {
 		src.Mode, src.Preset, src.Exec, src.Freeze = backup.Cold, "", nil, nil

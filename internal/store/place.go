@@ -37,6 +37,14 @@ func ParsePlace(text string) (Place, error) {
 	return wrong("unknown scheme")
 }
 
+// DirOf is the directory of a file:// store's URL; empty for others.
+func DirOf(text string) string {
+	if p, err := ParsePlace(text); err == nil && p.Scheme == "file" {
+		return p.Path
+	}
+	return ""
+}
+
 func parseS3(u *url.URL, wrong func(string) (Place, error)) (Place, error) {
 	prefix := strings.Trim(u.Path, "/")
 	if u.Hostname() == "" || u.Port() != "" {

@@ -235,6 +235,25 @@ func TestReadOnlyStore(t *testing.T) {
 	p.ok(t, "restore", "--to", filepath.Join(p.home, "to"), "--verify")
 }
 
+// TestFrozenStore: a store on the filesystem that is to be frozen is refused before anything is held.
+func TestFrozenStore(t *testing.T) {
+	testkit.RequireRoot(t)
+	t.Parallel()
+	p := inDirectory(t)
+	at := filepath.Join(p.home, "volume")
+	must(t, os.Mkdir(at, 0o755))
+	must(t, unix.Mount("tmpfs", at, "tmpfs", 0, "size=8m"))
+	t.Cleanup(func() { testkit.Unmount(t, at) })
+	p.dir = filepath.Join(at, "store")
+	must(t, os.Mkdir(p.dir, 0o755))
+	p.flags = []string{"--store", "file://" + p.dir}
+	p.init(t)
+	data := tree(t, filepath.Join(at, "data"))
+	hook, err := filepath.Abs("../../../examples/hooks/filesystem-freeze")
+	must(t, err)
+	p.ends(t, 73, "the store "+p.dir+" lies on "+at, "backup", "--data", data, "--mode", "hook", "--freeze", `["`+hook+`","`+at+`"]`)
+}
+
 // TestShrink: what is suddenly small is not published unasked.
 func TestShrink(t *testing.T) {
 	t.Parallel()
