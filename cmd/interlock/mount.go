@@ -106,7 +106,7 @@ func policyText(f mountcheck.Finding) string {
 
 func mountInit(c *cli.Context) error {
 	if c.NArg() != 1 {
-		return exit.Withf(exit.Usage, "mount init: expected one PATH, found %d arguments", c.NArg())
+		return exit.Withf(exit.Usage, "mount init: expected one PATH, after the flags, found %d arguments", c.NArg())
 	}
 	if !filepath.IsAbs(c.Args().First()) {
 		return exit.Withf(exit.Usage, "mount init: the path %q is relative, expected an absolute one", c.Args().First())
