@@ -26,8 +26,8 @@ func families() []family {
 	return []family{
 		{
 			name:      "citizen",
-			below:     []string{"internal/e2e/citizen", "internal/e2e/container", "internal/e2e/databases"},
-			tools:     []string{"container", "databases", "etcd", "system"},
+			below:     []string{"internal/e2e/citizen", "internal/e2e/container", "internal/e2e/databases", "internal/e2e/life"},
+			tools:     []string{"container", "databases", "zookeeper", "etcd", "system"},
 			longTools: []string{"docker"},
 			modules:   []string{"modules/kubernetes"},
 		},
@@ -46,7 +46,7 @@ func families() []family {
 			servers: []testkit.ModuleTool{testkit.VersityGW()}},
 		{name: "warm", below: []string{"warm"}, tools: []string{"cache", "system"},
 			servers: []testkit.ModuleTool{testkit.VersityGW()}},
-		{name: "run", below: []string{"cmd", "internal/e2e/life", "internal/testkit"}, tools: []string{"zookeeper", "etcd", "system"}},
+		{name: "run", below: []string{"cmd", "internal/testkit"}, tools: []string{"zookeeper", "etcd", "system"}},
 		{name: "mounts", below: []string{"internal/e2e/mounts", "internal/e2e/ordeal"}, tools: []string{"mounts", "nbd", "system"},
 			servers: []testkit.ModuleTool{testkit.FaultFSTool()}},
 		{name: "device", below: []string{"device", "internal/e2e/device"}, tools: []string{"nbd", "system"},

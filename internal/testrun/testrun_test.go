@@ -162,7 +162,7 @@ func TestFamiliesHaveNames(t *testing.T) {
 func TestFamilies(t *testing.T) {
 	for folder, want := range map[string]string{
 		"lock": "core", "lock/zk": "zk", "lock/etcd": "etcd", "lock/file": "core", "lock/zkother": "core",
-		"cmd/interlock": "run", "internal/e2e/life": "run", "supervise/kill": "supervise", "internal/role": "supervise", "": "core",
+		"cmd/interlock": "run", "internal/e2e/life": "citizen", "supervise/kill": "supervise", "internal/role": "supervise", "": "core",
 		"internal/e2e/container": "citizen", "internal/e2e/foreign": "foreign",
 	} {
 		if got := familyOf(folder); got != want {

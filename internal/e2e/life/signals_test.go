@@ -112,6 +112,33 @@ func TestTreeSignal(t *testing.T) {
 	}
 }
 
+// A stop of every process, for less than the margin: it serves on, the payload of before, and hears of nothing.
+func TestShortStop(t *testing.T) {
+	t.Parallel()
+	eachIsolation(t, func(t *testing.T, isolate scene.Option) {
+		s := calm(t)
+		l, payload := listen(t, s)
+		a := s.Run(t, "a", payload, isolate)
+		pid := a.Serving(t).Payload.PID
+		l.began(t)
+		all := append(testkit.Descendants(a.Pid()), a.Pid())
+		for _, sig := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGCONT} {
+			for _, p := range all {
+				scene.Kill(t, p, sig)
+			}
+		}
+		<-time.After(2 * time.Second) // heartbeats, and whatever would have been decided
+		if st, err := a.Status(); err != nil || st.Phase != "serving" || st.Payload.PID != pid {
+			t.Errorf("%v, payload %d, %v: expected to serve on with %d", st.Phase, st.Payload.PID, err, pid)
+		}
+		a.Signal(t, syscall.SIGTERM)
+		a.Expect(t, prompt, 23)
+		if n := l.count(t, syscall.SIGTERM); n != 1 {
+			t.Errorf("TERM came %d times: expected once", n)
+		}
+	})
+}
+
 func TestStopSignal(t *testing.T) {
 	t.Parallel()
 	s := calm(t)
