@@ -97,7 +97,7 @@ func follow(cfg config.Config, plan lifecycle.Plan, found []finding, h *herald, 
 	if cfg.Health.Listen != "" {
 		s, err := health.Listen(cfg.Health.Listen, func() health.Picture { return picture(runner, found) })
 		if err != nil {
-			return exit.With(exit.Config, err)
+			return exit.With(listenCode(err), err)
 		}
 		defer func() {
 			if err := s.Close(); err != nil {
@@ -116,6 +116,14 @@ func follow(cfg config.Config, plan lifecycle.Plan, found []finding, h *herald, 
 	}
 	log.Log(context.Background(), level, "ended", "code", v.Code, "reason", v.Reason)
 	return verdictError(v)
+}
+
+// listenCode: an address that is taken may be free at the next start, and then 78 would have kept the service down.
+func listenCode(err error) int {
+	if errors.Is(err, unix.EADDRINUSE) {
+		return exit.Unreachable
+	}
+	return exit.Config
 }
 
 // verdictError is the run's end as an error that was logged already.

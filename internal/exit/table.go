@@ -22,7 +22,7 @@ func Table() []Entry {
 		{Usage, "USAGE", "wrong use of the command line, or an interlock that would queue for a lock that the interlock around it holds; of `lock clear`: not confirmed, or not everybody on record is named", "correct the command; `interlock help VERB` lists the flags"},
 		{Damaged, "DATAERR", "the snapshot is damaged", "choose another snapshot; keep the damaged one for its cause"},
 		{NoSnapshot, "NOINPUT", "no snapshot matches", "list the snapshots; a first start without any must be allowed explicitly"},
-		{Unreachable, "UNAVAILABLE", "the lock service, the snapshot store or a memcached cannot be reached, or does not do its work", "check its address and health with `interlock doctor`; a restart may succeed"},
+		{Unreachable, "UNAVAILABLE", "the lock service, the snapshot store or a memcached cannot be reached, or does not do its work; or the address of --listen is taken", "check its address and health with `interlock doctor`; a restart may succeed"},
 		{Internal, "SOFTWARE", "an error inside interlock", "report it with the log; a restart is safe"},
 		{Mount, "OSFILE", "a mount is missing or is not the right one, or the device did not come up", "mount it, or correct --mount; nothing was created in the bare directory; for a device do what the reason says (docs/mounts.md, Devices)"},
 		{Restore, "CANTCREAT", "a restore, a backup or the pre_start hook failed or was refused, or the state of the data directory cannot be known; of `install`: the file cannot be written", "read the decision in the log; repair the data directory by hand if it says so"},

@@ -101,8 +101,8 @@ func TestListenOnTCP(t *testing.T) {
 	defer taken.Close()
 	mark := filepath.Join(s.Dir, "mark")
 	p := start(t, nil, plain(s, "--listen", taken.Addr().String(), "--", "touch", mark)...)
-	if code := p.Wait(t, limit); code != 78 {
-		t.Errorf("a port that is taken: %d: expected 78", code)
+	if code := p.Wait(t, limit); code != 69 {
+		t.Errorf("a port that is taken: %d: expected 69", code)
 	}
 	if _, err := os.Lstat(mark); !os.IsNotExist(err) {
 		t.Errorf("the payload ran: %v", err)
