@@ -37,7 +37,7 @@ func (e *export) filled() {
 // flags are those of a run that attaches and mounts it by itself.
 func (e *export) flags(device, dir string) []string {
 	return []string{"--device-attach-nbd", fmt.Sprintf("%s:%d", vmtest.ServerAddr, port), "--device-attach-dev", device, "--device-attach-timeout", "2s",
- "--device-fstype", e.fstype,
+		"--device-fstype", e.fstype,
 		"--device-mount-path", dir, "--device-state-dir", filepath.Join(filepath.Dir(dir), "state"), "--device-limits-detach", "10s"}
 }
 
