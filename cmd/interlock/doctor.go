@@ -17,6 +17,7 @@ import (
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/lock"
 	"github.com/interlock-run/interlock/mountcheck"
+	"github.com/interlock-run/interlock/restore"
 	"github.com/interlock-run/interlock/supervise"
 )
 
@@ -179,6 +180,11 @@ func mountsNow(ctx context.Context, cfg config.Config, environ []string) []check
 	}
 	sound := !slices.ContainsFunc(all, func(l checkup) bool { return l.Level != "ok" })
 	all = append(all, outlooks(cfg, at.mounts, environ)...)
+	if data := cfg.Storage.Data; sound && data != "" && !onDevice(cfg.Storage.Device, data) {
+		if why := restore.Inspect(data, at.state, 0).Unusable(); why != "" {
+			all = append(all, checkup{Level: "fail", Topic: "data", What: why, Do: "correct --data or --state-dir, or what lies there", code: exit.Restore})
+		}
+	}
 	if at.state != "" && !onDevice(cfg.Storage.Device, at.state) {
 		all = append(all, stateNow(at.state, sound))
 	}

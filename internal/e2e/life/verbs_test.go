@@ -69,12 +69,17 @@ func TestDoctor(t *testing.T) {
 func TestDoctorFails(t *testing.T) {
 	t.Parallel()
 	s := calm(t)
+	link := filepath.Join(s.Dir, "link")
+	if err := os.Symlink(s.Data, link); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		code  int
 		topic string
 		args  []string
 	}{
 		{73, "mount", []string{"--data", s.Data + "/missing"}},
+		{73, "data", []string{"--data", link}},
 		{72, "mount", []string{"--data", s.Data, "--mount", s.Data}},
 		{69, "lock", []string{"--lock", "etcd://127.0.0.1:1/x"}},
 		{69, "lock", []string{"--lock", "zk://127.0.0.1:1/x"}},
