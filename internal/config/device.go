@@ -113,7 +113,7 @@ func deviceFilesystem() []Field {
 			at: func(c *Config) any { return &c.Device.UUID }, check: uuid},
 		{Key: "device.fstype", Flag: "device-fstype", Help: "filesystem that must be on the device", Values: []string{"ext4", "xfs"},
 			at: func(c *Config) any { return &c.Device.FSType }},
-		{Key: "device.mount.path", Flag: "device-mount-path", Help: "where the device is mounted: an empty directory; the check of mounts includes it", Unset: "none", Example: "/srv/blocks",
+		{Key: "device.mount.path", Flag: "device-mount-path", Help: "where the device is mounted: a directory, whose own files are not seen meanwhile; the check of mounts includes it", Unset: "none", Example: "/srv/blocks",
 			at: func(c *Config) any { return &c.Device.Mount.Path }, check: dataDir},
 		{Key: "device.mount.opts", Flag: "device-mount-opts", Help: "options of the mount; errors=remount-ro is added for ext4", Unset: "none", Example: "[noatime]",
 			at: func(c *Config) any { return &c.Device.Mount.Opts }, check: deviceOpts},

@@ -49,7 +49,8 @@ func Listen(addr string, look func() Picture) (*Server, error) {
 	return s, nil
 }
 
-// listen replaces a unix socket that nobody answers on, and no other file.
+// listen replaces a unix socket that nobody answers on, and no other file. EADDRINUSE is of an address that somebody
+// else has now.
 func listen(addr string) (net.Listener, string, error) {
 	path, unix := strings.CutPrefix(addr, "unix:")
 	if !unix {
@@ -57,6 +58,9 @@ func listen(addr string) (net.Listener, string, error) {
 		return l, "", err
 	}
 	l, err := net.Listen("unix", path)
+	if info, there := os.Lstat(path); err != nil && there == nil && info.Mode().Type() != os.ModeSocket {
+		return nil, "", errors.New("there is a file, and it is no socket")
+	}
 	if errors.Is(err, syscall.EADDRINUSE) && abandoned(path) {
 		if err := os.Remove(path); err != nil {
 			return nil, "", err
@@ -76,10 +80,6 @@ func listen(addr string) (net.Listener, string, error) {
 const socketMode = 0o660
 
 func abandoned(path string) bool {
-	info, err := os.Lstat(path)
-	if err != nil || info.Mode().Type() != os.ModeSocket {
-		return false
-	}
 	c, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		c.Close()

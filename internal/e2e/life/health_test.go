@@ -158,8 +158,8 @@ func TestUnixSocket(t *testing.T) {
 	other := calm(t)
 	mark := filepath.Join(other.Dir, "mark")
 	p := start(t, nil, plain(other, "--listen", "unix:"+a.Socket(), "--", "touch", mark)...)
-	if code := p.Wait(t, limit); code != 78 {
-		t.Errorf("the socket of a living run: %d: expected 78", code)
+	if code := p.Wait(t, limit); code != 69 {
+		t.Errorf("the socket of a living run: %d: expected 69", code)
 	}
 	page(t, a, "/readyz", 200)
 
