@@ -96,7 +96,7 @@ func TestWardenIsSignalled(t *testing.T) {
 // A warden that is killed has no word for what became of the agent, which dies with it.
 func TestWardenIsKilled(t *testing.T) {
 	pids := filepath.Join(t.TempDir(), "pids")
-	a := script(t, `echo $$ >>`+pids+`; kill -KILL $PPID; sleep 1000`)
+	a := script(t, `echo $$ >>`+pids+`; kill -KILL $PPID; exec sleep 1000`)
 	if err := a.Off(t.Context(), "n1", nil); !errors.Is(err, ErrUnknown) || !errors.Is(err, warden.ErrNoReport) {
 		t.Error(err)
 	}

@@ -29,11 +29,15 @@ func Args(path string) []string { return []string{Name, strconv.Itoa(os.Getpid()
 
 const holdFD, reportFD = 3, 4
 
-// The pauses between two looks: at the caller, and at what is being killed.
+// The pauses between two looks: at the caller, and at what is being killed, where each is twice as long as the one
+// before, up to the caller's: a look reads all of the process table, and what cannot be killed may stay for hours.
 const (
 	callerLook = time.Second
 	killLook   = 10 * time.Millisecond
 )
+
+// pause is that after so many looks at what is being killed.
+func pause(looks int) time.Duration { return min(killLook<<min(looks, 10), callerLook) }
 
 // patience is how long what was killed may keep the report waiting.
 const patience = time.Second
@@ -87,12 +91,13 @@ func (w *warden) run(path string, hold io.Reader) {
 		_, _ = io.Copy(io.Discard, hold) // however it ends, nobody holds us any more
 	}()
 	go w.start(path) // as above: the start can hang, where the program lies on a mount that does
-	for {
-		pause := callerLook
+	for looks := 0; ; {
+		next := callerLook
 		if !w.ending.IsZero() {
-			pause = killLook
+			next = pause(looks)
+			looks++
 		}
-		look := time.NewTimer(pause)
+		look := time.NewTimer(next)
 		select {
 		case s := <-w.started:
 			w.command, w.failed, w.started = s.pid, s.err, nil
@@ -157,7 +162,8 @@ func (w *warden) reap() (alone bool) {
 		case pid == 0:
 			return false
 		}
-		if w.started != nil || pid == w.command {
+		// The command is the first of its number: one that it had started may get that once more.
+		if _, known := w.ended[pid]; !known && (w.started != nil || pid == w.command) {
 			w.ended[pid] = status
 		}
 	}
