@@ -79,7 +79,8 @@ func (h held) killed() bool {
 	return false
 }
 
-func (h held) gone() bool { return startOf(h.pid) != h.start }
+// gone also tells one that was gone when its start was asked for.
+func (h held) gone() bool { return h.start == "" || startOf(h.pid) != h.start }
 
 // startOf is empty for a process that is gone or only waits for its parent to hear so.
 func startOf(pid int) string {

@@ -52,6 +52,14 @@ func TestHelpersOfOthersAreNotHeld(t *testing.T) {
 	}
 }
 
+// TestAHelperThatEndsWhileItIsLookedForIsGone: else its mount would be called hung as long as the watch lasts.
+func TestAHelperThatEndsWhileItIsLookedForIsGone(t *testing.T) {
+	const none = 1 << 30 // above the kernel's largest number
+	if h := (held{pid: none, start: startOf(none)}); !h.gone() {
+		t.Errorf("%+v is held to be there", h)
+	}
+}
+
 // TestAHelperForkedAheadIsFound: by what it has open, since nobody knew its mount when it was forked.
 func TestAHelperForkedAheadIsFound(t *testing.T) {
 	f := newFaultyFS(t)
