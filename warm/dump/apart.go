@@ -1,8 +1,11 @@
 package dump
 
 import (
+	"errors"
 	"sync"
 	"time"
+
+	"github.com/interlock-run/interlock/warm/drain"
 )
 
 // leaveAfter is how long what works on a disk that hangs may take to end.
@@ -18,18 +21,32 @@ func (d *dump) apart(work func() error) error {
 	go func() { ended <- work() }() // joined here, or by the end of the process
 	select {
 	case err := <-ended:
-		return err
-	case err := <-stuck:
+		select {
+		case why := <-stuck:
+			return also(err, why)
+		default:
+			return err
+		}
+	case why := <-stuck:
 		late := time.NewTimer(leaveAfter)
 		defer late.Stop()
 		select {
 		case err := <-ended:
-			return err
+			return also(err, why)
 		case <-late.C:
 			n.mute()
-			return err
+			return why
 		}
 	}
+}
+
+// also adds to the error of the work that a reader was left behind, where the work ended for another reason: whoever
+// tidies up must know.
+func also(err, why error) error {
+	if err == nil || errors.Is(err, drain.ErrStuck) {
+		return err
+	}
+	return errors.Join(err, why)
 }
 
 // notes passes on what an operator should know, until nobody listens any more.
