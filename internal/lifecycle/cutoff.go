@@ -26,11 +26,12 @@ func (r *Runner) cut(then func()) {
 	d := &r.domain.drain.device
 	d.cut, d.status.State = true, deviceGoing
 	q := r.deviceRequest(courier.OpCut, r.plan.Device.Down)
-	env := r.env()
+	env, ended := r.env(), make(chan error, 1)
+	d.ended = ended
 	r.next(func(context.Context) (func(), message) {
-		err := r.ground.cut(r, q, env) // bounded by itself: a phase that ends is no reason to leave it attached
+		ended <- r.ground.cut(r, q, env) // bounded by itself: a phase that ends is no reason to leave it attached
 		return func() {
-			r.cutDone(err)
+			r.cutDone(<-ended)
 			then()
 		}, message{}
 	})
@@ -52,9 +53,14 @@ func (r *Runner) cutDone(err error) {
 		"dev", r.plan.Device.Errand.Device.Path, "mount", r.plan.Device.Errand.Device.Point, "cause", err)
 }
 
-// lastCut is for runs that ended before their device was down.
+// lastCut is for runs that ended before their device was down, or before it was heard what came of that.
 func (r *Runner) lastCut() {
 	d := &r.domain.drain.device
+	select {
+	case err := <-d.ended:
+		r.cutDone(err)
+	default:
+	}
 	if !d.begun || d.cut {
 		return
 	}

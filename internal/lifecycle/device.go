@@ -62,9 +62,10 @@ type DeviceStatus struct {
 
 // attachment is the device as the deciding loop has it.
 type attachment struct {
-	begun  bool // something may be attached or mounted by us
-	up     bool // it was mounted, so that somebody may have written to it
-	cut    bool // it was cut off, or that was tried
+	begun  bool       // something may be attached or mounted by us
+	up     bool       // it was mounted, so that somebody may have written to it
+	cut    bool       // it was cut off, or that was tried
+	ended  chan error // what came of that, until it is heard
 	status DeviceStatus
 	found  courier.Device // as it came up, then as it went down
 }

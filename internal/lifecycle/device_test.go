@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/interlock-run/interlock/internal/courier"
 )
@@ -49,6 +50,40 @@ func TestGuardGoneWithADeviceKept(t *testing.T) {
 		if v := x.ends(code); code == 70 && !strings.Contains(v.Reason, "is still attached, without the lock: it hangs; before that, ") {
 			t.Errorf("%+v", v)
 		}
+	}
+}
+
+// The guard's deadline comes while a device is being cut off, and ends that phase: what came of it is heard all the same.
+func TestDeadlineWhileADeviceIsCutOff(t *testing.T) {
+	for name, c := range map[string]struct {
+		err   error
+		state string
+	}{"cut off": {nil, deviceDown}, "still attached": {errors.New("it hangs"), deviceKept}} {
+		t.Run(name, func(t *testing.T) {
+			began, letGo := make(chan struct{}), make(chan struct{})
+			x, _ := withStore(t, func(_ *Plan, x *run) {
+				x.cut = func(*Runner, courier.Request, []string) error {
+					close(began)
+					<-letGo
+					return c.err
+				}
+			}, func(courier.Request) *courier.Answer { return done() })
+			x.in(Serving)
+			x.attach()
+			x.lock.expire()
+			select {
+			case <-began:
+			case <-time.After(patience):
+				t.Fatal("it is not cut off")
+			}
+			x.r.post(message{event: LeaseLost, code: 76, reason: "no heartbeat was acknowledged in time"})
+			x.until("the next phase", func() bool { return x.r.Status().Phase != Draining.String() })
+			close(letGo)
+			x.ends(76)
+			if got := x.r.domain.drain.device.status.State; got != c.state {
+				t.Errorf("the device is %q, expected %q", got, c.state)
+			}
+		})
 	}
 }
 
