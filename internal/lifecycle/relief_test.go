@@ -348,3 +348,34 @@ func TestRuinedMountIsTakenAway(t *testing.T) {
 		})
 	}
 }
+
+// Who is freed by a lever may end the run before it is heard that the lever was pulled: what it has ruined is taken
+// away all the same.
+func TestRuinThatIsHeardOfLast(t *testing.T) {
+	begun, over := make(chan struct{}), make(chan struct{})
+	x, g, dies := stuckRun(t, map[string][]drain.State{"/a": {drain.Drained}}, func(p *Plan, g *scriptedGround) {
+		p.Stop.Free = true
+		g.levers["/a"] = []rescue.Lever{{Kind: rescue.Abort, Mount: mountcheck.Mount{Point: "/a"}}}
+		g.onPull = func(l rescue.Lever) error {
+			if l.Kind == rescue.Abort {
+				close(begun)
+				<-over
+			}
+			return nil
+		}
+	})
+	select {
+	case <-begun:
+	case <-time.After(patience):
+		t.Fatal("no lever")
+	}
+	x.lock.expire()
+	x.until("the loss", func() bool { return !x.r.Status().Lock.Held })
+	dies()
+	x.until("the end", func() bool { return x.r.Status().Phase == Finished.String() })
+	close(over)
+	x.ends(143)
+	if got, want := g.levered(), []string{"abort /a", "detach /a"}; !slices.Equal(got, want) {
+		t.Errorf("pulled %q, expected %q", got, want)
+	}
+}

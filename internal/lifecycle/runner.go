@@ -123,6 +123,7 @@ func (r *Runner) Run() Verdict {
 		r.hold.tenure.Abandon()
 	}
 	r.steps.Wait()
+	r.hearLever()
 	r.lastDetach()
 	r.closeVolumes()
 	r.lastCut()
