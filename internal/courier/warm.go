@@ -9,6 +9,7 @@ import (
 	"github.com/interlock-run/interlock/internal/config"
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/internal/snapshot"
+	"github.com/interlock-run/interlock/warm/drain"
 	"github.com/interlock-run/interlock/warm/job"
 )
 
@@ -99,7 +100,9 @@ func (w *courier) dump(ctx context.Context, r Request) (a Answer, err error) {
 	}
 	defer w.close(s)
 	for _, one := range r.Warm.Instances() {
-		err = errors.Join(err, w.dumpOne(ctx, r, one, s.repo, &a))
+		if err = errors.Join(err, w.dumpOne(ctx, r, one, s.repo, &a)); errors.Is(err, drain.ErrStuck) {
+			break // the others' lists would go to the same disk, which hangs
+		}
 	}
 	if err != nil {
 		return Answer{}, CacheError(err)

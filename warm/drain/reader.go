@@ -33,6 +33,9 @@ type reader struct {
 func run(ctx context.Context, s memcached.Server, o Options, spool *os.File, grown func()) (last message, err error) {
 	conn, err := memcached.Connect(ctx, s, connectTime)
 	if ctx.Err() != nil {
+		if err == nil {
+			conn.Close()
+		}
 		return last, context.Cause(ctx)
 	}
 	if err != nil {
