@@ -120,17 +120,28 @@ func (e *errorEvents) close() {
 	unix.Close(e.wake)
 }
 
-// listen asks for a probe of the mounts that may be meant, at most once a period: several filesystems share the
-// events, and a probe of one that is well costs little.
+// actedOn is a while after which the kernel has done what its filesystem does after an error: it tells of the error
+// first, and a probe that is quicker finds all well.
+const actedOn = 100 * time.Millisecond
+
+// listen asks for a probe of the mounts that may be meant, now and a moment later, at most once a period: several
+// filesystems share the events, and a probe of one that is well costs little.
 func (w *Watcher) listen() {
 	for w.errors.next() {
-		for _, t := range w.plan.targets {
-			if t.tellsErrors() {
-				t.kicked()
+		for _, pause := range []time.Duration{actedOn, w.plan.env.cfg.Period} {
+			w.suspect()
+			if !w.errors.rest(pause) {
+				return
 			}
 		}
-		if !w.errors.rest(w.plan.env.cfg.Period) {
-			return
+	}
+}
+
+// suspect asks for a probe of each mount whose filesystem tells of errors.
+func (w *Watcher) suspect() {
+	for _, t := range w.plan.targets {
+		if t.tellsErrors() {
+			t.kicked()
 		}
 	}
 }
