@@ -58,6 +58,7 @@ func families() []family {
 		{name: "zk", below: []string{"lock/zk"}, tools: []string{"zookeeper"}},
 		{name: "etcd", below: []string{"lock/etcd"}, tools: []string{"etcd"}},
 		{name: "supervise", below: []string{"supervise", "internal/role"}, tools: []string{"system"}},
+		{name: "fencing", below: []string{"fence"}, tools: []string{"system"}},
 		{name: core, tools: []string{"system"}},
 	}
 }
