@@ -6,6 +6,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/internal/process"
 )
 
 // A Diagnosis says of one mode whether it can be had here.
@@ -23,7 +25,7 @@ func DescribeModes() []Diagnosis {
 		if os.Getpid() != 1 {
 			return "", errNotPID1
 		}
-		return "PID 1 of its namespace", ownView()
+		return "PID 1 of its namespace", process.OwnView()
 	})}
 	for _, mode := range []string{ModeCgroup2, ModeCgroup1} {
 		list = append(list, describe(mode, func() (string, error) { return tryCgroup(mode == ModeCgroup1) }))

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/internal/process"
 )
 
 // Values of Settings.Isolate.
@@ -62,7 +64,7 @@ func because(isolate string, failed []string) string {
 func (g *guard) try(mode string) (choice, error) {
 	all := brood{agent: g.agent, whole: os.Getpid() == 1 && mode == ModePID1}
 	c := choice{killer: all, starter: local{g.nursery}}
-	if err := ownView(); err != nil {
+	if err := process.OwnView(); err != nil {
 		return c, err
 	}
 	switch mode {

@@ -19,23 +19,10 @@ type task struct {
 	dead      bool
 }
 
-// ownView checks that /proc shows our own PID namespace: the numbers of another one's would be
-// signalled to the wrong processes, and counting them proves nothing.
-func ownView() error {
-	self, err := os.Readlink("/proc/self")
-	if err != nil {
-		return err
-	}
-	if self != strconv.Itoa(os.Getpid()) {
-		return errors.New("/proc shows another PID namespace: mount this one's own")
-	}
-	return nil
-}
-
 // tasks reads the process table. A process that goes away meanwhile is left out: it is gone. One that may not
 // be looked at (hidepid) is listed with neither parent nor start; any other failure is one of the whole.
 func tasks() ([]task, error) {
-	if err := ownView(); err != nil {
+	if err := process.OwnView(); err != nil {
 		return nil, err
 	}
 	dir, err := os.Open("/proc")

@@ -28,8 +28,4 @@ func collectLater() (now func()) {
 const heapMost = 64 << 20
 
 // boundHeap lets a lower bound stay.
-func boundHeap() {
-	if debug.SetMemoryLimit(-1) > heapMost {
-		debug.SetMemoryLimit(heapMost)
-	}
-}
+func boundHeap() { debug.SetMemoryLimit(min(debug.SetMemoryLimit(-1), heapMost)) }

@@ -56,8 +56,7 @@ func errno(err error) syscall.Errno {
 // killChildren kills our own children; what they had started comes to us then, and is killed with the next look. A child
 // that has ended and was not reaped keeps its number, so it is nobody else's.
 func killChildren() {
-	self, err := os.Readlink("/proc/self")
-	if err != nil || self != strconv.Itoa(os.Getpid()) {
+	if process.OwnView() != nil {
 		return // nothing else tells who they are: they are waited for
 	}
 	names, err := os.ReadDir("/proc")

@@ -1,13 +1,14 @@
 // Package process reads what the kernel tells of a process in /proc/PID/stat (proc_pid_stat(5)).
 //
-// Promise: nothing here waits, whatever the process waits for. A process whose first thread has ended while others
-// live is not dead, although the kernel calls it a zombie. Non-promise: a number alone names a process for a moment
-// only; with its start it names one for ever. Imported by what proves deaths, and by what looks for processes that
+// Promise: a process whose first thread has ended while others live is not dead, although the kernel calls it a
+// zombie. Non-promise: a number alone names a process for a moment only; with its start it names one for ever. A look at
+// a process that hangs in a dead filesystem while it ends was seen to hang, too. Imported by what proves deaths, and by what looks for processes that
 // hang; it imports nothing of ours, and nothing for which a role of the program would have to wait at its start.
 package process
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -58,6 +59,19 @@ func Parse(text []byte) (s Stat, err error) {
 		s.Threads, err = strconv.Atoi(string(f[threads]))
 	}
 	return s, err
+}
+
+// OwnView checks that /proc shows our own PID namespace: the numbers of another one's would be signalled to the
+// wrong processes, and counting them proves nothing.
+func OwnView() error {
+	self, err := os.Readlink("/proc/self")
+	if err != nil {
+		return err
+	}
+	if self != strconv.Itoa(os.Getpid()) {
+		return errors.New("/proc shows another PID namespace: mount this one's own")
+	}
+	return nil
 }
 
 // Ended tells whether it runs no more, whether its parent has heard of it or not. One whose first thread is dead

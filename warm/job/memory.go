@@ -7,8 +7,4 @@ import "runtime/debug"
 const heapMost = 48 << 20
 
 // BoundHeap is for a process that does nothing but jobs. A lower bound stays.
-func BoundHeap() {
-	if debug.SetMemoryLimit(-1) > heapMost {
-		debug.SetMemoryLimit(heapMost)
-	}
-}
+func BoundHeap() { debug.SetMemoryLimit(min(debug.SetMemoryLimit(-1), heapMost)) }
