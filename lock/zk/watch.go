@@ -60,7 +60,10 @@ func (p *place) until(ctx context.Context, l *link, w *watches, next bool, saw s
 			return nil
 		case <-again:
 			return nil
-		case <-w.record:
+		case <-w.record: // a heartbeat: an own key that was removed is learned of now, not when the one ahead goes
+			if err := p.KeepAlive(ctx); err != nil {
+				return err
+			}
 			w.record = nil
 		case <-p.gone:
 			return p.lost()

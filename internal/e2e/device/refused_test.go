@@ -154,7 +154,8 @@ func TestMultipleMountProtection(t *testing.T) {
 	other, elsewhere := testkit.FreeLoop(t), filepath.Join(r.Dir, "elsewhere")
 	must(t, os.Mkdir(elsewhere, 0o755))
 	run(t, "losetup", other, r.image)
-	node := testkit.Start(t, "unshare", "-m", "--propagation", "private", "sh", "-c",
+	// slave: a private copy of the mounts of the tests beside this one would hold their devices.
+	node := testkit.Start(t, "unshare", "-m", "--propagation", "slave", "sh", "-c",
 		"mount "+other+" "+elsewhere+" && echo mounted && exec sleep 1000")
 	testkit.Wait(t, limit, func() (bool, string) {
 		return strings.Contains(node.Stdout(t), "mounted"), "the other node has not mounted it"

@@ -1,6 +1,7 @@
 package locks
 
 import (
+	"fmt"
 	"strings"
 	"syscall"
 	"testing"
@@ -85,7 +86,7 @@ func TestKilledInTheQueue(t *testing.T) {
 }
 
 // A contender that loses its place, because its key was removed, queues anew under another name (E1): it has no
-// tenure to lose.
+// tenure to lose. The next in line does so while the one ahead still serves: it learns of it by a heartbeat.
 func TestPlaceRemoved(t *testing.T) {
 	remote(t, func(t *testing.T, b backend) {
 		r := b.fresh(t, "")
@@ -94,6 +95,10 @@ func TestPlaceRemoved(t *testing.T) {
 		r.serves(t, a, 20*time.Second)
 		next := r.Run(t, "b")
 		old := r.queued(t, 2)[1]
+		testkit.Wait(t, 20*time.Second, func() (bool, string) { // no list of its own tells it any more
+			s, err := next.Status()
+			return err == nil && s.Lock.Ahead == "a", fmt.Sprintf("%+v, %v", s.Lock, err)
+		})
 		r.RemoveKey(t, old)
 		testkit.Wait(t, 20*time.Second, func() (bool, string) {
 			keys := r.Keys(t)
