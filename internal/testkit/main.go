@@ -5,9 +5,11 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -89,6 +91,7 @@ func runMain(m *testing.M) (int, error) {
 	if err := takeSettings(); err != nil {
 		return 1, err
 	}
+	hearSignals()
 	before, err := TakeCensus()
 	if err != nil {
 		return 1, err
@@ -99,6 +102,16 @@ func runMain(m *testing.M) (int, error) {
 		return code, fmt.Errorf("%w\n(temporary files kept in %s)", err, proc.dir)
 	}
 	return code, os.RemoveAll(proc.dir)
+}
+
+// hearSignals: what is ignored here, by nohup or by a shell's &, what we start would ignore, too. What is caught, and
+// dropped, it gets as usual.
+func hearSignals() {
+	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
+	}
 }
 
 // ownTempDir keeps the name short: unix sockets allow 107 bytes. Others may
