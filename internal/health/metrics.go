@@ -28,9 +28,6 @@ func Gauge(name, help string, v float64) Metric {
 	return Metric{Name: name, Help: help, Type: "gauge", Samples: []Sample{{Value: v}}}
 }
 
-// Seconds is a gauge of a duration.
-func Seconds(name, help string, d time.Duration) Metric { return Gauge(name, help, d.Seconds()) }
-
 // buckets of heartbeat durations, in seconds.
 var buckets = [...]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}
 

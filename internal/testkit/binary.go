@@ -21,16 +21,12 @@ type flavour struct {
 	dir  string // where the package's path starts; empty: this module's root
 	pkg  string
 	tags string
-	race bool
 }
 
 func (f flavour) name() string {
 	name := filepath.Base(f.pkg)
 	if f.tags != "" {
 		name += "-" + f.tags
-	}
-	if f.race {
-		name += "-race"
 	}
 	return name
 }
@@ -76,15 +72,6 @@ func given(t testing.TB, variable string, f flavour) string {
 	return buildOnce(t, f)
 }
 
-// RaceBinary is Binary with the race detector; skipped without gcc.
-func RaceBinary(t testing.TB) string {
-	t.Helper()
-	if _, err := exec.LookPath("gcc"); err != nil {
-		Skip(t, "race", "gcc is not installed, the race detector needs cgo")
-	}
-	return buildOnce(t, flavour{pkg: product, race: true})
-}
-
 // Program is the path of a package in the test's own folder, such as ./testdata/worker, built once for this
 // test process with these tags. Any user may run it.
 func Program(t testing.TB, pkg, tags string) string {
@@ -122,13 +109,9 @@ func build(path string, f flavour) error {
 		}
 		f.dir = root
 	}
-	args, cgo := []string{"build", "-trimpath", "-tags", f.tags, "-o", path}, "0"
-	if f.race {
-		args, cgo = append(args, "-race"), "1"
-	}
-	cmd := exec.Command("go", append(args, f.pkg)...)
+	cmd := exec.Command("go", "build", "-trimpath", "-tags", f.tags, "-o", path, f.pkg)
 	cmd.Dir = f.dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("cannot build %s: %w\n%s", f.pkg, err, out)
 	}
