@@ -69,6 +69,14 @@ func (f Field) As(flag string) Field {
 	return f
 }
 
+// emptyMeansNothing tells a text whose default is none, so that an empty flag says nothing and is a mistake: with
+// --user "$ID" and no ID a payload would run as root, with --data "$DIR" and no DIR nothing would be watched.
+func (f Field) emptyMeansNothing() bool {
+	d := Defaults()
+	text, is := f.at(&d).(*string)
+	return is && *text == ""
+}
+
 func fieldsAs(rename map[string]string) []Field {
 	all := Fields()
 	for i, f := range all {

@@ -99,6 +99,10 @@ func (l *loader) assign(f Field, source string, texts []string) {
 			return ok
 		}
 		last := texts[len(texts)-1]
+		if last == "" && f.emptyMeansNothing() {
+			l.problem(source, `found "", the value of a variable that is not set, perhaps: leave it out where none is meant`)
+			return false
+		}
 		return l.accept(source, last, target, setScalar(target, last), f.verify)
 	})
 }

@@ -303,3 +303,17 @@ func TestOursAmongTheData(t *testing.T) {
 		`--reason-file: "/srv/db/.x/r" lies inside`)
 	expectProblems(t, inputs("--lock", "file:///srv/dblock", "--data", "/srv/db", "--listen", "unix:/srv/s", "--reason-file", "/srv/reason"))
 }
+
+// An empty flag is refused where it would say nothing, whatever the file says; it switches off what has a default.
+func TestEmptyFlags(t *testing.T) {
+	in := inputs("--user", "")
+	in.File = []byte("user: \"999\"\n")
+	expectProblems(t, in, `--user: found ""`)
+	for _, flag := range []string{"data", "store", "state-dir", "fence-agent", "fence-watchdog", "device-uuid"} {
+		expectProblems(t, inputs("--"+flag, ""), "--"+flag+`: found ""`)
+	}
+	c, _, err := config.Load(inputs("--reason-file", ""))
+	if err != nil || c.Health.ReasonFile != "" {
+		t.Errorf("%q, %v: expected no reason file", c.Health.ReasonFile, err)
+	}
+}
