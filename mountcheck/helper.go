@@ -2,6 +2,7 @@ package mountcheck
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +18,7 @@ var (
 	errDied = errors.New("the probe helper ended without an answer")
 )
 
-// maxStages bounds the steps of one request.
+// maxStages bounds the stages of one request.
 const maxStages = 32
 
 // helper is one probe process. One goroutine calls it; any may kill it.
@@ -27,12 +28,11 @@ type helper struct {
 	sock  *os.File
 	page  *probe.Page
 	gone  chan struct{} // closed by the one waiter, when the kernel has let the process go
-	buf   []byte
-	fresh bool // has not answered yet
+	fresh bool          // has not answered yet
 }
 
 func newHelper(mount string, p probe.Helper) *helper {
-	h := &helper{mount: mount, proc: p.Proc, sock: p.Sock, page: p.Page, gone: make(chan struct{}), buf: make([]byte, probe.MaxPacket), fresh: true}
+	h := &helper{mount: mount, proc: p.Proc, sock: p.Sock, page: p.Page, gone: make(chan struct{}), fresh: true}
 	go h.reap()
 	return h
 }
@@ -45,25 +45,25 @@ func (h *helper) reap() {
 	h.page.Close()
 }
 
-// call sends one request and waits for its end; each stage has the whole timeout. After an error the
-// helper is of no use any more.
-func (h *helper) call(ctx context.Context, req probe.Request, timeout time.Duration) (probe.Reply, error) {
-	seen := h.page.Reset()
-	last := probe.Reply{Stage: probe.StageSend}
-	if err := h.sock.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
-		return last, err
+// call sends one request and waits for its end; each stage has the whole timeout. The answers are those to the steps
+// that were done, also where the helper hangs, then in the stage at. After an error the helper is of no use any more.
+func (h *helper) call(ctx context.Context, req probe.Request, timeout time.Duration) (answers []probe.Reply, at probe.Stage, err error) {
+	req.Number = h.page.Reset()
+	if err := h.sock.SetDeadline(time.Now().Add(slice(timeout))); err != nil {
+		return nil, probe.StageSend, err
 	}
 	if _, err := h.sock.Write(req.Encode()); err != nil {
-		return last, lost(err)
+		return nil, probe.StageSend, lost(err)
 	}
 	// A cancelled caller must not wait out the stage.
 	defer context.AfterFunc(ctx, func() { _ = h.sock.SetReadDeadline(time.Unix(1, 0)) })()
-	b, err := h.receive(ctx, timeout, seen)
-	if err != nil {
-		last.Stage, _ = h.page.Step()
-		return last, err
+	err = h.receive(ctx, timeout, req.Number)
+	at, _ = h.page.Stage()
+	answers, bad := h.page.Answers()
+	if err == nil && len(answers) == 0 {
+		bad = errDied // since it has answered
 	}
-	return probe.DecodeReply(b)
+	return answers, at, errors.Join(err, bad)
 }
 
 // limit is the timeout, but time to start for a new helper.
@@ -74,39 +74,38 @@ func (h *helper) limit(timeout time.Duration) time.Duration {
 	return timeout
 }
 
-// portions is into how many parts a timeout is cut.
-const portions = 8
+// slice is a part of a timeout.
+func slice(timeout time.Duration) time.Duration { return max(timeout/8, time.Millisecond) }
 
-// receive waits for the answer; each step that the helper takes has the whole timeout. It is counted in slices,
+// receive waits for the end of a request; each stage that the helper comes to has the whole timeout. It is counted in slices,
 // each as one however long it took: when this process itself was stopped or starved for a while (a paused
 // container), that is no hang of the mount.
-func (h *helper) receive(ctx context.Context, timeout time.Duration, seen uint64) ([]byte, error) {
-	slice := max(timeout/portions, time.Millisecond)
-	for left, steps := h.limit(timeout), 0; left > 0 && steps <= maxStages; {
-		if err := h.sock.SetReadDeadline(time.Now().Add(slice)); err != nil {
-			return nil, err
-		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		n, err := h.sock.Read(h.buf)
+func (h *helper) receive(ctx context.Context, timeout time.Duration, number uint64) error {
+	seen, end := number, make([]byte, 8)
+	for left, stages := h.limit(timeout), 0; left > 0 && stages <= maxStages; {
+		n, err := h.sock.Read(end)
 		switch {
+		case err == nil && (n != len(end) || binary.LittleEndian.Uint64(end) != number):
+			return probe.ErrPacket // the end of another request
 		case err == nil:
 			h.fresh = false
-			return h.buf[:n], nil
+			return h.sock.SetDeadline(time.Time{}) // its timer would wake us for nothing
 		case !errors.Is(err, os.ErrDeadlineExceeded):
-			return nil, lost(err)
+			return lost(err)
 		}
-		left -= slice
-		if _, now := h.page.Step(); now != seen {
+		if err := h.sock.SetReadDeadline(time.Now().Add(slice(timeout))); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		left -= slice(timeout)
+		if _, now := h.page.Stage(); now != seen {
 			seen, left, h.fresh = now, timeout, false
-			steps++
+			stages++
 		}
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	return nil, errHung
+	return errHung
 }
 
 func lost(err error) error {

@@ -154,7 +154,7 @@ func (p *plan) stateDir(tb *table) {
 
 // resolve lets the helper follow a path; NoData means that it is not there.
 func (p *prober) resolve(ctx context.Context, path string) (probe.Found, Finding) {
-	r, f := p.ask(ctx, probe.Request{Op: probe.OpResolve, Path: path})
+	r, f := p.one(ctx, path, probe.Ident{}, probe.Step{Op: probe.OpResolve})
 	if f.Kind != OK {
 		return probe.Found{}, f
 	}

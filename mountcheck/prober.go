@@ -35,30 +35,40 @@ type prober struct {
 	searched bool   // for those
 }
 
-// ask sends a request. The finding is OK when the helper gave an answer, whatever that says.
-func (p *prober) ask(ctx context.Context, req probe.Request) (probe.Reply, Finding) {
+// ask sends a request. The finding is OK when the helper came to its end, whatever its answers say; else they are
+// those from before it hung.
+func (p *prober) ask(ctx context.Context, req probe.Request) ([]probe.Reply, Finding) {
 	for try := 0; ; try++ {
 		if f := p.ready(ctx); f.Kind != OK {
-			return probe.Reply{}, f
+			return nil, f
 		}
-		r, err := p.helper.call(ctx, req, p.env.cfg.Timeout)
+		answers, at, err := p.helper.call(ctx, req, p.env.cfg.Timeout)
 		switch {
 		case err == nil:
-			return r, finding(p.mount, OK, "")
-		case errors.Is(err, errHung) && r.Stage != probe.StageSend:
-			return r, p.discard(r)
+			return answers, finding(p.mount, OK, "")
+		case errors.Is(err, errHung) && at != probe.StageSend:
+			return answers, p.discard(at)
 		}
 		p.helper.kill()
-		p.stuck = r.Stage.String()
+		p.stuck = at.String()
 		if ctx.Err() != nil {
-			return r, finding(p.mount, Unknown, "the look was ended before there was an answer")
+			return nil, finding(p.mount, Unknown, "the look was ended before there was an answer")
 		}
 		// The helper died under us (signalled, out of memory) or never took the request (stopped), and so
 		// has not met the mount: one more try with a new one.
 		if try > 0 || !p.helper.wait(p.env.cfg.Timeout) {
-			return r, finding(p.mount, Unknown, fmt.Sprintf("%s of the probe helper: %v", r.Stage, err))
+			return nil, finding(p.mount, Unknown, fmt.Sprintf("%s of the probe helper: %v", at, err))
 		}
 	}
+}
+
+// one asks for a single step.
+func (p *prober) one(ctx context.Context, path string, want probe.Ident, step probe.Step) (probe.Reply, Finding) {
+	answers, f := p.ask(ctx, probe.Request{Path: path, Want: want, Steps: []probe.Step{step}})
+	if len(answers) == 0 {
+		return probe.Reply{}, f
+	}
+	return answers[0], f
 }
 
 // ready makes sure that there is a helper: never a second one before the first has been reaped.
@@ -91,10 +101,10 @@ func (p *prober) ready(ctx context.Context) Finding {
 const startTime = 2 * time.Second
 
 // discard throws a hung helper away.
-func (p *prober) discard(r probe.Reply) Finding {
+func (p *prober) discard(at probe.Stage) Finding {
 	p.helper.kill()
-	p.stuck = r.Stage.String()
-	return finding(p.mount, Hung, fmt.Sprintf("%s: no answer within %s", r.Stage, p.env.cfg.Timeout))
+	p.stuck = at.String()
+	return finding(p.mount, Hung, fmt.Sprintf("%s: no answer within %s", at, p.env.cfg.Timeout))
 }
 
 // The patience with a helper that is told to end.

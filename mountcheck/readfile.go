@@ -12,11 +12,15 @@ import (
 	"github.com/interlock-run/interlock/mountcheck/probe"
 )
 
-// readRequest is one ReadFile on its way to the goroutine that owns the helper.
+// readRequest is a file to read, on its way to the goroutine that owns the helper.
 type readRequest struct {
 	path, rel string
 	limit     int
 	reply     chan readReply
+}
+
+func (r readRequest) step() probe.Step {
+	return probe.Step{Op: probe.OpRead, Rel: r.rel, Limit: uint32(r.limit)}
 }
 
 type readReply struct {
@@ -42,18 +46,27 @@ func (e *MountError) Error() string {
 // only if the file is missing on the mount that was there from the start, and, where a volume id is
 // expected, that id is still there. It waits for a probe that is under way, or for ctx.
 func (w *Watcher) ReadFile(ctx context.Context, path string, limit int) ([]byte, error) {
+	t, r, err := w.toRead(path, limit)
+	if err != nil {
+		return nil, err
+	}
+	return w.askRead(ctx, t, r)
+}
+
+// toRead finds the target that a file lies on.
+func (w *Watcher) toRead(path string, limit int) (*target, readRequest, error) {
 	if limit < 0 || limit > probe.MaxRead {
-		return nil, fmt.Errorf("cannot read %s: limit %d, expected 0 to %d", path, limit, probe.MaxRead)
+		return nil, readRequest{}, fmt.Errorf("cannot read %s: limit %d, expected 0 to %d", path, limit, probe.MaxRead)
 	}
 	real, err := w.resolve(path)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+		return nil, readRequest{}, fmt.Errorf("cannot read %s: %w", path, err)
 	}
 	t := w.plan.covering(real)
 	if t == nil {
-		return nil, fmt.Errorf("cannot read %s: it is on no watched mount", path)
+		return nil, readRequest{}, fmt.Errorf("cannot read %s: it is on no watched mount", path)
 	}
-	return w.askRead(ctx, t, readRequest{path: path, rel: relative(t.want.Path, real), limit: limit, reply: make(chan readReply, 1)})
+	return t, readRequest{path: path, rel: relative(t.want.Path, real), limit: limit, reply: make(chan readReply, 1)}, nil
 }
 
 // resolve follows the links of a path once: reading the whole mount table for each look at the claim costs more
@@ -117,28 +130,31 @@ func (t *target) read(ctx context.Context, r readRequest) readReply {
 	if !ok {
 		return readReply{err: &MountError{File: r.path, Finding: t.verdict(time.Now())}}
 	}
-	x.writes = false
-	got, f, ok := t.prober.request(ctx, x, probe.Request{Op: probe.OpRead, Rel: r.rel, Limit: uint32(r.limit)})
-	switch {
-	case !ok:
-		return readReply{err: &MountError{File: r.path, Finding: f}}
-	case got.Status == probe.StatusOK:
-		return readReply{data: append([]byte(nil), got.Data...)}
-	case got.Status == probe.StatusErrno && unix.Errno(got.Errno) == unix.ENOENT:
-		return readReply{err: t.missing(ctx, x, r.path)}
+	got, f, ok := t.prober.request(ctx, x, r.step())
+	if ok && errnoOf(got) == unix.ENOENT {
+		var id probe.Reply
+		id, f, ok = t.prober.request(ctx, x, probe.Step{Op: probe.OpSentinel})
+		x.named = x.sentinel(id)
 	}
-	f = finding(t.want.Path, answerKind(got), answerText(got))
-	return readReply{err: &MountError{r.path, f, errnoOf(got)}}
+	if !ok {
+		return readReply{err: &MountError{File: r.path, Finding: f}}
+	}
+	return x.content(got, r.path)
 }
 
-// missing makes sure that the filesystem is the right one before a file is called missing on it.
-func (t *target) missing(ctx context.Context, x *exam, path string) error {
-	if t.want.Volume != "" {
-		if f := t.prober.sentinel(ctx, x); f.Kind != OK {
-			return &MountError{File: path, Finding: f}
-		}
+// content is what an answer says of a file. That the filesystem is the right one was made sure of before a file is
+// called missing on it.
+func (x *exam) content(got probe.Reply, path string) readReply {
+	switch missing := errnoOf(got) == unix.ENOENT; {
+	case got.Status == probe.StatusOK:
+		return readReply{data: got.Data}
+	case missing && x.want.Volume != "" && x.named.Kind != OK:
+		return readReply{err: &MountError{File: path, Finding: x.named}}
+	case missing:
+		return readReply{err: &fs.PathError{Op: "read", Path: path, Err: fs.ErrNotExist}}
 	}
-	return &fs.PathError{Op: "read", Path: path, Err: fs.ErrNotExist}
+	f := finding(x.want.Path, answerKind(got), answerText(got))
+	return readReply{err: &MountError{path, f, errnoOf(got)}}
 }
 
 // errnoOf is nil for answers without an error number.

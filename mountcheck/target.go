@@ -17,11 +17,13 @@ type target struct {
 	reads  chan readRequest
 	kick   chan struct{}      // examine now
 	looks  chan chan struct{} // examine now, and say when done
+	turn   chan struct{}      // of following a file
 
 	mu     sync.Mutex // held for no call that can hang
 	state  state
 	mark   mark // of the mount as it was found right; empty where that cannot be told
 	writes writes
+	follow *follower // the file that is followed
 }
 
 // state is what is known of a target; times are of the monotonic clock.
@@ -49,7 +51,7 @@ type writes struct {
 }
 
 func newTarget(v *env, e Expect) *target {
-	t := &target{want: e, prober: prober{env: v, mount: e.Path}, reads: make(chan readRequest), kick: make(chan struct{}, 1), looks: make(chan chan struct{})}
+	t := &target{want: e, prober: prober{env: v, mount: e.Path}, reads: make(chan readRequest), kick: make(chan struct{}, 1), looks: make(chan chan struct{}), turn: make(chan struct{}, 1)}
 	t.state.life = finding(e.Path, Unknown, "not looked at yet")
 	return t
 }
@@ -144,26 +146,41 @@ func (t *target) exam() (x *exam, ok bool) {
 		x.ident = t.state.pinned
 		x.ident.Subvol, x.ident.Pinned = subvol, true
 	}
+	return x, true
+}
+
+// more adds what a probe does beside looking: it reads the file that is followed, and writes.
+func (t *target) more(x *exam, f *follower) {
+	if f != nil {
+		step := f.step()
+		x.follow = &step
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if w := &t.writes; w.on && !t.want.ReadOnly() {
 		w.number++
-		x.writes, x.dir, x.sweep, x.number = true, w.dir, !w.swept, w.number
+		x.write = &probe.Step{Op: probe.OpWrite, Rel: w.dir, Option: !w.swept, Limit: w.number, Text: probe.Prefix + t.prober.env.nonce}
 		w.swept = true
 	}
-	return x, true
 }
 
 // examine looks at the mount once, by table and helper. When the helper sees another mount than the
 // table, the table is read again, once.
 func (t *target) examine(ctx context.Context) {
+	follower := t.followed()
 	for try := range 2 {
 		if err := t.judgeNow(); err != nil {
-			t.setLife(finding(t.want.Path, Unknown, err.Error()), time.Now())
+			f := finding(t.want.Path, Unknown, err.Error())
+			t.setLife(f, time.Now())
+			t.tell(follower, nil, f)
 			return
 		}
 		x, ok := t.exam()
 		if !ok {
+			t.tell(follower, nil, t.verdict(time.Now()))
 			return
 		}
+		t.more(x, follower)
 		began := time.Now()
 		f := t.prober.examine(ctx, x)
 		took := time.Since(began)
@@ -177,6 +194,7 @@ func (t *target) examine(ctx context.Context) {
 			t.pin(x)
 		}
 		t.setLife(t.paced(f, took), time.Now())
+		t.tell(follower, x, f)
 		return
 	}
 }

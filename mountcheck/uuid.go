@@ -1,7 +1,6 @@
 package mountcheck
 
 import (
-	"context"
 	"fmt"
 	"strings"
 
@@ -24,14 +23,7 @@ func plainUUID(s string) string { return strings.ToLower(strings.ReplaceAll(s, "
 
 // uuid compares what the mounted filesystem says with what is expected, and with what its device holds: the name
 // of a device is no identity, and one that was attached anew under a mounted filesystem may be another.
-func (p *prober) uuid(ctx context.Context, x *exam) Finding {
-	if x.want.UUID == "" {
-		return finding(x.want.Path, OK, "")
-	}
-	r, f, ok := p.request(ctx, x, probe.Request{Op: probe.OpUUID, Text: x.source})
-	if !ok {
-		return f
-	}
+func (x *exam) uuid(r probe.Reply) Finding {
 	if r.Status != probe.StatusOK {
 		return finding(x.want.Path, answerKind(r), answerText(r))
 	}

@@ -40,7 +40,7 @@ func writeVolume(m Mount, id string, keep bool) (string, error) {
 	v := newEnv(Config{})
 	defer v.close()
 	p := prober{env: v, mount: m.Point}
-	r, f := p.ask(context.Background(), probe.Request{Op: probe.OpInit, Path: m.Point, Want: m.ident(), Text: id, Option: keep})
+	r, f := p.one(context.Background(), m.Point, m.ident(), probe.Step{Op: probe.OpInit, Text: id, Option: keep})
 	if err := p.end(); err != nil {
 		return "", err
 	}

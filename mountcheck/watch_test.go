@@ -75,7 +75,7 @@ func TestTheHelperTouchesOnlyTheMountMeant(t *testing.T) {
 	byDevice.ID = 0
 	for _, ident := range []probe.Ident{m.ident(), byID, byDevice} {
 		for _, op := range []probe.Op{probe.OpStatfs, probe.OpSentinel, probe.OpRead, probe.OpWrite, probe.OpInit} {
-			r, f := p.ask(t.Context(), probe.Request{Op: op, Path: dir, Want: ident, Text: "x", Limit: 1})
+			r, f := p.one(t.Context(), dir, ident, probe.Step{Op: op, Text: "x", Limit: 1})
 			if f.Kind != OK || r.Status != probe.StatusOther || r.Stage != probe.StageOpen {
 				t.Errorf("operation %d, %+v: got %+v, %+v", op, ident, r, f)
 			}

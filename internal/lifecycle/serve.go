@@ -88,23 +88,24 @@ func (r *Runner) hookBeside(name string, h Hook) {
 	})
 }
 
-// watchClaim re-reads the claim by the mount's probe helper: a higher token there means that a later
+// watchClaim re-reads the claim with each probe of its mount: a higher token there means that a later
 // holder has started (LOST). A claim that cannot be read is the mount watch's finding, not ours.
 func (r *Runner) watchClaim(ctx context.Context) message {
 	tick := time.NewTicker(r.plan.Mounts.Period)
 	defer tick.Stop()
 	own := r.hold.tenure.Token()
-	for {
-		select {
-		case <-ctx.Done():
-			return message{event: Done}
-		case <-tick.C:
-		}
-		data, err := r.seen.mounts.ReadFile(ctx, filepath.Join(r.plan.State, fence.ClaimFile), claimLimit)
+	var data []byte
+	for ctx.Err() == nil {
+		next, err := r.seen.mounts.ReadNext(ctx, filepath.Join(r.plan.State, fence.ClaimFile), claimLimit, data)
 		if err != nil {
 			r.debug("cannot re-read the claim", "cause", err)
+			select {
+			case <-ctx.Done():
+			case <-tick.C: // not oftener than it is probed
+			}
 			continue
 		}
+		data = next
 		c, err := fence.ParseClaim(data)
 		if err != nil {
 			r.log.Warn("the claim file is damaged while we run", "cause", err)
@@ -118,6 +119,7 @@ func (r *Runner) watchClaim(ctx context.Context) message {
 				reason: fmt.Sprintf("fenced off: %s on node %s claimed %s with token %s, ours is %s", c.Holder, c.Node, r.plan.State, c.Token, own)}
 		}
 	}
+	return message{event: Done}
 }
 
 // stop is the ordinary stop: pre_stop hook, the stop signal, --stop-grace; heartbeats go on.

@@ -45,6 +45,9 @@ func (d *decoder) ident() Ident {
 	return Ident{ID: d.u64(), Unique: d.u64(), Major: d.u32(), Minor: d.u32(), Subvol: d.byte() == 1, Pinned: d.byte() == 1}
 }
 
+// identSize is that of a packed Ident.
+const identSize = 8 + 8 + 4 + 4 + 1 + 1
+
 func (a Ident) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, a.ID)
 	b = binary.LittleEndian.AppendUint64(b, a.Unique)
@@ -60,6 +63,10 @@ func flag(on bool) byte {
 	return 0
 }
 
+func appendText(b []byte, s string) []byte {
+	return append(binary.LittleEndian.AppendUint32(b, uint32(len(s))), s...)
+}
+
 // Space is the answer of OpStatfs.
 type Space struct {
 	Unit                       uint64 // bytes of a block
@@ -68,15 +75,12 @@ type Space struct {
 }
 
 func (s Space) encode() []byte {
-	var b []byte
+	b := make([]byte, 0, 5*8+1)
 	for _, v := range []uint64{s.Unit, s.Blocks, s.Avail, s.Files, s.Free} {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
 	return append(b, flag(s.ReadOnly))
 }
-
-// SpaceSize is how long the Data of OpStatfs is, which that of OpLook begins with.
-const SpaceSize = 5*8 + 1
 
 // DecodeSpace reads the Data of OpStatfs.
 func DecodeSpace(b []byte) (Space, error) {
@@ -109,12 +113,7 @@ func DecodeFound(b []byte) (Found, error) {
 
 func (u UUIDs) encode() []byte {
 	b := binary.LittleEndian.AppendUint32(nil, u.DeviceErrno)
-	b = append(b, flag(u.Opened))
-	for _, s := range []string{u.Mounted, u.Device} {
-		b = binary.LittleEndian.AppendUint32(b, uint32(len(s)))
-		b = append(b, s...)
-	}
-	return b
+	return appendText(appendText(append(b, flag(u.Opened)), u.Mounted), u.Device)
 }
 
 // DecodeUUIDs reads the Data of OpUUID.

@@ -7,37 +7,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func (c *call) run() Reply {
-	if c.req.Op == OpResolve {
-		return c.resolve()
-	}
+// open opens the root of the mount that is meant.
+func (c *call) open() (root int, r Reply) {
 	c.enter(StageOpen)
 	root, err := unix.Open(c.req.Path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return c.fail(err)
+		return -1, c.fail(err)
 	}
-	defer unix.Close(root)
 	if c.got, err = Identify(root); err != nil {
-		return c.fail(err)
+		r = c.fail(err)
+	} else if !c.req.Want.Same(c.got) {
+		r = c.status(StatusOther, nil)
 	}
-	if !c.req.Want.Same(c.got) {
-		return c.status(StatusOther, nil)
+	if r.Status != StatusOK {
+		unix.Close(root)
 	}
-	return c.on(root)
+	return root, r
 }
 
-// on runs the request on the opened root of the right mount.
+// on takes a step on the opened root of the right mount.
 func (c *call) on(root int) Reply {
-	switch c.req.Op {
+	switch c.step.Op {
 	case OpStatfs:
 		return c.statfs(root)
 	case OpSentinel:
 		return c.sentinel(root)
-	case OpLook:
-		return c.look(root)
 	case OpRead:
 		c.enter(StageRead)
-		return c.content(root, c.req.Rel, int(min(c.req.Limit, MaxRead)))
+		return c.file(root, c.step.Rel, int(min(c.step.Limit, MaxRead)))
 	case OpWrite:
 		return c.write(root)
 	case OpInit:

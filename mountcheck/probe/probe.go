@@ -2,7 +2,7 @@
 //
 // Promise: every request opens the mountpoint first, compares what it opened with the mount that was
 // meant, and works only through that descriptor: a mount that goes away between the two never makes it
-// read or write the directory below. Each step is announced before it is taken. Between requests it
+// read or write the directory below. Each stage is announced before it begins. Between requests it
 // holds no descriptor on the mount. Non-promise: it has no timeouts; a call that hangs hangs, and the
 // parent kills it. Called by the role switch of the program (Main) and by mountcheck (the wire types).
 //
@@ -11,6 +11,7 @@
 package probe
 
 import (
+	"encoding/binary"
 	"os"
 	"os/signal"
 	"syscall"
@@ -22,7 +23,7 @@ import (
 // Name is argv[0] of a helper: the role switch knows it by that.
 const Name = "interlock-probe"
 
-// The helper's descriptors: its end of the SEQPACKET pair, and the memory in which it stamps its steps.
+// The helper's descriptors: its end of the SEQPACKET pair, and the memory for its stamps and answers.
 const (
 	socketFD = 3
 	pageFD   = 4
@@ -67,33 +68,67 @@ func setName() {
 }
 
 func serve(socket int, page *Page) int {
-	buf := make([]byte, MaxPacket)
+	buf := make([]byte, maxPacket)
+	c := call{page: page}
 	for {
-		n, err := unix.Read(socket, buf)
+		n, e := receive(socket, buf)
 		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil:
+		case e != 0:
 			return exitInternal
 		case n == 0:
 			return exitEnd
 		}
-		c := call{page: page}
-		if c.req, err = DecodeRequest(buf[:n]); err != nil {
-			return exitInternal
-		}
-		if !send(socket, c.run()) {
+		req, err := DecodeRequest(buf[:n])
+		if err != nil || !c.run(req) || !send(socket, req.Number) {
 			return exitInternal
 		}
 	}
 }
 
-// call is one request on its way.
+// receive waits for a request. Go's scheduler is not told that it waits: it would look for somebody to run
+// meanwhile, and there is nobody. With that and slack a request wakes this one thread.
+func receive(socket int, buf []byte) (int, syscall.Errno) {
+	for {
+		n, _, e := unix.RawSyscall(unix.SYS_READ, uintptr(socket), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
+		if e != unix.EINTR {
+			return int(n), e
+		}
+	}
+}
+
+// call is a request on its way, and memory that the next one uses again.
 type call struct {
-	page *Page
-	req  Request
-	at   Stage
-	got  Ident
+	page    *Page
+	req     Request
+	step    Step
+	at      Stage
+	got     Ident
+	content []byte // of the file read last
+	written []byte
+}
+
+// run takes one step after the other, and stops after the first that is not answered plainly. False: the answers
+// cannot be told.
+func (c *call) run(req Request) bool {
+	c.req, c.step, c.got = req, req.Steps[0], Ident{}
+	if c.step.Op == OpResolve {
+		return c.page.answer(c.resolve())
+	}
+	root, r := c.open()
+	if r.Status != StatusOK {
+		return c.page.answer(r)
+	}
+	defer unix.Close(root)
+	for _, c.step = range req.Steps {
+		r := c.on(root)
+		if !c.page.answer(r) {
+			return false
+		}
+		if !c.step.plain(r) {
+			break
+		}
+	}
+	return true
 }
 
 // enter announces a stage, whose time begins.
@@ -102,8 +137,8 @@ func (c *call) enter(s Stage) {
 	c.page.stamp(s)
 }
 
-func send(socket int, r Reply) bool {
-	b := r.Encode()
+func send(socket int, number uint64) bool {
+	b := binary.LittleEndian.AppendUint64(nil, number)
 	for {
 		_, err := unix.Write(socket, b)
 		if err != unix.EINTR {

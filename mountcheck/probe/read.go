@@ -16,23 +16,12 @@ const block = 4096
 
 func (c *call) sentinel(root int) Reply {
 	c.enter(StageSentinel)
-	return c.content(root, Sentinel, MaxSentinel)
-}
-
-// look answers two questions at once: that is what most probes ask.
-func (c *call) look(root int) Reply {
-	space := c.statfs(root)
-	if space.Status != StatusOK {
-		return space
-	}
-	r := c.sentinel(root)
-	r.Data = append(space.Data, r.Data...)
-	return r
+	return c.file(root, Sentinel, MaxSentinel)
 }
 
 func (c *call) statfs(root int) Reply {
 	s, err := c.space(root)
-	if err == nil && c.req.Rel != "" {
+	if err == nil && c.step.Rel != "" {
 		s, err = c.spaceBelow(root, s)
 	}
 	if err != nil {
@@ -56,7 +45,7 @@ func (c *call) space(fd int) (Space, error) {
 // opened, or is on another mount, has nothing to say: that is for others to find.
 func (c *call) spaceBelow(root int, whole Space) (Space, error) {
 	c.enter(StageDir)
-	dir, err := unix.Openat(root, c.req.Rel, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	dir, err := unix.Openat(root, c.step.Rel, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return whole, nil
 	}
@@ -67,9 +56,9 @@ func (c *call) spaceBelow(root int, whole Space) (Space, error) {
 	return c.space(dir)
 }
 
-// content reads a whole small file of this mount, past the page cache where the filesystem lets it: a
-// cached read succeeds for ever on a dead device.
-func (c *call) content(root int, name string, limit int) Reply {
+// file reads a whole small file of this mount, past the page cache where the filesystem lets it: a cached
+// read succeeds for ever on a dead device. Its Data are good until the next file is read.
+func (c *call) file(root int, name string, limit int) Reply {
 	fd, direct, err := c.openFile(root, name)
 	if err != nil {
 		return c.fail(err)
@@ -78,7 +67,11 @@ func (c *call) content(root int, name string, limit int) Reply {
 	if st := c.regular(fd); st.Status != StatusOK {
 		return st
 	}
-	buf := aligned((limit + 2*block) / block * block)
+	size := (limit + 2*block) / block * block
+	if len(c.content) < size {
+		c.content = aligned(size)
+	}
+	buf := c.content[:size]
 	n, err := readAll(fd, buf)
 	if err == unix.EINVAL && direct {
 		if err = plain(fd); err == nil {

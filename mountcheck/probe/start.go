@@ -3,7 +3,9 @@ package probe
 import (
 	"errors"
 	"os"
+	"runtime"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -64,10 +66,27 @@ func fork(far, shared *os.File, argv []string) (*os.Process, error) {
 		return nil, err
 	}
 	defer null.Close()
+	defer unhurried()()
 	return os.StartProcess("/proc/self/exe", argv, &os.ProcAttr{
 		Dir:   "/",
-		Env:   []string{"GOMAXPROCS=1", "GOTRACEBACK=none"},
+		Env:   []string{"GOMAXPROCS=1", "GOTRACEBACK=none", "GODEBUG=asyncpreemptoff=1"},
 		Files: []*os.File{null, null, null, far, shared},
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
 	})
+}
+
+// slack is how much later than asked for a helper's timers may wake it.
+const slack = 4 * time.Second
+
+// unhurried lets the process that this thread forks inherit slack, until it is called off: a watchdog of Go's
+// runtime looks some 10,000 times a second whether another goroutine could run while the helper works or waits for
+// its mount, and that costs as much as the probe. A helper has one goroutine and no timers. Where slack is refused
+// it costs more, and does the same.
+func unhurried() (off func()) {
+	runtime.LockOSThread()
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(slack), 0, 0, 0)
+	return func() {
+		_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0) // the thread's own again
+		runtime.UnlockOSThread()
+	}
 }

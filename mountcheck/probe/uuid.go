@@ -2,6 +2,7 @@ package probe
 
 import (
 	"strconv"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +14,13 @@ type UUIDs struct {
 	Mounted, Device string
 	DeviceErrno     uint32
 	Opened          bool // the device was, so that DeviceErrno is of its reading
+}
+
+// agree tells whether nothing speaks against the UUID that is expected, which is without hyphens.
+func (u UUIDs) agree(want string) bool {
+	same := func(s string) bool { return s == "" || strings.ReplaceAll(s, "-", "") == want }
+	told := u.Mounted != "" || u.Device != ""
+	return told && same(u.Mounted) && same(u.Device) && (u.Device != "" || !u.Opened)
 }
 
 // uuid asks both: a filesystem goes on with what it has in memory after its device was exchanged under it, and a
@@ -76,7 +84,7 @@ func (c *call) deviceUUID() (uuid string, opened bool, e uint32) {
 func (c *call) openDevice() (fd int, err error) {
 	number := strconv.Itoa(int(c.got.Major)) + ":" + strconv.Itoa(int(c.got.Minor))
 	err = unix.ENOENT
-	for _, path := range []string{"/dev/block/" + number, c.req.Text} {
+	for _, path := range []string{"/dev/block/" + number, c.step.Source} {
 		if len(path) < 5 || path[:5] != "/dev/" {
 			continue
 		}

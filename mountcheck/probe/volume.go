@@ -43,7 +43,7 @@ func (c *call) initVolume(mount int) Reply {
 	if err := retry(func() error { return unix.Fsync(root) }); err != nil && err != unix.EINVAL {
 		return c.fail(err)
 	}
-	return c.done([]byte(c.req.Text))
+	return c.done([]byte(c.step.Text))
 }
 
 // tempName differs between two that do this at once: neither may truncate what the other has linked.
@@ -57,7 +57,7 @@ func tempName() (string, error) {
 
 func (c *call) existing(root int) (Reply, bool) {
 	c.enter(StageSentinel)
-	r := c.content(root, Sentinel, MaxSentinel)
+	r := c.file(root, Sentinel, MaxSentinel)
 	if r.Status == StatusErrno && r.Errno == uint32(unix.ENOENT) {
 		return r, false
 	}
@@ -65,7 +65,7 @@ func (c *call) existing(root int) (Reply, bool) {
 		return r, true
 	}
 	id := strings.TrimSpace(string(r.Data))
-	if c.req.Option || id == c.req.Text {
+	if c.step.Option || id == c.step.Text {
 		return c.done([]byte(id)), true
 	}
 	return c.status(StatusExists, []byte(id)), true
@@ -79,7 +79,7 @@ func (c *call) writeSentinel(root int, temp string) Reply {
 	}
 	defer unix.Close(fd)
 	c.enter(StageWrite)
-	if err := writeAll(fd, []byte(c.req.Text+"\n")); err != nil {
+	if err := writeAll(fd, []byte(c.step.Text+"\n")); err != nil {
 		return c.fail(err)
 	}
 	c.enter(StageFsync)

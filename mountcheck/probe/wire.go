@@ -8,7 +8,7 @@ import (
 // Op is what the helper is asked to do.
 type Op byte
 
-// The requests. All but OpResolve name a mount by Path and Want and do nothing on any other mount.
+// The operations. All but OpResolve do nothing on any other mount than that of their request.
 const (
 	OpResolve  Op = 1 + iota // follow Path to its end; tell what it is and where
 	OpStatfs                 // ask the filesystem for its space
@@ -16,8 +16,7 @@ const (
 	OpRead                   // read the small file Rel
 	OpWrite                  // create, write, fsync, read back and unlink a file in the directory Rel
 	OpInit                   // write the sentinel file with the id Text
-	OpLook                   // OpStatfs, and if that is well OpSentinel: its answer after the space
-	OpUUID                   // tell the UUID of the filesystem, and of the device that holds it: Text, if it is that
+	OpUUID                   // tell the UUID of the filesystem, and of the device that holds it: Source, if it is that
 )
 
 // Stage is the step a request is in; the parent counts the timeout of each from its beginning.
@@ -90,18 +89,26 @@ func (a Ident) Same(got Ident) bool {
 	return sameDevice || a.Subvol
 }
 
-// Request is one packet to the helper.
+// Request is one packet to the helper: what to do on one mount, one after the other. It ends with the first step
+// whose answer is not the plain one: what that means is judged by who has asked, and whether the rest is still wanted.
 type Request struct {
-	Op     Op
-	Option bool // OpWrite: remove what killed probes left behind first; OpInit: keep any id that is there
-	Limit  uint32
+	Number uint64 // of this request to this helper, which repeats it at the end
 	Want   Ident
-	Path   string // the mountpoint; of OpResolve: any path
-	Rel    string // below the mount, without a leading slash
-	Text   string // OpWrite: name of the file; OpInit: the id; OpUUID: the source
+	Path   string // the mountpoint; of OpResolve, which is alone: any path
+	Steps  []Step
 }
 
-// Reply is the answer to a request, one packet.
+// Step is one operation of a request.
+type Step struct {
+	Op     Op
+	Option bool // OpStatfs: read-only is not plain; OpWrite: remove what killed probes left behind first; OpInit: keep any id that is there
+	Limit  uint32
+	Rel    string // below the mount, without a leading slash
+	Text   string // OpWrite: name of the file; OpInit: the id; OpSentinel: the plain one, any if empty; OpUUID: the plain one, without hyphens
+	Source string
+}
+
+// Reply is the answer to one step.
 type Reply struct {
 	Stage  Stage
 	Status Status
@@ -113,20 +120,24 @@ type Reply struct {
 // ErrPacket means that a packet was cut or is of another version of this program.
 var ErrPacket = errors.New("malformed packet")
 
-// MaxPacket bounds a packet, and so what can be read in one request.
-const MaxPacket = MaxRead + 4096
+// maxPacket bounds a packet: a few paths.
+const maxPacket = 64 << 10
+
+// maxSteps bounds a request.
+const maxSteps = 16
 
 // MaxRead bounds the file that a helper reads.
 const MaxRead = 64 << 10
 
 // Encode makes the packet of a request.
 func (r Request) Encode() []byte {
-	b := []byte{byte(r.Op), flag(r.Option)}
-	b = binary.LittleEndian.AppendUint32(b, r.Limit)
-	b = r.Want.append(b)
-	for _, s := range []string{r.Path, r.Rel, r.Text} {
-		b = binary.LittleEndian.AppendUint32(b, uint32(len(s)))
-		b = append(b, s...)
+	b := binary.LittleEndian.AppendUint64(make([]byte, 0, 512), r.Number)
+	b = appendText(r.Want.append(b), r.Path)
+	b = append(b, byte(len(r.Steps)))
+	for _, s := range r.Steps {
+		b = append(b, byte(s.Op), flag(s.Option))
+		b = binary.LittleEndian.AppendUint32(b, s.Limit)
+		b = appendText(appendText(appendText(b, s.Rel), s.Text), s.Source)
 	}
 	return b
 }
@@ -134,29 +145,38 @@ func (r Request) Encode() []byte {
 // DecodeRequest reads a request's packet.
 func DecodeRequest(b []byte) (Request, error) {
 	d := decoder{b: b}
-	r := Request{Op: Op(d.byte()), Option: d.byte() == 1, Limit: d.u32(), Want: d.ident()}
-	r.Path, r.Rel, r.Text = d.text(), d.text(), d.text()
-	if d.bad || len(d.b) != 0 {
+	r := Request{Number: d.u64(), Want: d.ident(), Path: d.text()}
+	n := int(d.byte())
+	for range min(n, maxSteps) {
+		r.Steps = append(r.Steps, Step{Op(d.byte()), d.byte() == 1, d.u32(), d.text(), d.text(), d.text()})
+	}
+	if d.bad || len(d.b) != 0 || n != len(r.Steps) || n == 0 {
 		return Request{}, ErrPacket
 	}
 	return r, nil
 }
 
-// Encode makes the packet of a reply.
-func (r Reply) Encode() []byte {
-	b := []byte{byte(r.Stage), byte(r.Status)}
+// append adds a reply to those before it.
+func (r Reply) append(b []byte) []byte {
+	b = append(b, byte(r.Stage), byte(r.Status))
 	b = binary.LittleEndian.AppendUint32(b, r.Errno)
 	b = r.Got.append(b)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(r.Data)))
 	return append(b, r.Data...)
 }
 
-// DecodeReply reads a reply's packet; Data is a part of b.
-func DecodeReply(b []byte) (Reply, error) {
-	d := decoder{b: b}
-	r := Reply{Stage: Stage(d.byte()), Status: Status(d.byte()), Errno: d.u32(), Got: d.ident()}
-	r.Data = d.b
-	if d.bad {
-		return Reply{}, ErrPacket
+// replySize is that of a reply without its data.
+const replySize = 1 + 1 + 4 + identSize + 4
+
+// decodeReplies reads the answers of a request; their Data are parts of b.
+func decodeReplies(b []byte) (all []Reply, err error) {
+	for d := (decoder{b: b}); len(d.b) > 0; {
+		r := Reply{Stage: Stage(d.byte()), Status: Status(d.byte()), Errno: d.u32(), Got: d.ident()}
+		r.Data = d.take(d.u32())
+		if d.bad {
+			return nil, ErrPacket
+		}
+		all = append(all, r)
 	}
-	return r, nil
+	return all, nil
 }

@@ -7,13 +7,18 @@ import (
 
 func TestPacketsSurviveTheWire(t *testing.T) {
 	ident := Ident{ID: 7, Unique: 1 << 40, Major: 8, Minor: 1, Subvol: true, Pinned: true}
-	req := Request{Op: OpWrite, Option: true, Limit: 9, Want: ident, Path: "/a b", Rel: "", Text: "x"}
-	if got, err := DecodeRequest(req.Encode()); err != nil || got != req {
+	req := Request{Number: 1 << 50, Want: ident, Path: "/a b", Steps: []Step{
+		{Op: OpStatfs, Rel: "db"}, {Op: OpWrite, Option: true, Limit: 9, Text: "x", Source: "/dev/a"},
+	}}
+	if got, err := DecodeRequest(req.Encode()); err != nil || !reflect.DeepEqual(got, req) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	rep := Reply{Stage: StageFsync, Status: StatusErrno, Errno: 512, Got: ident, Data: []byte("data")}
-	if got, err := DecodeReply(rep.Encode()); err != nil || !reflect.DeepEqual(got, rep) {
+	all := []Reply{{Stage: StageFsync, Status: StatusErrno, Errno: 512, Got: ident, Data: []byte("data")}, {Data: []byte{}}}
+	if got, err := decodeReplies(all[1].append(all[0].append(nil))); err != nil || !reflect.DeepEqual(got, all) {
 		t.Errorf("got %+v, %v", got, err)
+	}
+	if n := len(Reply{}.append(nil)); n != replySize {
+		t.Errorf("a reply without data has %d bytes, not %d", n, replySize)
 	}
 	space := Space{Blocks: 1, Avail: 2, Files: 3, Free: 4, ReadOnly: true}
 	if got, err := DecodeSpace(space.encode()); err != nil || got != space {
@@ -22,7 +27,7 @@ func TestPacketsSurviveTheWire(t *testing.T) {
 }
 
 func TestCutPacketsAreRefused(t *testing.T) {
-	whole := Request{Op: OpRead, Path: "/mnt", Rel: "file"}.Encode()
+	whole := Request{Path: "/mnt", Steps: []Step{{Op: OpRead, Rel: "file"}, {Op: OpStatfs}}}.Encode()
 	for n := range whole {
 		if _, err := DecodeRequest(whole[:n]); err == nil {
 			t.Errorf("%d of %d bytes were taken", n, len(whole))
@@ -31,10 +36,16 @@ func TestCutPacketsAreRefused(t *testing.T) {
 	if _, err := DecodeRequest(append(whole, 0)); err == nil {
 		t.Error("a byte too many was taken")
 	}
-	head := Reply{}.Encode()
-	for n := range head {
-		if _, err := DecodeReply(head[:n]); err == nil {
-			t.Errorf("%d of %d bytes of a reply were taken", n, len(head))
+	if _, err := DecodeRequest(Request{Path: "/mnt"}.Encode()); err == nil {
+		t.Error("nothing to do was taken")
+	}
+	if _, err := DecodeRequest(Request{Steps: make([]Step, maxSteps+1)}.Encode()); err == nil {
+		t.Error("a step too many was taken")
+	}
+	reply := Reply{Data: []byte("x")}.append(nil)
+	for n := 1; n < len(reply); n++ {
+		if _, err := decodeReplies(reply[:n]); err == nil {
+			t.Errorf("%d of %d bytes of a reply were taken", n, len(reply))
 		}
 	}
 }

@@ -19,11 +19,11 @@ func (c *call) write(root int) Reply {
 		return r
 	}
 	defer unix.Close(dir)
-	if c.req.Option {
-		sweep(dir, c.req.Text)
+	if c.step.Option {
+		sweep(dir, c.step.Text)
 	}
 	c.enter(StageCreate)
-	fd, err := create(dir, c.req.Text, unix.O_TRUNC)
+	fd, err := create(dir, c.step.Text, unix.O_TRUNC)
 	if err != nil {
 		return c.fail(err)
 	}
@@ -33,7 +33,7 @@ func (c *call) write(root int) Reply {
 		return r
 	}
 	c.enter(StageUnlink)
-	err = retry(func() error { return unix.Unlinkat(dir, c.req.Text, 0) })
+	err = retry(func() error { return unix.Unlinkat(dir, c.step.Text, 0) })
 	if err != nil && err != unix.ENOENT {
 		return c.fail(err)
 	}
@@ -44,14 +44,14 @@ func (c *call) write(root int) Reply {
 func (c *call) cleanup(dir int, r Reply) {
 	if r.Errno != uint32(unix.EROFS) {
 		c.enter(StageUnlink)
-		_ = unix.Unlinkat(dir, c.req.Text, 0)
+		_ = unix.Unlinkat(dir, c.step.Text, 0)
 	}
 }
 
 // openDir opens the directory Rel of the right mount; nothing is created on the way.
 func (c *call) openDir(root int) (int, Reply) {
 	c.enter(StageDir)
-	rel := c.req.Rel
+	rel := c.step.Rel
 	if rel == "" {
 		rel = "."
 	}
@@ -73,9 +73,9 @@ func create(dir int, name string, extra int) (fd int, err error) {
 }
 
 func (c *call) roundTrip(dir, fd int) Reply {
-	want := pattern(c.req.Text, c.req.Limit)
+	c.written = pattern(c.written[:0], c.step.Text, c.step.Limit)
 	c.enter(StageWrite)
-	if err := writeAll(fd, want); err != nil {
+	if err := writeAll(fd, c.written); err != nil {
 		return c.fail(err)
 	}
 	c.enter(StageFsync)
@@ -83,13 +83,13 @@ func (c *call) roundTrip(dir, fd int) Reply {
 		return c.fail(err)
 	}
 	c.enter(StageReadBack)
-	return c.readBack(dir, want)
+	return c.readBack(dir)
 }
 
 // readBack opens the file anew: what a second reader gets is what counts.
-func (c *call) readBack(dir int, want []byte) Reply {
-	r := c.content(dir, c.req.Text, len(want))
-	if r.Status == StatusOK && !bytes.Equal(r.Data, want) {
+func (c *call) readBack(dir int) Reply {
+	r := c.file(dir, c.step.Text, len(c.written))
+	if r.Status == StatusOK && !bytes.Equal(r.Data, c.written) {
 		return c.status(StatusDiffer, nil)
 	}
 	r.Data = nil
@@ -97,9 +97,14 @@ func (c *call) readBack(dir int, want []byte) Reply {
 }
 
 // pattern is one block that differs from probe to probe: Limit is the probe's number.
-func pattern(name string, number uint32) []byte {
-	line := []byte(name + " " + string(hex(number)) + "\n")
-	return bytes.Repeat(line, block/len(line)+1)[:block]
+func pattern(b []byte, name string, number uint32) []byte {
+	for len(b) < block {
+		b = append(b, name...)
+		b = append(b, ' ')
+		b = append(b, hex(number)...)
+		b = append(b, '\n')
+	}
+	return b[:block]
 }
 
 func hex(v uint32) []byte {
