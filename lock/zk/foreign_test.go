@@ -141,11 +141,12 @@ func TestProofStamp(t *testing.T) {
 	before := clock.Now()
 	proof, err := p.Reset(within(t, patient))
 	must(t, err)
-	if took := clock.Now().HolderSince(before); took < 2*slow {
+	if took := clock.Now().HolderSince(before); took < 4*slow {
 		t.Fatalf("the proof took %v: this shows nothing", took)
 	}
-	if late := proof.From.HolderSince(before); late < 0 || late > slow {
-		t.Errorf("the proof counts from %v after it was asked for", late)
+	// The handshake goes there and back, and then the write: what counts from between them counts for two ways.
+	if old := clock.Now().HolderSince(proof.From); proof.From.HolderSince(before) < 0 || old < 4*slow {
+		t.Errorf("the proof counts for %v only", old)
 	}
 }
 
