@@ -73,7 +73,7 @@ while [ "$1" != -- ]; do shift; done
 shift
 INTERLOCK_TOKEN=$(date +%s%N) exec "$@"
 `
-	must(t, os.WriteFile(path, []byte(script), 0o755))
+	testkit.WriteProgram(t, path, script)
 	return path
 }
 

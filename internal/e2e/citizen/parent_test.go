@@ -67,9 +67,7 @@ func script(t testing.TB, shell, line string) scene.Option {
 		testkit.Skip(t, shell, err.Error())
 	}
 	file := filepath.Join(t.TempDir(), "entrypoint")
-	if err := os.WriteFile(file, []byte("#!"+path+"\n"+line+"\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	testkit.WriteProgram(t, file, "#!"+path+"\n"+line+"\n")
 	return scene.Wrapped(func(_ testing.TB, argv ...string) []string { return append([]string{file}, argv...) })
 }
 

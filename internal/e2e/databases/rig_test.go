@@ -67,7 +67,7 @@ func copyScript(t testing.TB, from, to string) {
 	t.Helper()
 	script, err := os.ReadFile(filepath.Join("testdata", from))
 	must(t, err)
-	must(t, os.WriteFile(to, script, 0o755))
+	testkit.WriteProgram(t, to, string(script))
 }
 
 // entrypoint is the database as its image starts it.

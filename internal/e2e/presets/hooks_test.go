@@ -24,7 +24,7 @@ func (r *rig) hook(name string) string {
 	text, err := os.ReadFile(filepath.Join(root, "examples", "hooks", name))
 	must(r, err)
 	path := filepath.Join(r.tools, name)
-	must(r, os.WriteFile(path, text, 0o755))
+	testkit.WriteProgram(r, path, string(text))
 	return path
 }
 

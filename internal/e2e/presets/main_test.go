@@ -135,7 +135,7 @@ func (r *rig) wraps(tool, script string) {
 	}
 	real, err := exec.LookPath(tool)
 	must(r, err)
-	must(r, os.WriteFile(path, []byte("#!/bin/bash\nreal="+real+"\n"+script+"\n"), 0o755))
+	testkit.WriteProgram(r, path, "#!/bin/bash\nreal="+real+"\n"+script+"\n")
 }
 
 // command runs one and gives what it writes.
