@@ -77,11 +77,14 @@ func TestKillNineOfGuardThenTakeOver(t *testing.T) {
 	})
 }
 
+// soon is a lease that a payload and its daemon begin in, on a busy machine, too.
+const soon = 3 * time.Second
+
 func TestStoppedGuardPastTheDeadline(t *testing.T) {
 	eachMode(t, func(t *testing.T, isolate string) {
-		g := daemonised(t, isolate, 0, 700*time.Millisecond)
+		g := daemonised(t, isolate, 0, soon)
 		stop(t, g.pid)
-		sleepUntilPast(t, 700*time.Millisecond)
+		sleepUntilPast(t, soon)
 		if g.payloadProcesses() == 0 {
 			t.Fatal("the payload is dead although its guard was stopped: the test shows nothing")
 		}
@@ -111,12 +114,9 @@ func checkTakeOver(t *testing.T, g *guarded, isolate string) {
 // comes back it can still finish.
 func TestStoppedAgentPastTheDeadline(t *testing.T) {
 	eachMode(t, func(t *testing.T, isolate string) {
-		g := daemonised(t, isolate, 300*time.Millisecond, time.Second)
+		g := daemonised(t, isolate, 300*time.Millisecond, soon)
 		stop(t, g.agent)
-		sleepUntilPast(t, 1500*time.Millisecond)
-		if left := g.survivors(); len(left) != 0 {
-			t.Fatalf("%v outlived the deadline", left)
-		}
+		g.wantNobody()
 		send(t, g.agent, syscall.SIGCONT)
 		if e := g.event(Deadline); e.Stage != StageTerm {
 			t.Errorf("first stage is %q", e.Stage)
@@ -135,7 +135,7 @@ func TestStoppedAgentPastTheDeadline(t *testing.T) {
 
 func TestAgentThatNeverComesBack(t *testing.T) {
 	needRoot(t)
-	g := daemonised(t, IsolatePIDNS, 0, 500*time.Millisecond)
+	g := daemonised(t, IsolatePIDNS, 0, soon)
 	stop(t, g.agent)
 	begin := time.Now()
 	g.wantCode(76)
@@ -165,7 +165,7 @@ func TestTreeThatIgnoresTerm(t *testing.T) {
 func TestChangedCredentials(t *testing.T) {
 	eachMode(t, func(t *testing.T, isolate string) {
 		g := startGuard(t, options{})
-		g.begin(isolate, 0, 1500*time.Millisecond, "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "sh", "-c", "trap '' TERM; sleep 1000 & while :; do sleep 1000; done")
+		g.begin(isolate, 0, soon, "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "sh", "-c", "trap '' TERM; sleep 1000 & while :; do sleep 1000; done")
 		eventually(t, "payload is there", func() bool { return g.payloadProcesses() >= 2 })
 		g.event(Empty)
 		if n := g.payloadProcesses(); n > 0 {
