@@ -72,19 +72,19 @@ func run(o options) int {
 	} else {
 		signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
 	}
+	usr1 := make(chan os.Signal, 1)
+	if o.later || o.spare {
+		signal.Notify(usr1, syscall.SIGUSR1)
+	}
 	f, err := os.OpenFile(o.log, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o666)
 	check(err)
-	trace(f, "begin")
+	trace(f, "begin") // from here on a test may signal it
 	offspring(o)
 	if o.hog {
 		return hog()
 	}
 	if o.write != "" {
 		go write(f, o.write, o.every) // ends with the process
-	}
-	usr1 := make(chan os.Signal, 1)
-	if o.later || o.spare {
-		signal.Notify(usr1, syscall.SIGUSR1)
 	}
 	var end <-chan time.Time
 	if o.after > 0 {
