@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -93,6 +94,21 @@ func (p *Process) Signal(t testing.TB, sig syscall.Signal) {
 	if err := p.cmd.Process.Signal(sig); err != nil {
 		t.Fatalf("cannot send %v to %v: %v", sig, p.cmd.Args, err)
 	}
+}
+
+// Kill sends SIGKILL, which may come too late.
+func (p *Process) Kill(t testing.TB) {
+	t.Helper()
+	if err := p.cmd.Process.Kill(); !errors.Is(err, os.ErrProcessDone) {
+		must(t, err)
+	}
+}
+
+// Pause stops the process with SIGSTOP, and returns when every thread has stopped.
+func (p *Process) Pause(t testing.TB) {
+	t.Helper()
+	p.Signal(t, syscall.SIGSTOP)
+	Wait(t, 10*time.Second, func() (bool, string) { return threadsStopped(p.Pid()) })
 }
 
 // Wait waits for the end and returns the exit code, 128+n for a signal.

@@ -66,6 +66,12 @@ func Descendants(pid int) []int {
 	return pids
 }
 
+// Parent is the number of a process's parent, 0 when it has ended meanwhile.
+func Parent(pid int) int {
+	p, _ := readTask(pid)
+	return p.ppid
+}
+
 // Stopped is the process that stands still by a signal, pid or one below it; 0: none does.
 func Stopped(pid int) int {
 	top, _ := readTask(pid)

@@ -23,7 +23,7 @@ func (j *Job) Helpers(t testing.TB) []int {
 	var pids []int
 	agent := j.Agent(t)
 	for _, pid := range testkit.Descendants(agent) {
-		if statusNumber(t, pid, "PPid") == agent {
+		if testkit.Parent(pid) == agent {
 			pids = append(pids, pid)
 		}
 	}
