@@ -11,12 +11,16 @@ import (
 
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/internal/snapshot"
+	"github.com/interlock-run/interlock/internal/tempdir"
 	"github.com/interlock-run/interlock/restore"
 	"github.com/interlock-run/interlock/restore/pull"
 )
 
 // errCheck is a check command that was not content with what was restored.
 var errCheck = errors.New("the check command was not content")
+
+// scratchPrefix is how the names of scratch directories begin.
+const scratchPrefix = "interlock-verify-"
 
 // checkVariable tells the check command where the restored data lies; it is its working directory, too.
 const checkVariable = "INTERLOCK_RESTORED"
@@ -25,19 +29,20 @@ const checkVariable = "INTERLOCK_RESTORED"
 // only a command can load is piped to that: it is the check, too.
 func (v *verifier) restored(ctx context.Context, s snapshot.Snapshot) (err error) {
 	above := v.c.String("scratch")
-	if above == "" {
-		above = os.TempDir()
+	if left := tempdir.Sweep(above, scratchPrefix); left != nil {
+		v.d.log.Warn("what a killed verification left stays", "cause", left)
 	}
-	dir, err := os.MkdirTemp(above, "interlock-verify-")
+	scratch, err := tempdir.Make(above, scratchPrefix)
 	if err != nil {
 		return exit.Withf(exit.Restore, "no scratch directory: %w: name one with --scratch", err)
 	}
 	defer func() {
-		if gone := os.RemoveAll(dir); gone != nil {
-			v.d.log.Warn("the scratch directory stays", "directory", dir, "cause", gone)
+		if gone := scratch.Remove(); gone != nil {
+			v.d.log.Warn("the scratch directory stays", "directory", scratch.Path, "cause", gone)
 		}
 	}()
-	if dir, err = filepath.Abs(dir); err != nil {
+	dir, err := filepath.Abs(scratch.Path)
+	if err != nil {
 		return err
 	}
 	data := filepath.Join(dir, "data")
@@ -59,13 +64,14 @@ func (v *verifier) restored(ctx context.Context, s snapshot.Snapshot) (err error
 	return v.check(ctx, data, user)
 }
 
-// forUser lets --user in, under which the check command and those of presets run.
+// forUser lets --user in, under which the check command and those of presets run: by the group, for what is restored may
+// be open to whoever gets that far.
 func (v *verifier) forUser(dir, data string) (*syscall.Credential, error) {
 	cred, err := credential(v.d.cfg.Backup.User)
 	if err != nil || cred == nil {
 		return nil, exit.With(exit.Config, err)
 	}
-	if err := errors.Join(os.Chmod(dir, 0o711), os.Chown(data, int(cred.UID), int(cred.GID))); err != nil {
+	if err := errors.Join(os.Chown(dir, -1, int(cred.GID)), os.Chmod(dir, 0o710), os.Chown(data, int(cred.UID), int(cred.GID))); err != nil {
 		return nil, exit.With(exit.Restore, err)
 	}
 	return &syscall.Credential{Uid: cred.UID, Gid: cred.GID, Groups: cred.Groups}, nil

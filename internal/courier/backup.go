@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +12,7 @@ import (
 	"github.com/interlock-run/interlock/internal/config"
 	"github.com/interlock-run/interlock/internal/snapshot"
 	"github.com/interlock-run/interlock/internal/store"
+	"github.com/interlock-run/interlock/internal/tempdir"
 	"github.com/interlock-run/interlock/restore"
 )
 
@@ -24,6 +24,9 @@ func (w *courier) backup(ctx context.Context, r Request) (Answer, error) {
 		return Answer{}, err
 	}
 	defer w.close(s)
+	if left := tempdir.Sweep("", scratchPrefix); left != nil {
+		w.log.Warn("what a killed backup left stays", "cause", left)
+	}
 	o := backup.Options{
 		Repository: s.repo, Holder: r.Who.holder(), Scratch: r.Place.StateDir, AllowShrink: r.Backup.AllowShrink,
 		About: snapshot.About{Holder: r.Who.Holder, Node: r.Who.Node, Release: r.Who.Release}, Progress: &snapshot.Progress{}, Log: w.log,
@@ -55,15 +58,20 @@ func noRoom(err error) bool {
 	return (errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)) && !errors.Is(err, store.ErrFull)
 }
 
+// scratchPrefix is how the names of directories begin that stand in for a full state directory.
+const scratchPrefix = "interlock-backup-"
+
 // elsewhere takes a backup without the state directory: it lies beside the data, and data that has filled its
 // disk is wanted no less than other data.
 func (w *courier) elsewhere(ctx context.Context, r Request, o backup.Options, why error) (res backup.Result, err error) {
-	if o.Scratch, err = os.MkdirTemp("", "interlock-backup-"); err != nil {
+	other, err := tempdir.Make("", scratchPrefix)
+	if err != nil {
 		return res, why
 	}
+	o.Scratch = other.Path
 	w.log.Warn("no room in the state directory: the backup begins anew with its list of files elsewhere", "scratch", o.Scratch, "cause", oneLine(why))
 	res, err = backup.Take(ctx, w.source(r), o)
-	if gone := os.RemoveAll(o.Scratch); gone != nil {
+	if gone := other.Remove(); gone != nil {
 		w.log.Warn("the scratch directory stays", "scratch", o.Scratch, "cause", gone)
 	}
 	return res, err

@@ -17,7 +17,10 @@ import (
 	"github.com/interlock-run/interlock/internal/snapshot"
 	"github.com/interlock-run/interlock/internal/store"
 	"github.com/interlock-run/interlock/internal/store/dir"
+	"github.com/interlock-run/interlock/internal/testkit"
 )
+
+func TestMain(m *testing.M) { testkit.MainWithMounts(m) }
 
 func must(t testing.TB, err error) {
 	t.Helper()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"github.com/interlock-run/interlock/internal/breakpoint"
@@ -50,11 +51,11 @@ func (d Dump) Run(ctx context.Context) (made Dumped, err error) {
 	}
 	defer func() {
 		if !errors.Is(err, drain.ErrStuck) { // its disk hangs: the next dump removes it
-			err = errors.Join(err, place.remove())
+			err = errors.Join(err, place.Remove())
 		}
 	}()
 	o := d.Options
-	o.Dir, o.Scratch, o.Locks = place.dir("content"), place.dir("lists"), d.Scratch
+	o.Dir, o.Scratch, o.Locks = filepath.Join(place.Path, "content"), filepath.Join(place.Path, "lists"), d.Scratch
 	if err := errors.Join(os.Mkdir(o.Dir, 0o700), os.Mkdir(o.Scratch, 0o700)); err != nil {
 		return made, err
 	}

@@ -4,57 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/interlock-run/interlock/internal/tempdir"
 	"github.com/interlock-run/interlock/warm/dump"
 	"github.com/interlock-run/interlock/warm/memcached"
 )
 
 const placePrefix = "warm-dump-"
 
-// A place is a directory that is removed with all in it: by us, or by the next dump if we are killed.
-type place struct {
-	path string
-	lock *os.File
-}
-
-func newPlace(folder string) (*place, error) {
-	old, err := filepath.Glob(filepath.Join(folder, placePrefix+"*"))
-	if err != nil {
-		return nil, fmt.Errorf("folder %s: %w", folder, err)
+// newPlace makes a directory for a dump, and removes those of killed ones: they take as much space as it will.
+func newPlace(folder string) (*tempdir.Dir, error) {
+	if err := tempdir.Sweep(folder, placePrefix); err != nil {
+		return nil, fmt.Errorf("cannot remove what a killed dump left: %w", err)
 	}
-	for _, path := range old {
-		if p, err := holdPlace(path); err == nil {
-			if err := p.remove(); err != nil {
-				return nil, fmt.Errorf("cannot remove what a killed dump left: %w", err)
-			}
-		}
-	}
-	path, err := os.MkdirTemp(folder, placePrefix)
+	d, err := tempdir.Make(folder, placePrefix)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a folder for the dump: %w", err)
 	}
-	return holdPlace(path)
+	return d, nil
 }
-
-// holdPlace fails where another dump is at work.
-func holdPlace(path string) (*place, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot lock %s: %w", path, err), f.Close())
-	}
-	return &place{path, f}, nil
-}
-
-func (p *place) dir(name string) string { return filepath.Join(p.path, name) }
-
-func (p *place) remove() error { return errors.Join(os.RemoveAll(p.path), p.lock.Close()) }
 
 // ErrNoSpace is that a dump would not fit into its folder.
 var ErrNoSpace = errors.New("not enough space for the dump until it is published")

@@ -306,7 +306,7 @@ func TestVerifyByCommand(t *testing.T) {
 			t.Errorf("%s: %d %s%s: expected %d and %q", script, got, stdout, stderr, code, says)
 		}
 	}
-	verify(0, "ok", tree.ID, `test "$(id -u)" = 65534; test "$PWD" = "$INTERLOCK_RESTORED"; test -f big`)
+	verify(0, "ok", tree.ID, `test "$(id -u)" = 65534; test "$PWD" = "$INTERLOCK_RESTORED"; test -f big; test "$(stat -c %a:%u:%g ..)" = 710:0:65534`)
 	verify(0, "ok", "latest", `test "$(id -u)" = 65534; test "$PWD" = "$INTERLOCK_RESTORED"; test "$(cat)" = dumped; touch mine`)
 	verify(65, "not content", "latest", `cat; exit 3`)
 	verify(65, "not content", "latest", `true`) // it has read nothing
