@@ -86,28 +86,28 @@ func (r *Runner) backup(tries int) {
 		return
 	}
 	r.take(began, func(err error) {
-		if fenced(err) {
+		switch {
+		case fenced(err) && r.phase < Draining: // later everything is dead, and ours to take down in order
 			r.handle(message{event: LeaseLost, code: exit.Lost, reason: fmt.Sprintf("fenced off: a later holder has claimed the snapshot store: %v", err)})
-			return
+		case r.phase == Serving:
+			r.backupAt(r.following(err, began, tries), countFailed(err, tries))
 		}
-		r.backupAt(r.following(err, began, tries), countFailed(err, tries))
 	})
 }
 
-// take sends for a backup, accounts for its end, and then goes on; not if the phase ends first.
+// take sends for a backup and accounts for its end, whatever the phase is by then.
 func (r *Runner) take(began time.Time, then func(err error)) {
 	e := r.sendBackup(began)
 	r.domain.procs.backup = e.id
-	r.next(func(ctx context.Context) (func(), message) {
+	r.besideAlways(func(ctx context.Context) message {
 		a, err := e.wait(ctx)
-		if ctx.Err() != nil {
-			return nil, message{} // endBackup has counted it
-		}
-		return func() {
-			r.domain.procs.backup = 0
+		return message{then: func() {
+			if r.domain.procs.backup == e.id {
+				r.domain.procs.backup = 0
+			}
 			r.backedUp(a, err, began)
 			then(err)
-		}, message{}
+		}}
 	})
 }
 
@@ -164,6 +164,10 @@ func wall() time.Time { return time.Now().Round(0) }
 
 // backedUp accounts for the end of a backup. A failure harms nobody: the payload goes on.
 func (r *Runner) backedUp(a courier.Answer, err error, began time.Time) {
+	if errors.Is(err, context.Canceled) { // endBackup has told of it
+		r.seen.cut()
+		return
+	}
 	took := wall().Sub(began)
 	r.seen.backedUp(a, err, took)
 	for _, w := range a.Warnings {
@@ -187,7 +191,6 @@ func (r *Runner) endBackup() {
 		r.log.Debug("the backup could not be killed by itself; it dies with the rest", "cause", err)
 	}
 	r.domain.procs.backup = 0
-	r.seen.cut()
 	r.log.Warn("a backup was under way: it is killed; what it has not published yet it never will")
 }
 
@@ -204,7 +207,8 @@ func (r *Runner) save() {
 	r.domain.drain.saved = true
 	r.renewed(func() {
 		r.domain.drain.unproven = true
-		r.take(wall(), func(error) { r.handle(message{event: Done}) })
+		done := r.present(func() { r.handle(message{event: Done}) })
+		r.take(wall(), func(error) { done() })
 	})
 }
 

@@ -30,26 +30,24 @@ func (r *Runner) look() {
 
 // watch begins to watch the mounts, and goes on if the phase is still the same.
 func (r *Runner) watch(then func()) {
-	phase := r.phase
+	number := r.step.number
 	r.besideAlways(func(ctx context.Context) message {
 		// The watch outlives this phase, unless the phase ends before it stands.
 		life, end := context.WithCancel(context.Background())
-		stood := context.AfterFunc(ctx, end)
+		stands := context.AfterFunc(ctx, end)
 		w, err := mountcheck.Watch(life, r.plan.Mounts)
-		switch {
-		case err != nil:
+		stands()
+		if err != nil {
 			end()
-			return message{event: Failed, code: exit.Mount, reason: fmt.Sprintf("cannot watch the mounts: %v", err)}
-		case !stood(): // the phase is over
-			end()
-			r.endWatch(w)
-			return message{then: func() {}}
+			return message{step: number, event: Failed, code: exit.Mount, reason: fmt.Sprintf("cannot watch the mounts: %v", err)}
 		}
 		return message{then: func() {
 			r.seen.mounts = w
-			if r.phase == phase {
-				then()
+			if r.step.number != number { // what ends the probes may have come before it
+				r.closeMounts()
+				return
 			}
+			then()
 		}}
 	})
 }
@@ -254,11 +252,12 @@ func inode(path string) uint64 {
 // extend passes an acknowledged heartbeat on to the guard, through the loop, so that a hung decision
 // extends nothing.
 func (r *Runner) extend(l lock.Lease) {
-	if r.hold.lease == (lock.Lease{}) {
-		r.log.Info("the lease runs", "hold_off_ended", r.hold.tenure.Status().HoldOffWhy)
-	}
+	first := r.hold.lease == lock.Lease{}
 	r.hold.lease = l
-	r.arm()
+	if first {
+		r.log.Info("the lease runs", "hold_off_ended", r.hold.tenure.Status().HoldOffWhy)
+		r.arm()
+	}
 	if r.domain.gone || r.hold.lost { // nothing extends after a loss, whoever told of it (E1)
 		return
 	}

@@ -22,18 +22,25 @@ func (r *Runner) cutOff(then func()) {
 	r.unprobed(func() { r.cut(then) })
 }
 
+// cut is bounded by itself: a phase that ends is no reason to leave the device attached, or to begin anew beside what
+// goes on.
 func (r *Runner) cut(then func()) {
 	d := &r.domain.drain.device
-	d.cut, d.status.State = true, deviceGoing
-	q := r.deviceRequest(courier.OpCut, r.plan.Device.Down)
-	env, ended := r.env(), make(chan error, 1)
-	d.ended = ended
-	r.next(func(context.Context) (func(), message) {
-		ended <- r.ground.cut(r, q, env) // bounded by itself: a phase that ends is no reason to leave it attached
-		return func() {
-			r.cutDone(<-ended)
-			then()
-		}, message{}
+	underWay := d.then != nil
+	d.then = r.present(then)
+	if underWay {
+		return
+	}
+	d.status.State = deviceGoing
+	q, env := r.deviceRequest(courier.OpCut, r.plan.Device.Down), r.env()
+	r.besideAlways(func(context.Context) message {
+		err := r.ground.cut(r, q, env)
+		return message{then: func() {
+			follow := d.then
+			d.cut, d.then = true, nil
+			r.cutDone(err)
+			follow()
+		}}
 	})
 }
 
@@ -53,14 +60,9 @@ func (r *Runner) cutDone(err error) {
 		"dev", r.plan.Device.Errand.Device.Path, "mount", r.plan.Device.Errand.Device.Point, "cause", err)
 }
 
-// lastCut is for runs that ended before their device was down, or before it was heard what came of that.
+// lastCut is for runs that ended without a release, before their device was down.
 func (r *Runner) lastCut() {
 	d := &r.domain.drain.device
-	select {
-	case err := <-d.ended:
-		r.cutDone(err)
-	default:
-	}
 	if !d.begun || d.cut {
 		return
 	}

@@ -196,14 +196,3 @@ func (r *Runner) restoreStep(op string, d *restore.Decision, then func()) {
 		return then, message{}
 	})
 }
-
-// next runs a waiting part beside the loop and its continuation in the loop.
-func (r *Runner) next(work func(ctx context.Context) (func(), message)) {
-	r.beside(func(ctx context.Context) message {
-		then, m := work(ctx)
-		if then == nil {
-			return m
-		}
-		return message{then: then}
-	})
-}

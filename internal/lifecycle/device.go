@@ -62,10 +62,10 @@ type DeviceStatus struct {
 
 // attachment is the device as the deciding loop has it.
 type attachment struct {
-	begun  bool       // something may be attached or mounted by us
-	up     bool       // it was mounted, so that somebody may have written to it
-	cut    bool       // it was cut off, or that was tried
-	ended  chan error // what came of that, until it is heard
+	begun  bool   // something may be attached or mounted by us
+	up     bool   // it was mounted, so that somebody may have written to it
+	cut    bool   // it was cut off, or that was tried
+	then   func() // what follows when the cutting that is under way is over; nil: none is
 	status DeviceStatus
 	found  courier.Device // as it came up, then as it went down
 }
@@ -155,27 +155,28 @@ func (r *Runner) bringUp(then func()) {
 	d := &r.domain.drain.device
 	d.begun, d.status.State = true, deviceComing
 	began := time.Now()
-	e := r.deviceErrand(courier.OpUp, r.plan.Device.Up)
-	r.next(func(ctx context.Context) (func(), message) {
+	e, number := r.deviceErrand(courier.OpUp, r.plan.Device.Up), r.step.number
+	r.besideAlways(func(ctx context.Context) message {
 		a, err := e.waitDevice(ctx)
 		if err != nil {
-			return func() { r.notUp(err, a.Device) }, message{}
+			return message{then: func() { r.notUp(err, a.Device, number) }}
 		}
-		return func() {
+		return message{step: number, then: func() {
 			d.up = true
 			d.found, d.status.State, d.status.Step, d.status.Export = *a.Device, deviceUp, "", a.Device.Export
 			r.log.Info("the device is up", "dev", r.plan.Device.Errand.Device.Path, "mount", r.plan.Device.Errand.Device.Point, "export", a.Device.Export, "seconds", time.Since(began).Seconds())
 			r.watch(then)
-		}, message{}
+		}}
 	})
 }
 
-func (r *Runner) notUp(err error, found *courier.Device) {
+// notUp also hears of a device that was not touched when the phase is over: it would be taken down for ever.
+func (r *Runner) notUp(err error, found *courier.Device, step int) {
 	d := &r.domain.drain.device
 	if found != nil && found.Never { // nor would there be a place to note that it is down
 		d.begun, d.status = false, DeviceStatus{}
 	}
-	r.handle(message{event: Failed, code: errandCode(err, exit.Mount), reason: fmt.Sprintf("device %s: %v", r.plan.Device.Errand.Device.Path, err)})
+	r.handle(message{step: step, event: Failed, code: errandCode(err, exit.Mount), reason: fmt.Sprintf("device %s: %v", r.plan.Device.Errand.Device.Path, err)})
 }
 
 // takeDown unmounts and detaches the device that bringUp began with, and goes on; without one it goes on at

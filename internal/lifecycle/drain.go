@@ -33,6 +33,9 @@ func (r *Runner) drain() {
 	r.domain.stuck = nil
 	d.done, d.began, d.overdue, d.relief.waits = false, time.Time{}, "", false // of a drain before, if the guard was lost in it
 	d.relief.over()
+	for _, v := range d.volumes {
+		v.end.syncing = false // who did it is dead
+	}
 	if r.domain.gone || r.hold.lost {
 		r.takeDown(func() { r.soon(message{event: Done}) })
 		return
@@ -82,6 +85,9 @@ func (r *Runner) quiet() {
 
 // empty is the guard's proof that nothing runs.
 func (r *Runner) empty() {
+	if r.phase == Finishing { // the answer to an order before: the last word is still waited for
+		return
+	}
 	r.domain.askedAt = clock.Stamp{}
 	r.domain.stuck = nil
 	if r.phase == Draining && r.domain.drain.quieting {

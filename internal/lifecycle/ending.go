@@ -49,18 +49,14 @@ func (r *Runner) takeOver() {
 	if r.hold.tenure != nil {
 		env = r.env()[:3]
 	}
-	r.steps.Add(1)
-	go func() {
-		defer r.steps.Done()
+	r.besideAlways(func(context.Context) message { // no end of a phase ends it
 		proof, err := r.guard.TakeOver(context.Background(), env)
-		switch {
-		case err == nil && proof.Proven:
-			r.post(message{event: Empty, reason: "the guard was gone: " + proof.How, code: exit.Internal})
-		default:
-			r.post(message{event: Unproven, code: exit.Internal,
-				reason: fmt.Sprintf("the guard was gone and nothing proves that all is dead (%s): the lock is left to expire, a successor waits the hold", how(proof, err))})
+		if err == nil && proof.Proven {
+			return message{event: Empty, reason: "the guard was gone: " + proof.How, code: exit.Internal}
 		}
-	}()
+		return message{event: Unproven, code: exit.Internal,
+			reason: fmt.Sprintf("the guard was gone and nothing proves that all is dead (%s): the lock is left to expire, a successor waits the hold", how(proof, err))}
+	})
 }
 
 func how(p supervise.Proof, err error) string {
@@ -105,13 +101,14 @@ func (r *Runner) mayRun() bool {
 }
 
 // ordered notes that the guard was asked for something whose answer is waited for; an order that it did not
-// take means that it is gone.
+// take means that it is gone. That is acted upon before anything else is heard, which might go on as if a guard that is
+// gone had proven all.
 func (r *Runner) ordered(err error) {
 	r.domain.askedAt = r.clock()
 	if err != nil {
 		r.log.Warn("the guard does not take orders", "cause", err)
 		r.domain.gone = true
-		r.soon(message{event: GuardGone})
+		r.fire(GuardGone, "")
 	}
 }
 
@@ -127,9 +124,18 @@ func (r *Runner) finish() {
 	})
 }
 
-// release gives the lock back, the last step of a run.
+// release gives the lock back, the last step of a run; what is still attached then, whatever has ended the drain, is cut
+// off before, because with the lock goes the right to it.
 func (r *Runner) release() {
 	r.domain.askedAt, r.domain.drain.dead = clock.Stamp{}, true
+	if d := &r.domain.drain.device; d.begun && !d.cut {
+		r.cutOff(r.giveBack)
+		return
+	}
+	r.giveBack()
+}
+
+func (r *Runner) giveBack() {
 	t, phase, started := r.hold.tenure, lock.Dead, r.hold.writes
 	switch d := &r.domain.drain; {
 	case d.done:

@@ -87,18 +87,14 @@ func (r *Runner) follow(ctx context.Context, id uint32, end chan procEnd, out *o
 	err := r.await(ctx, id, end, limit)
 	if ctx.Err() != nil || errors.Is(err, errUndead) {
 		closeAll(out) // unblocks the reader: the courier may be stuck with the pipe open
-		<-said
-		return courier.Answer{}, cmp.Or(ctx.Err(), err)
+	} else {
+		hurry(out)
 	}
-	hurry(out)
 	s := <-said
-	switch {
-	case s.answer != nil:
+	if s.answer != nil { // be it that nobody waits for it any more
 		return *s.answer, s.answer.Err()
-	case err != nil:
-		return courier.Answer{}, err
 	}
-	return courier.Answer{}, cmp.Or(s.err, errors.New("the courier ended without an answer"))
+	return courier.Answer{}, cmp.Or(ctx.Err(), err, s.err, errors.New("the courier ended without an answer"))
 }
 
 // overhear logs what is for the log, and passes on the rest.

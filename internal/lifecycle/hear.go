@@ -165,6 +165,7 @@ func (r *Runner) hearKilling(e supervise.Event) {
 			r.log.Error("killed, but not dead: the lock is kept and renewed until they are", "pids", e.PIDs)
 		}
 		r.domain.stuck = e.PIDs
+		r.weighLoss()
 		if !r.domain.askedAt.IsZero() {
 			r.domain.askedAt = r.clock()
 		}

@@ -29,12 +29,18 @@ func (r *Runner) question() {
 	for i, v := range r.domain.drain.volumes {
 		qs[i] = question{volume: v, done: r.evidence(v), detach: v.end.broken && !v.end.lost && !v.end.hung, hosts: v.end.lost && !v.end.broken && !v.device}
 	}
-	r.next(func(context.Context) (func(), message) {
-		got := make([]answer, len(qs))
+	got := make([]answer, len(qs))
+	judge := r.present(func() { r.judge(got) })
+	r.besideAlways(func(context.Context) message {
 		for i, q := range qs {
 			got[i] = g.answer(q, r.log)
 		}
-		return func() { r.judge(got) }, message{}
+		return message{then: func() {
+			for i, q := range qs {
+				q.volume.end.hung = q.volume.end.hung || got[i].hung // whatever the phase is by now: it is not tried again
+			}
+			judge()
+		}}
 	})
 }
 
@@ -119,7 +125,7 @@ func (r *Runner) judge(got []answer) {
 	all, pending := r.accounted(), false
 	for i, v := range d.volumes {
 		was := v.end.verdict
-		v.end.verdict, v.end.earlier, v.end.hung = got[i].Verdict, got[i].earlier, v.end.hung || got[i].hung
+		v.end.verdict, v.end.earlier = got[i].Verdict, got[i].earlier
 		all = all && got[i].State == drain.Drained && !v.end.lost
 		pending = pending || got[i].State == drain.Pending
 		if was.State != got[i].State {
@@ -146,20 +152,6 @@ func (r *Runner) accounted() bool {
 	dev := r.domain.drain.device
 	seen := slices.ContainsFunc(r.domain.drain.volumes, func(v *volume) bool { return v.device })
 	return !dev.up && !dev.found.Rest.Loose || seen || dev.found.Rest.Settled || r.plan.Device.Volume == ""
-}
-
-// later goes on in the same phase, after a while.
-func (r *Runner) later(wait time.Duration, then func()) {
-	r.next(func(ctx context.Context) (func(), message) {
-		t := time.NewTimer(wait)
-		defer t.Stop()
-		select {
-		case <-ctx.Done():
-			return nil, message{}
-		case <-t.C:
-		}
-		return then, message{}
-	})
 }
 
 // waitedFor says what keeps the volumes from being drained, as far as waiting may help.

@@ -10,7 +10,9 @@ import (
 type probing struct {
 	mounts *mountcheck.Watcher
 	silent bool                            // nothing is heard of it any more
-	over   chan struct{}                   // closed when it has ended; nil: nobody told it to
+	ending bool                            // it was told to
+	over   bool                            // it has
+	then   func()                          // what waits for that
 	end    func(*mountcheck.Watcher) error // its Close; tests put another in its place
 }
 
@@ -26,45 +28,30 @@ func (p *probing) findings() <-chan mountcheck.Finding {
 // decides meanwhile. Run returns only when it is over.
 func (r *Runner) closeMounts() {
 	p := &r.seen.probing
-	if p.mounts == nil || p.over != nil {
+	if p.mounts == nil || p.ending {
 		return
 	}
-	p.silent, p.over = true, make(chan struct{})
-	w, over := p.mounts, p.over
-	r.steps.Add(1)
-	go func() {
-		defer r.steps.Done()
-		defer close(over)
-		r.endWatch(w)
-	}()
+	p.silent, p.ending = true, true
+	w := p.mounts
+	r.besideAlways(func(context.Context) message {
+		if err := r.seen.end(w); err != nil {
+			r.log.Warn("a mount probe could not be ended", "cause", err)
+		}
+		return message{then: func() {
+			p.over = true
+			if p.then != nil {
+				p.then()
+			}
+		}}
+	})
 }
 
 // unprobed goes on in the same phase when our own probes have ended: they write, and pin the mounts.
 func (r *Runner) unprobed(then func()) {
 	r.closeMounts()
-	over := r.seen.over
-	if over == nil {
-		then()
+	if p := &r.seen.probing; p.ending && !p.over {
+		p.then = r.present(then)
 		return
 	}
-	select {
-	case <-over:
-		then()
-		return
-	default:
-	}
-	r.next(func(ctx context.Context) (func(), message) {
-		select {
-		case <-over:
-			return then, message{}
-		case <-ctx.Done():
-			return nil, message{}
-		}
-	})
-}
-
-func (r *Runner) endWatch(w *mountcheck.Watcher) {
-	if err := r.seen.end(w); err != nil {
-		r.log.Warn("a mount probe could not be ended", "cause", err)
-	}
+	then()
 }

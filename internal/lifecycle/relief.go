@@ -18,11 +18,9 @@ type relief struct {
 	since   time.Time // of the present trouble; zero: none
 	queue   []pullable
 	pulling bool
-	under   pullable   // the one that is, or was pulled last
-	ended   chan error // what came of it, until it is heard
-	waits   bool       // the drain, for its end
-	rest    time.Time  // before it nothing is pulled
-	pulls   []string   // what was pulled, for people
+	waits   bool      // the drain, for its end
+	rest    time.Time // before it nothing is pulled
+	pulls   []string  // what was pulled, for people
 	count   int
 	failed  int // in vain
 	reset   resetting
@@ -112,22 +110,10 @@ func (r *Runner) pullNext(now time.Time) {
 	next := t.queue[0]
 	t.queue, t.pulling = t.queue[1:], true
 	r.log.Error("freeing what is stuck: its storage is broken for that", "lever", next.lever.String(), "volume", next.volume.path)
-	ended := make(chan error, 1)
-	t.under, t.ended = next, ended
 	r.besideAlways(func(context.Context) message {
-		ended <- next.volume.puller.Pull(next.lever, pullLimit)
-		return message{then: r.hearLever}
+		err := next.volume.puller.Pull(next.lever, pullLimit)
+		return message{then: func() { r.pulled(next, err) }}
 	})
-}
-
-// hearLever takes what came of a lever that was pulled: who was freed by it may have ended the run before.
-func (r *Runner) hearLever() {
-	t := &r.domain.drain.relief
-	select {
-	case err := <-t.ended:
-		r.pulled(t.under, err)
-	default:
-	}
 }
 
 // pullables are the levers in their order: those of mounts that are known to be bad first. Where only syncs hang

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/interlock-run/interlock/internal/clock"
@@ -15,7 +14,7 @@ import (
 )
 
 // A Runner follows the table through one run. One goroutine decides (Run); steps that wait run beside it
-// and report by post; every one of them is joined before Run returns.
+// and report by post, as their last act; Run returns when it has heard of every one of them.
 type Runner struct {
 	plan   Plan
 	guard  Guard
@@ -26,7 +25,7 @@ type Runner struct {
 	phase   Phase
 	step    step // of the present phase
 	inbox   chan message
-	steps   sync.WaitGroup
+	steps   int // whose report was not heard yet
 	verdict *Verdict
 
 	hold   holding
@@ -50,7 +49,8 @@ type holding struct {
 	tenant uint64    // the tenure's number in messages to the guard: its token
 	since  time.Time // by the wall clock
 	lost   bool
-	writes bool // something that can write was started
+	loss   Verdict // that it ends the run with, if it does
+	writes bool    // something that can write was started
 }
 
 // domain is the guard's side as the runner knows it.
@@ -79,6 +79,7 @@ type message struct {
 	tenure *lock.Tenure
 	lease  lock.Lease
 	then   func() // continues the step in the loop instead of reporting an event
+	last   bool   // its step is over
 }
 
 // New makes a runner.
@@ -104,7 +105,7 @@ func (r *Runner) Run() Verdict {
 	for r.phase != Finished {
 		select {
 		case m := <-r.inbox:
-			r.handle(m)
+			r.hear(m)
 		case e, open := <-r.domain.events:
 			r.hearGuard(e, open)
 		case f, open := <-r.seen.findings():
@@ -122,11 +123,14 @@ func (r *Runner) Run() Verdict {
 	if r.hold.tenure != nil {
 		r.hold.tenure.Abandon()
 	}
-	r.steps.Wait()
-	r.hearLever()
+	for r.steps > 0 { // what was cut off, broken or published meanwhile is heard all the same
+		r.hear(<-r.inbox)
+	}
 	r.lastDetach()
 	r.closeVolumes()
 	r.lastCut()
+	r.seen.observe = nil // for those who ask; nobody else is told any more, least of all a watchdog
+	r.show()
 	r.domain.payload.memory.close(r.log)
 	if r.verdict == nil {
 		r.decide(exit.Internal, "the run ended without a verdict")
@@ -141,13 +145,24 @@ func (r *Runner) tickPeriod() time.Duration {
 	return min(max(t.KillBudget/10, 20*time.Millisecond), 200*time.Millisecond, turns)
 }
 
-// handle is one report: its verdict, then its cell.
+// hear takes one message out of the inbox.
+func (r *Runner) hear(m message) {
+	if m.last {
+		r.steps--
+	}
+	r.handle(m)
+}
+
+// handle is one report: its verdict, then its cell. After the end only what a step has still to say changes anything.
 func (r *Runner) handle(m message) {
 	if m.step != 0 && m.step != r.step.number {
 		return // of a phase that is over
 	}
 	if m.then != nil {
 		m.then()
+		return
+	}
+	if r.phase == Finished {
 		return
 	}
 	if m.tenure != nil {
@@ -157,11 +172,7 @@ func (r *Runner) handle(m message) {
 		r.extend(m.lease)
 	}
 	if m.event == LeaseLost {
-		r.hold.lost = true
-		r.endProbes()
-		if r.domain.drain.device.begun { // it is cut off now, as by a loss of power
-			r.overrule(m.code, m.reason+", before the device was down")
-		}
+		r.loseLease(m)
 	}
 	if m.code != 0 || m.reason != "" {
 		r.decide(m.code, m.reason)
@@ -214,66 +225,6 @@ func entry(p Phase) func(*Runner) {
 		Stopping: (*Runner).stop, Losing: (*Runner).lose, Killing: (*Runner).kill, Saving: (*Runner).save, Draining: (*Runner).drain,
 		Finishing: (*Runner).finish, Releasing: (*Runner).release,
 	}[p]
-}
-
-// beside runs a step's waiting part; what it returns is posted as the step's report, and heard only while
-// the step is the present one.
-func (r *Runner) beside(work func(ctx context.Context) message) {
-	number := r.step.number
-	r.besideAlways(func(ctx context.Context) message {
-		m := work(ctx)
-		m.step = number
-		return m
-	})
-}
-
-// soon is a step that has nothing to wait for: its report comes in the loop's next turn.
-func (r *Runner) soon(m message) { r.beside(func(context.Context) message { return m }) }
-
-// besideAlways is beside with a report that is heard in any phase.
-func (r *Runner) besideAlways(work func(ctx context.Context) message) {
-	ctx := r.step.ctx
-	r.steps.Add(1)
-	go func() {
-		defer r.steps.Done()
-		r.post(work(ctx))
-	}()
-}
-
-// post hands a report to the loop. The inbox is larger than what can be outstanding; should it be full
-// all the same, the sender waits for the loop, which never waits for a sender.
-func (r *Runner) post(m message) { r.inbox <- m }
-
-// after posts TimeUp for the present phase.
-func (r *Runner) after(d time.Duration) {
-	r.beside(func(ctx context.Context) message {
-		t := time.NewTimer(d)
-		defer t.Stop()
-		select {
-		case <-ctx.Done():
-		case <-t.C:
-		}
-		return message{event: TimeUp}
-	})
-}
-
-// decide sets the verdict. The first cause stands: what a loss or a stop makes the payload do comes later.
-func (r *Runner) decide(code int, reason string) {
-	if r.verdict == nil {
-		r.verdict = &Verdict{Code: code, Reason: reason}
-	}
-}
-
-// overrule is decide where the payload's own end, or the order to stop, is not what whoever reads the exit code has
-// to know: he has to start again here, which clears what was left.
-func (r *Runner) overrule(code int, reason string) {
-	if v := r.verdict; v != nil {
-		if !v.Payload && v.Code < exit.Signaled(1) {
-			return
-		}
-		reason += "; before that, " + v.Reason
-	}
-	r.verdict = &Verdict{Code: code, Reason: reason}
 }
 
 // turn is what every turn of the loop does: prove to the tenure that decisions are made, and show the state

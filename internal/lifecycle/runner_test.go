@@ -24,6 +24,7 @@ type run struct {
 	ground  *ground                                        // stands for the machine's storage, if set
 	unwatch func(*mountcheck.Watcher) error                // ends the probes, if set
 	cut     func(*Runner, courier.Request, []string) error // cuts the device off, if set
+	first   func()                                         // called before the run, if set
 }
 
 // cutsOff stands for the process that cuts a device off.
@@ -61,6 +62,9 @@ func begin(t *testing.T, prepare func(*Plan, *run)) *run {
 	}
 	if x.unwatch != nil {
 		x.r.seen.end = x.unwatch
+	}
+	if x.first != nil {
+		x.first()
 	}
 	go func() { x.ended <- x.r.Run() }()
 	return x

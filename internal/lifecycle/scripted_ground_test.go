@@ -150,13 +150,14 @@ func (v scriptedVolume) Pull(l rescue.Lever, _ time.Duration) error {
 	v.g.pulled = append(v.g.pulled, l.Kind+" "+v.path)
 	pull := v.g.onPull
 	v.g.mu.Unlock()
-	if l.Kind == rescue.Detach {
+	var err error
+	if pull != nil {
+		err = pull(l)
+	}
+	if l.Kind == rescue.Detach && err == nil {
 		v.g.set(func() { v.g.gone[v.path] = true })
 	}
-	if pull == nil {
-		return nil
-	}
-	return pull(l)
+	return err
 }
 
 // start is the guard's: a worker that syncs answers, or hangs.

@@ -126,6 +126,9 @@ func (g *scriptedGuard) Kill(tenure uint64) error {
 	if g.onKill == nil || !g.onKill() {
 		g.events <- supervise.Event{Kind: supervise.Empty, Tenure: tenure}
 	}
+	if g.dead.Load() {
+		return io.ErrClosedPipe
+	}
 	return nil
 }
 

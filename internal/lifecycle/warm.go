@@ -84,17 +84,15 @@ func (r *Runner) loadAgain(err error) bool {
 func (r *Runner) warmBeside(id uint32, wait func(context.Context) (then func())) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.domain.warming.id, r.domain.warming.cancel = id, cancel
-	r.steps.Add(1)
-	go func() {
-		defer r.steps.Done()
+	r.besideAlways(func(context.Context) message {
 		then := wait(ctx)
-		r.post(message{then: func() {
+		return message{then: func() {
 			if ctx.Err() == nil { // else endWarm has told of it
 				r.rested()
 				then()
 			}
-		}})
-	}()
+		}}
+	})
 	if r.plan.Warm.Ready == 0 {
 		r.soon(message{event: Done, reason: ""})
 	}

@@ -31,11 +31,11 @@ func (r *Runner) watched() {
 	}
 }
 
-// arm starts the watchdog with the first lease. A run that asked for one and cannot have it ends before
-// anything that could write was started.
+// arm starts the watchdog with the first lease, and never again: one that comes late finds it let go. A run that
+// asked for one and cannot have it ends before anything that could write was started.
 func (r *Runner) arm() {
 	dog := r.plan.Lock.Watchdog
-	if dog == nil || dog.Armed() {
+	if dog == nil {
 		return
 	}
 	if err := dog.Arm(r.clock(), r.hold.lease.Deadline); err != nil {

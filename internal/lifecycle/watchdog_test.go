@@ -2,12 +2,15 @@ package lifecycle
 
 import (
 	"errors"
+	"log/slog"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/interlock-run/interlock/internal/clock"
 	"github.com/interlock-run/interlock/internal/exit"
+	"github.com/interlock-run/interlock/lock"
 	"github.com/interlock-run/interlock/supervise"
 )
 
@@ -15,7 +18,7 @@ import (
 type scriptedDog struct {
 	mu                    sync.Mutex
 	armed, ever, disarmed bool
-	pets                  int
+	pets, arms            int
 	fails                 error
 	before                func() // a look at what had happened by the time of Disarm
 }
@@ -23,6 +26,7 @@ type scriptedDog struct {
 func (d *scriptedDog) Arm(now, deadline clock.Stamp) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.arms++
 	d.armed = d.fails == nil && deadline.Later(now)
 	d.ever = d.ever || d.armed
 	return d.fails
@@ -86,6 +90,32 @@ func TestWatchdogOfARun(t *testing.T) {
 	}
 	if finished != 1 {
 		t.Error("disarmed before the guard's last word: the end was not through, hooks and drain could hang")
+	}
+}
+
+// A heartbeat is acknowledged at the moment of the release: the watchdog is not armed again.
+func TestWatchdogIsNotArmedAgain(t *testing.T) {
+	d := &scriptedDog{}
+	x := begin(t, func(p *Plan, x *run) {
+		p.Lock.Watchdog = d
+		d.before = func() { x.r.post(message{event: Leased, lease: x.r.hold.lease}) }
+	})
+	x.in(Serving)
+	x.signal(syscall.SIGTERM)
+	x.ends(143)
+	if d.arms != 1 {
+		t.Errorf("armed %d times", d.arms)
+	}
+}
+
+// A first lease that is heard of after the end starts nothing.
+func TestWatchdogIsNotArmedAfterTheEnd(t *testing.T) {
+	d := &scriptedDog{}
+	r := New(Plan{Lock: LockPlan{Watchdog: d}}, Deps{Guard: newScriptedGuard(), Clock: clock.Now, Log: slog.New(slog.DiscardHandler)})
+	r.phase = Finished
+	r.handle(message{event: Leased, lease: lock.Lease{Deadline: clock.Now().Add(time.Minute)}})
+	if d.arms != 0 || r.hold.lease != (lock.Lease{}) {
+		t.Errorf("armed %d times, lease %+v", d.arms, r.hold.lease)
 	}
 }
 
