@@ -117,9 +117,14 @@ func (w *world) holder(a *actor, who Holder) {
 
 func (w *world) writer(r *Repository, who Holder, count int) {
 	for range count {
-		if d := w.written(r, who); d != nil {
-			w.publish(d)
+		d := w.written(r, who)
+		if d == nil {
+			continue
 		}
+		if w.rnd.IntN(6) == 0 { // as if it had failed; what is discarded is published no more
+			w.discard(d)
+		}
+		w.publish(d)
 	}
 }
 
@@ -132,7 +137,13 @@ func (w *world) publish(d *Draft) {
 		}
 	}
 	w.told(d.Snapshot.ID, err)
+	if err != nil {
+		w.discard(d)
+	}
 }
+
+// discard gives up what was not published, by its own word: that of others is in the catalog, and told from outside.
+func (w *world) discard(d *Draft) { _ = d.Discard(context.Background()) }
 
 // written stores what a snapshot on top of the newest one would: packs of its own and some of its parent's.
 func (w *world) written(r *Repository, who Holder) *Draft {

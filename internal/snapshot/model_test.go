@@ -48,7 +48,7 @@ func testModelMissesEachRule(t *testing.T, as form) {
 	}{
 		"fence": {ruleFence, false}, "scope": {ruleScope, false}, "nonce": {ruleNonce, false}, "parent": {ruleParent, false},
 		"dead": {ruleDead | ruleReadable, false}, "owner": {ruleOwner, false}, "current": {ruleCurrent, false}, "named": {ruleNamed, false},
-		"keep dead": {ruleKeepDead, false}, "age": {ruleAge, true}, "chain": {ruleChain, true},
+		"keep dead": {ruleKeepDead, false}, "sure": {ruleSure, true}, "age": {ruleAge, true}, "chain": {ruleChain, true},
 		"claim first": {ruleClaim, false}, "packs first": {rulePacksFirst, false}, "create if absent": {ruleAbsent, false},
 	} {
 		t.Run(name, func(t *testing.T) {

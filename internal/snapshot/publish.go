@@ -88,7 +88,7 @@ func (d *Draft) Publish(ctx context.Context) (Snapshot, error) {
 // for Abandon and Collect.
 func (d *Draft) Discard(ctx context.Context) error {
 	id := d.Snapshot.ID
-	if d.unsure {
+	if d.unsure && d.repo.on(ruleSure) {
 		return fmt.Errorf("snapshot %s is discarded though it was, or may have been, published: %w", id, ErrOrder)
 	}
 	d.used, d.written = true, false

@@ -17,6 +17,7 @@ const (
 	ruleNamed                     // what a live manifest names stays
 	ruleReadable                  // a catalog that no reader would take is not made
 	ruleKeepDead                  // the dead are remembered for as long as a writer may come back
+	ruleSure                      // what may have been published is not discarded
 )
 
 func (r *Repository) on(x rule) bool { return r.dropped&x == 0 }
