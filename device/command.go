@@ -27,6 +27,9 @@ type failure struct {
 }
 
 func (f *failure) Error() string {
+	if f.said == "" {
+		return fmt.Sprintf("%s: exit status %d, and it said nothing", f.command, f.code)
+	}
 	return fmt.Sprintf("%s: exit status %d: %s", f.command, f.code, f.said)
 }
 

@@ -59,6 +59,18 @@ func refused(t *testing.T, s Spec, says string) {
 	}
 }
 
+// What a command said stands behind how it ended; one that said nothing leaves no loose end.
+func TestSaidNothing(t *testing.T) {
+	for script, want := range map[string]string{
+		"exit 3":                     "sh: exit status 3, and it said nothing",
+		"echo full; echo up; exit 5": "sh: exit status 5: full; up",
+	} {
+		if err := (&work{}).command(context.Background(), []string{"sh", "-c", script}); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %q", script, err, want)
+		}
+	}
+}
+
 func TestUpAndDown(t *testing.T) {
 	for _, fs := range []string{"ext4", "xfs"} {
 		t.Run(fs, func(t *testing.T) {
