@@ -73,7 +73,7 @@ type Counts struct {
 	TooLarge    int64 `json:"too_large"`     // for this server
 	OutOfMemory int64 `json:"out_of_memory"` // SERVER_ERROR
 	Refused     int64 `json:"refused"`       // any other error of the server
-	Repeated    int64 `json:"repeated"`      // sent twice because an answer was lost, and there already
+	Repeated    int64 `json:"repeated"`      // sent twice because no answer was heard, and there already
 	Interrupted int64 `json:"interrupted"`   // connections that were lost and made again
 	Protected   int64 `json:"protected"`     // marked as used, so that they are evicted last
 }

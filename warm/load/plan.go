@@ -21,6 +21,7 @@ type piece struct {
 	level      int // of hotness among all sources: pieces of one level may be stored at the same time
 	items      int64
 	size       int64 // in the server
+	sent       int64 // offset up to which it was sent, by connections and workers that are gone
 }
 
 func (p *piece) name() string     { return fmt.Sprintf("%s/%d/%d", p.from.Name, p.band, p.part) }

@@ -36,12 +36,12 @@ func (l *Load) prepare(ctx context.Context, probe *memcached.Conn) (pieces []pie
 		return nil, err
 	}
 	pieces = plan(l.Sources, newSlabs(l.settings), pages+l.loaded(), l.Limit)
-	var items int64
+	var items, resumed int64
 	for _, p := range pieces {
-		items += p.items
+		items, resumed = items+p.items, resumed+min(p.items, l.mark(p.name()).Items) // less may be selected than before
 	}
 	l.selected.Store(items)
-	l.resumed = l.done()
+	l.resumed = resumed
 	l.settled.Store(l.resumed)
 	return pieces, l.judge(now)
 }

@@ -10,7 +10,7 @@ import (
 func (l *Load) store(outer context.Context, probe *memcached.Conn, pieces []piece) error {
 	ctx, cancel := context.WithCancelCause(outer)
 	defer cancel(nil)
-	work, done := make(chan piece), make(chan struct{}, len(pieces))
+	work, done := make(chan *piece), make(chan struct{}, len(pieces))
 	g := newGate()
 	ended := make(chan struct{}, l.Conns)
 	for range l.Conns {
@@ -50,9 +50,10 @@ func (l *Load) store(outer context.Context, probe *memcached.Conn, pieces []piec
 
 // deal hands the pieces out, those of a level together and one level after the other: the server's own order of
 // eviction is that in which they are stored.
-func deal(ctx context.Context, pieces []piece, work chan<- piece, done <-chan struct{}) {
+func deal(ctx context.Context, pieces []piece, work chan<- *piece, done <-chan struct{}) {
 	under := 0
-	for n, p := range pieces {
+	for n := range pieces {
+		p := &pieces[n]
 		for ; under > 0 && p.level != pieces[n-1].level; under-- {
 			select {
 			case <-done:

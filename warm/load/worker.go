@@ -21,7 +21,7 @@ const (
 // window is what is sent before its end is asked for.
 type window struct {
 	sent   int64
-	repeat bool   // it may have been stored before a connection was lost
+	repeat bool   // it may be stored: its answers were not heard when it was sent before
 	after  Mark   // once it is settled
 	counts Counts // of what was not sent
 }
@@ -32,27 +32,25 @@ type worker struct {
 	gate *gate
 	conn *memcached.Conn
 
-	name   string
-	from   *Source
-	at     Mark  // behind the last item read
-	beyond int64 // offset up to which items were sent on an earlier connection
-	open   []window
-	item   item.Item
-	reply  memcached.Reply
+	name  string
+	from  *Source
+	at    Mark // behind the last item read
+	open  []window
+	item  item.Item
+	reply memcached.Reply
 }
 
 // run takes pieces until there are none. Connections last until outer ends: what was sent when ctx does is
 // still settled.
-func (w *worker) run(ctx, outer context.Context, work <-chan piece, done chan<- struct{}) (err error) {
+func (w *worker) run(ctx, outer context.Context, work <-chan *piece, done chan<- struct{}) (err error) {
 	if w.conn, err = w.l.again(outer); err != nil {
 		return err
 	}
 	defer func() { w.conn.Close() }()
 	for p := range work {
-		w.name, w.from, w.beyond = p.name(), p.from, 0
+		w.name, w.from = p.name(), p.from
 		err := w.piece(ctx, p)
 		for lost := 0; errors.Is(err, memcached.ErrLost) && ctx.Err() == nil && lost < maxLost; lost++ {
-			w.beyond = max(w.beyond, w.at.Offset)
 			if err = w.renew(outer); err == nil {
 				err = w.piece(ctx, p)
 			}
@@ -78,7 +76,7 @@ func (w *worker) renew(ctx context.Context) error {
 }
 
 // piece stores what is not yet marked as stored.
-func (w *worker) piece(ctx context.Context, p piece) error {
+func (w *worker) piece(ctx context.Context, p *piece) error {
 	w.open = w.open[:0]
 	w.at = w.l.mark(w.name)
 	r, err := p.open(w.at.Offset)
@@ -86,12 +84,13 @@ func (w *worker) piece(ctx context.Context, p piece) error {
 		return err
 	}
 	err = w.windows(ctx, r, p)
+	p.sent = max(p.sent, w.at.Offset)
 	for ctx.Err() != nil && len(w.open) > 0 && w.settle() == nil { // others stopped: what is under way counts
 	}
 	return errors.Join(err, r.Close())
 }
 
-func (w *worker) windows(ctx context.Context, r *item.PartReader, p piece) error {
+func (w *worker) windows(ctx context.Context, r *item.PartReader, p *piece) error {
 	for more := true; more; {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -125,8 +124,8 @@ func (w *worker) windows(ctx context.Context, r *item.PartReader, p piece) error
 }
 
 // fill queues the next window. end: it is the last one of the piece.
-func (w *worker) fill(r *item.PartReader, p piece) (win window, end bool, err error) {
-	win.repeat = w.at.Offset < w.beyond
+func (w *worker) fill(r *item.PartReader, p *piece) (win window, end bool, err error) {
+	win.repeat = w.at.Offset < p.sent
 	bytes, now := 0, time.Now()
 	for n := 0; n < windowItems && bytes < windowBytes; n++ {
 		if w.at.Items >= p.items {
