@@ -43,3 +43,21 @@ func TestLoadWaitsForADump(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A server that is lost between two looks costs neither the lock nor what a load before has left to go on with.
+func TestLostBeforeALoad(t *testing.T) {
+	kit := testkit.Memcached(t, testkit.MemcachedOptions{})
+	l := &Load{Scratch: t.TempDir()}
+	l.Options.Server, l.Options.Note = warmtest.Server(t, kit.Addr()), func(text string) { t.Log(text) }
+	kit.Kill(t)
+	release, err := l.alone(t.Context(), time.Minute)
+	if err != nil || l.Scratch == "" {
+		t.Fatalf("scratch %q, %v: expected to go on with it", l.Scratch, err)
+	}
+	if _, err := dump.Acquire(l.Scratch, l.Options.Server); !errors.Is(err, dump.ErrRunning) {
+		t.Errorf("another one beside it: %v", err)
+	}
+	if err := release(); err != nil {
+		t.Error(err)
+	}
+}

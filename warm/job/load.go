@@ -115,7 +115,8 @@ func (l *Load) alone(ctx context.Context, wait time.Duration) (release func() er
 	return release, nil
 }
 
-// lock takes the lock of the server by its name, and by what it is.
+// lock takes the lock of the server by its name, and by what it is; of one that is lost just now by its name alone: the
+// load waits for it, and goes on where it was.
 func (l *Load) lock(ctx context.Context) (*dump.Lock, error) {
 	held, err := dump.Acquire(l.Scratch, l.Options.Server)
 	if err != nil {
@@ -125,6 +126,10 @@ func (l *Load) lock(ctx context.Context) (*dump.Lock, error) {
 	if err == nil {
 		err = held.Meet(c)
 		c.Close()
+	}
+	if errors.Is(err, memcached.ErrLost) && ctx.Err() == nil {
+		l.Options.Note(err.Error())
+		return held, nil
 	}
 	if err != nil {
 		return nil, errors.Join(err, held.Release())
