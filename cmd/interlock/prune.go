@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -85,7 +84,11 @@ func (d *depot) prune(ctx context.Context, c *cli.Context) (pruneView, error) {
 		return v, err
 	}
 	if len(v.Go) > 0 {
-		if _, err := d.repo.Forget(ctx, who.Holder, v.Go, false); err != nil {
+		err := d.withRoom(ctx, who, &v, func() error {
+			_, err := d.repo.Forget(ctx, who.Holder, v.Go, false)
+			return err
+		})
+		if err != nil {
 			return v, err
 		}
 	}
@@ -110,7 +113,11 @@ func (d *depot) collect(ctx context.Context, who writer, v *pruneView, old time.
 		return nil
 	}
 	if len(v.Abandoned) > 0 {
-		if _, err := d.repo.Abandon(ctx, who.Holder, v.Abandoned); err != nil {
+		err := d.withRoom(ctx, who, v, func() error {
+			_, err := d.repo.Abandon(ctx, who.Holder, v.Abandoned)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 		sweep, err := d.repo.Collect(ctx, who.Holder, false)
@@ -119,10 +126,7 @@ func (d *depot) collect(ctx context.Context, who writer, v *pruneView, old time.
 			return err
 		}
 	}
-	if s, is := d.store.(leftoverSweeper); is {
-		v.Leftovers, err = s.Sweep(ctx)
-	}
-	return err
+	return d.sweep(ctx, v)
 }
 
 // begunAt is the time in an ID, by its writer's clock.
@@ -216,7 +220,9 @@ func printPrune(c *cli.Context, v pruneView) error {
 	for _, id := range v.UnderWay {
 		fmt.Fprintf(w, "left alone\t%s\tan upload that may be under way\n", id)
 	}
-	err := w.Flush()
-	_, err2 := fmt.Fprintf(c.App.Writer, "%d objects with %s %s, %d leftover files\n", v.Objects, progress.Bytes(v.Bytes), done, v.Leftovers)
-	return errors.Join(err, err2)
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(c.App.Writer, "%d objects with %s %s, %d leftover files\n", v.Objects, progress.Bytes(v.Bytes), done, v.Leftovers)
+	return err
 }

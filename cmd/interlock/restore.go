@@ -13,7 +13,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/interlock-run/interlock/internal/courier"
-	"github.com/interlock-run/interlock/internal/durable"
 	"github.com/interlock-run/interlock/internal/exit"
 	"github.com/interlock-run/interlock/internal/progress"
 	"github.com/interlock-run/interlock/internal/snapshot"
@@ -177,11 +176,6 @@ func doing(action string) string {
 // fill restores, and says so while it goes on.
 func (d *depot) fill(ctx context.Context, c *cli.Context, job pull.Job, view *restoreView) error {
 	began := time.Now()
-	if c.String("to") != "" {
-		if err := os.MkdirAll(job.Target.Data, 0o700); err != nil {
-			return exit.Withf(exit.Restore, "--to: %w%s", err, durable.Hint(err))
-		}
-	}
 	w := newWork(c, d, job.Choice.Snapshot.Bytes)
 	job.Progress = w.counted
 	end := w.begin("restore")

@@ -12,6 +12,7 @@ import (
 	"github.com/interlock-run/interlock/internal/fstree"
 	"github.com/interlock-run/interlock/internal/snapshot"
 	"github.com/interlock-run/interlock/restore"
+	"golang.org/x/sys/unix"
 )
 
 // manifestFile is the local copy of the manifest in the state directory while a restore is under way.
@@ -36,6 +37,7 @@ type runner struct {
 	survey  survey
 	notes   fstree.Tally
 	lost    lost // what the notes allow to differ
+	made    bool // the data directory
 	result  Result
 }
 
@@ -103,12 +105,23 @@ func (r *runner) prepare(ctx context.Context) error {
 	return room(r.Target.Data, r.survey, l.Dir == restore.DirNonempty && r.Choice.Action != KeepCopy)
 }
 
-// forget removes the manifest's copy of a restore that was not begun.
+// forget removes the manifest's copy of a restore that was not begun, and the directory that was made for it, unless
+// somebody has use for that already.
 func (r *runner) forget() error {
-	if err := os.Remove(r.src.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+	err := os.Remove(r.src.path)
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	l := r.session.Look()
+	begun := l.Found && l.State.Phase != restore.PhaseClean && l.State.Inode == l.Inode
+	if !r.made || begun || l.Trouble != "" {
 		return err
 	}
-	return nil
+	gone := os.Remove(r.Target.Data)
+	if errors.Is(gone, os.ErrNotExist) || errors.Is(gone, unix.ENOTEMPTY) {
+		gone = nil
+	}
+	return errors.Join(err, gone)
 }
 
 // makeDirectory makes a data directory that is missing, where nobody holds a lock: in a run it would hide
@@ -120,6 +133,7 @@ func (r *runner) makeDirectory() error {
 	if err := os.Mkdir(r.Target.Data, 0o700); err != nil {
 		return fmt.Errorf("%w%s", err, durable.Hint(err))
 	}
+	r.made = true
 	return nil
 }
 

@@ -1,12 +1,14 @@
 package snapshots
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -209,11 +211,72 @@ func TestFullDisk(t *testing.T) {
 	write(t, filepath.Join(data, "huge"), noise(4, 64<<20))
 	big.ok(t, "store", "init")
 	big.ok(t, "backup", "--data", data)
-	to := filepath.Join(small, "to")
-	big.ends(t, 73, "", "restore", "--to", to)
-	if _, err := os.Lstat(filepath.Join(to, "huge")); err == nil {
-		big.ends(t, 73, "", "restore", "--to", to)
+	before := below(t, small)
+	big.ends(t, 73, "nothing was changed", "restore", "--to", filepath.Join(small, "to"))
+	must(t, os.Mkdir(filepath.Join(small, "theirs"), 0o755))
+	big.ends(t, 73, "nothing was changed", "restore", "--to", filepath.Join(small, "theirs", "to"))
+	big.ends(t, 73, "nothing was changed", "restore", "--to", filepath.Join(small, "theirs"))
+	if after := below(t, small); !slices.Equal(after, append(before, "theirs")) {
+		t.Errorf("left by restores for which there is no room: %q, before %q", after, before)
 	}
+}
+
+// TestPruneFullDisk: where a store has no room for a commit, prune deletes first what needs none to be garbage; what
+// snapshots need it never does.
+func TestPruneFullDisk(t *testing.T) {
+	testkit.RequireRoot(t)
+	t.Parallel()
+	small := t.TempDir()
+	must(t, unix.Mount("tmpfs", small, "tmpfs", 0, "size=16m"))
+	t.Cleanup(func() { testkit.Unmount(t, small) })
+	p := &place{dir: filepath.Join(small, "store"), home: t.TempDir()}
+	must(t, os.Mkdir(p.dir, 0o755))
+	p.flags = []string{"--store", "file://" + p.dir}
+	p.ok(t, "store", "init")
+	dead := backedUp(t, p, "--", "echo", "0")
+	backedUp(t, p, "--", "echo", "1")
+	p.ok(t, "prune", "--keep-last", "1")
+	for name, garbage := range map[string]string{
+		"a pack that came late": filepath.Join(p.dir, "snap", dead.ID, "00000.pack"),
+		"of a killed writer":    filepath.Join(p.dir, ".tmp", "KILLED"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			last := backedUp(t, p, "--", "echo", name)
+			must(t, os.MkdirAll(filepath.Dir(garbage), 0o755))
+			write(t, garbage, noise(1, 1<<20))
+			old := time.Now().Add(-2 * time.Hour)
+			must(t, os.Chtimes(garbage, old, old))
+			filler := filepath.Join(small, "filler")
+			if err := os.WriteFile(filler, noise(2, 16<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
+				t.Fatalf("expected a full disk: %v", err)
+			}
+			p.ok(t, "prune", "--keep-last", "1")
+			if all := p.list(t); len(all) != 1 || all[0].ID != last.ID || len(objects(t, p, filepath.Base(garbage))) > 1 {
+				t.Errorf("%+v", all)
+			}
+			must(t, os.Remove(filler))
+		})
+	}
+	backedUp(t, p, "--", "echo", "another one")
+	if err := os.WriteFile(filepath.Join(small, "filler"), noise(2, 16<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
+		t.Fatalf("expected a full disk: %v", err)
+	}
+	p.ends(t, 69, "no space left", "prune", "--keep-last", "1")
+	p.ok(t, "verify", "--all")
+	if all := p.list(t); len(all) != 2 {
+		t.Errorf("%+v", all)
+	}
+}
+
+// below are the names in a directory.
+func below(t testing.TB, dir string) (names []string) {
+	t.Helper()
+	found, err := os.ReadDir(dir)
+	must(t, err)
+	for _, e := range found {
+		names = append(names, e.Name())
+	}
+	return names
 }
 
 // TestReadOnlyStore: a store that may only be read is read, and whoever would write is told what it is.
