@@ -36,15 +36,15 @@ func fromHere(path string) string {
 }
 
 // placeFromHere makes a store of the path of a directory, absolute or not: what has no scheme, or only that of
-// files. A path of which a URL would make something else stays as it is, and is refused.
+// files. What a URL would read as something else is percent-encoded, unless it looks like a URL with a mistake.
 func placeFromHere(text string) string {
 	path, isFile := strings.CutPrefix(text, "file:")
 	scheme, _, found := strings.Cut(text, ":")
 	switch {
-	case text == "" || path == "" || strings.HasPrefix(path, "//"), strings.ContainsAny(path, "?#%@\n"):
+	case text == "" || path == "" || strings.HasPrefix(path, "//"), strings.ContainsAny(path, "@\n"), isFile && strings.ContainsAny(path, "?#%"):
 		return text
 	case found && !isFile && !strings.Contains(scheme, "/"):
 		return text
 	}
-	return "file://" + fromHere(path)
+	return "file://" + strings.NewReplacer("%", "%25", "?", "%3F", "#", "%23", " ", "%20").Replace(fromHere(path))
 }

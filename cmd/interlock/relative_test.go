@@ -29,7 +29,10 @@ func TestRelativePaths(t *testing.T) {
 		{"store.url", "file://store", "file://store"}, // a host
 		{"store.url", "s3://backups/orders", "s3://backups/orders"},
 		{"store.url", "s3:/backups/orders", "s3:/backups/orders"},
-		{"store.url", "a?b", "a?b"},
+		{"store.url", "größe", "file://" + here + "/größe"},
+		{"store.url", "a b/100%?#", "file://" + here + "/a%20b/100%25%3F%23"},
+		{"store.url", "file:a?b", "file:a?b"},
+		{"store.url", "user@host", "user@host"},
 		{"store.region", "eu", "eu"},
 	} {
 		s := &setting{field: config.Field{Key: c.key}, typed: true, texts: []string{c.given}}

@@ -213,7 +213,7 @@ func (l *loader) verifyDevicePlaces() {
 	d := l.cfg.Device
 	for _, p := range []struct{ key, path string }{
 		{"device.state_dir", d.StateDir}, {"lock.url", strings.TrimPrefix(l.cfg.Lock.URL, "file://")}, {"health.listen", strings.TrimPrefix(l.cfg.Health.Listen, "unix:")},
-		{"health.reason_file", l.cfg.Health.ReasonFile}, {"store.url", strings.TrimPrefix(l.cfg.Store.URL, "file://")},
+		{"health.reason_file", l.cfg.Health.ReasonFile}, {"store.url", storeDir(l.cfg.Store.URL)},
 	} {
 		if path := p.path; !l.bad[p.key] && below(path, d.Mount.Path) {
 			l.problem(l.place(p.key), fmt.Sprintf("%q lies on the device, which is not there all the time: expected a place outside %q", shorten(path), shorten(d.Mount.Path)))

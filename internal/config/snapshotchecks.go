@@ -18,7 +18,7 @@ func storeURL(v any) string {
 	host, below, _ := strings.Cut(rest, "/")
 	switch {
 	case !found || strings.ContainsAny(s, "?# ") || oneLine(s) != "":
-		return shape + ", without query, fragment or spaces"
+		return shape + ", without query, fragment or spaces (in the name of a directory ? is written %3F, # %23, a space %20)"
 	case strings.Contains(host, "@"):
 		return shape + ": keys come from the environment or store.credentials_file, never from the URL"
 	case scheme == "file":
@@ -27,6 +27,14 @@ func storeURL(v any) string {
 		return ""
 	}
 	return shape
+}
+
+// storeDir is the directory of a store in one, as the filesystem knows it; empty for others.
+func storeDir(text string) string {
+	if u, err := url.Parse(text); err == nil && u.Scheme == "file" {
+		return u.Path
+	}
+	return ""
 }
 
 func endpoint(v any) string {

@@ -20,8 +20,8 @@ func (l *loader) verifyStore() {
 			l.problem(l.place(key), "store.url is missing: there is no store to reach ("+l.everywhere("store.url")+")")
 		}
 	}
-	dir, is := strings.CutPrefix(url, "file://")
-	if !is {
+	dir := storeDir(url)
+	if dir == "" {
 		return
 	}
 	for _, key := range storeDetails() {

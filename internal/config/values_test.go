@@ -95,6 +95,8 @@ func TestTogether(t *testing.T) {
 		{[]string{"--store", "file:///s", "--store-region", "eu"}, []string{"--store-region: a file:// store is a directory"}},
 		{[]string{"--store", "file:///s", "--data", "/s/x"}, []string{"--data: lies in the store"}},
 		{[]string{"--store", "file:///d/s", "--data", "/d"}, []string{"--store: … lies inside the data directory"}},
+		{[]string{"--store", "file:///my%20s", "--data", "/my s/x"}, []string{"--data: lies in the store"}},
+		{[]string{"--store", "file:///my%20d/s", "--data", "/my d"}, []string{"--store: … lies inside the data directory"}},
 		{[]string{"--restore-from", "store"}, []string{"--restore-from: store.url is missing", "--restore-from: data is missing"}},
 		{append(stored, "--restore-from", "store", "--restore-when", "always"), []string{`--restore-when: found "always"`}},
 		{append(stored, "--restore-from", "store", "--restore-exec", `["/r"]`, "--restore-diverged", "replace"), nil},

@@ -188,7 +188,7 @@ func (l *loader) verifyEnd() {
 // adopted as it is, and never be restored.
 func (l *loader) verifyOutsideData() {
 	ours := map[string]string{
-		"lock.url": l.cfg.Lock.URL, "store.url": l.cfg.Store.URL,
+		"lock.url": l.cfg.Lock.URL, "store.url": storeDir(l.cfg.Store.URL),
 		"health.listen": l.cfg.Health.Listen, "health.reason_file": l.cfg.Health.ReasonFile,
 	}
 	for _, key := range []string{"lock.url", "store.url", "health.listen", "health.reason_file"} {

@@ -22,11 +22,11 @@ func ParsePlace(text string) (Place, error) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil:
-		return wrong("not a URL")
+		return wrong("not a URL (a % that is meant is written %25)")
 	case u.User != nil:
 		return wrong("it has a user or a password, which belong into the environment or a file")
 	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
-		return wrong("it has a query or a fragment")
+		return wrong("it has a query or a fragment (in the name of a directory ? is written %3F, and # %23)")
 	case u.Scheme == "file" && (u.Host != "" || path.Clean(u.Path) == "/" || !strings.HasPrefix(u.Path, "/")):
 		return wrong("no directory below / of this host")
 	case u.Scheme == "file":
@@ -52,7 +52,7 @@ func parseS3(u *url.URL, wrong func(string) (Place, error)) (Place, error) {
 	}
 	if prefix != "" {
 		if err := CheckKey(prefix); err != nil || len(prefix) > 1024-MaxKey-1 {
-			return wrong(fmt.Sprintf("its prefix has something else than A-Z a-z 0-9 . _ - and /, or more than %d bytes", 1024-MaxKey-1))
+			return wrong(fmt.Sprintf("its prefix has something else than A-Z a-z 0-9 . _ - and /, or more than %d bytes (percent-encoding does not help: servers read such keys differently)", 1024-MaxKey-1))
 		}
 	}
 	return Place{Scheme: "s3", Bucket: u.Hostname(), Path: prefix}, nil

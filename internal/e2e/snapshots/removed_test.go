@@ -61,6 +61,12 @@ func TestFromHere(t *testing.T) {
 	p.ok(t, "store", "init")
 	p.ok(t, "backup", "--data", "data")
 	p.ok(t, "restore", "--to", "back")
+	odd := *p
+	odd.flags = []string{"--store", "größe 100%?#"}
+	must(t, os.Mkdir(filepath.Join(p.home, odd.flags[1]), 0o755))
+	odd.ok(t, "store", "init")
+	odd.ok(t, "backup", "--data", "data")
+	odd.ok(t, "snapshots")
 	same(t, filepath.Join(p.home, "data"), filepath.Join(p.home, "back"))
 	p.ok(t, "backup", "--mode", "command", "--", "echo", "hello")
 	p.ends(t, 64, "nothing to back up: expected --data DIR", "backup")
@@ -82,6 +88,9 @@ func TestSaysWhatBecame(t *testing.T) {
 	p.ok(t, "backup", "--", "echo", "hello")
 	to := filepath.Join(p.home, "to")
 	p.ends(t, 73, "only a command can load", "restore", "--to", to)
+	if found, err := filepath.Glob(filepath.Join(p.home, "*to")); err != nil || len(found) > 0 {
+		t.Errorf("left: %q %v", found, err)
+	}
 	if found, err := filepath.Glob(filepath.Join(p.home, ".to*")); err != nil || len(found) > 0 {
 		t.Errorf("left: %q %v", found, err)
 	}
