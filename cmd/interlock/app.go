@@ -45,8 +45,9 @@ func execute(args, environ []string, stdout, stderr io.Writer) int {
 	own, inv := split(args)
 	inv.environ = environ
 	ctx := context.WithValue(context.Background(), invocationKey{}, inv)
-	app := newApp(stdout, stderr)
-	err := app.RunContext(ctx, interspersed(app, own))
+	out := &output{to: stdout}
+	app := newApp(out, stderr)
+	err := out.or(app.RunContext(ctx, interspersed(app, own)))
 	if err != nil && !exit.Silent(err) {
 		for line := range strings.Lines(err.Error()) {
 			fmt.Fprintln(stderr, "interlock: "+strings.TrimSuffix(line, "\n"))

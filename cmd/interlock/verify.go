@@ -216,8 +216,9 @@ func (v *verifier) tell(view verifyView) error {
 			if r.Noted != "no" {
 				text += " (" + r.Noted + ")"
 			}
-			_, werr := fmt.Fprintf(out, "%s %s\n", r.ID, text)
-			err = errors.Join(err, werr)
+			if err == nil {
+				_, err = fmt.Fprintf(out, "%s %s\n", r.ID, text)
+			}
 		}
 	}
 	if n := len(view.Snapshots); n > 0 && view.Removed == n {

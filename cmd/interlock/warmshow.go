@@ -82,7 +82,7 @@ func warmShow(c *cli.Context) error {
 		}
 		for _, v := range views {
 			if err := printCache(c.App.Writer, v); err != nil {
-				return exit.With(exit.Internal, err)
+				return err
 			}
 		}
 		return nil

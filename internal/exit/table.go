@@ -23,7 +23,7 @@ func Table() []Entry {
 		{Damaged, "DATAERR", "the snapshot is damaged", "choose another snapshot; keep the damaged one for its cause"},
 		{NoSnapshot, "NOINPUT", "no snapshot matches", "list the snapshots; a first start without any must be allowed explicitly"},
 		{Unreachable, "UNAVAILABLE", "the lock service, the snapshot store or a memcached cannot be reached, or does not do its work; or the address of --listen is taken", "check its address and health with `interlock doctor`; a restart may succeed"},
-		{Internal, "SOFTWARE", "an error inside interlock", "report it with the log; a restart is safe"},
+		{Internal, "SOFTWARE", "an error inside interlock, or what a verb prints cannot be written", "see where standard output goes if the message speaks of that, else report it with the log; a restart is safe"},
 		{Mount, "OSFILE", "a mount is missing or is not the right one, or the device did not come up", "mount it, or correct --mount; nothing was created in the bare directory; for a device do what the reason says (docs/mounts.md, Devices)"},
 		{Restore, "CANTCREAT", "a restore, a backup or the pre_start hook failed or was refused, or the state of the data directory cannot be known; of `install`: the file cannot be written", "read the decision in the log; repair the data directory by hand if it says so"},
 		{MountLost, "IOERR", "a mount was lost while the payload ran", "find out why the storage went away; a restart checks it again"},
