@@ -5,12 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/interlock-run/interlock/internal/process"
 )
 
 // A Report is how the command ended: with a code, by a signal, or not begun at all, because of an error of the kernel.
@@ -54,22 +51,15 @@ func errno(err error) syscall.Errno {
 }
 
 // killChildren kills our own children; what they had started comes to us then, and is killed with the next look. A child
-// that has ended and was not reaped keeps its number, so it is nobody else's.
-func killChildren() {
-	if process.OwnView() != nil {
+// that has ended and was not reaped keeps its number, so it is nobody else's. No other process is looked at, where the
+// kernel lets that be: one that hangs would keep us from killing.
+func (w *warden) killChildren() {
+	family, err := w.looks.Family()
+	if err != nil {
 		return // nothing else tells who they are: they are waited for
 	}
-	names, err := os.ReadDir("/proc")
-	if err != nil {
-		return
-	}
-	for _, n := range names {
-		pid, err := strconv.Atoi(n.Name())
-		if err != nil {
-			continue
-		}
-		if s, err := process.Read(pid); err == nil && s.Parent == os.Getpid() && !s.Ended() {
-			_ = unix.Kill(pid, unix.SIGKILL) // it may just have ended, or not be ours to signal
-		}
+	children, _ := family.Children(os.Getpid()) // who could not be read is there at the next look
+	for _, pid := range children {
+		_ = unix.Kill(pid, unix.SIGKILL) // it may just have ended, or not be ours to signal
 	}
 }

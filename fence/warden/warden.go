@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/internal/process"
 )
 
 // Name is the first argument of the process.
@@ -30,7 +32,7 @@ func Args(path string) []string { return []string{Name, strconv.Itoa(os.Getpid()
 const holdFD, reportFD = 3, 4
 
 // The pauses between two looks: at the caller, and at what is being killed, where each is twice as long as the one
-// before, up to the caller's: a look reads all of the process table, and what cannot be killed may stay for hours.
+// before, up to the caller's: what cannot be killed may stay for hours.
 const (
 	callerLook = time.Second
 	killLook   = 10 * time.Millisecond
@@ -52,6 +54,7 @@ type warden struct {
 	command int                     // its number; 0: it has not started
 	failed  error                   // the start
 	ended   map[int]unix.WaitStatus // of those that ended before the command's number was known; then of the command
+	looks   process.Lookout
 }
 
 type start struct {
@@ -141,7 +144,7 @@ func (w *warden) turn() (over bool) {
 	}
 	over = alone && w.started == nil
 	if !over {
-		killChildren()
+		w.killChildren()
 	}
 	if (w.failed != nil || w.command != 0 && ended) && (over || time.Since(w.ending) > patience) {
 		w.tell(reportOf(w.failed, status))

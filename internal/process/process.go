@@ -1,9 +1,11 @@
-// Package process reads what the kernel tells of a process in /proc/PID/stat (proc_pid_stat(5)).
+// Package process reads what the kernel tells of processes in /proc.
 //
 // Promise: a process whose first thread has ended while others live is not dead, although the kernel calls it a
-// zombie. Non-promise: a number alone names a process for a moment only; with its start it names one for ever. A look at
-// a process that hangs in a dead filesystem while it ends was seen to hang, too. Imported by what proves deaths, and by what looks for processes that
-// hang; it imports nothing of ours, and nothing for which a role of the program would have to wait at its start.
+// zombie. Who is there, who is whose child and who has ended is told without waiting for anything (Numbers, Family,
+// Ended). Non-promise: a number alone names a process for a moment only; with its start it names one for ever. That
+// start is in /proc/PID/stat (proc_pid_stat(5)), and a look at that can hang for as long as a dead filesystem does: a
+// Lookout waits for it only so long. Imported by what proves deaths, and by what looks for processes that hang; it
+// imports nothing of ours, and nothing for which a role of the program would have to wait at its start.
 package process
 
 import (
@@ -31,7 +33,7 @@ const (
 	start   = 19
 )
 
-// Read looks at a process. The error is that of the file: ENOENT or ESRCH for one that is gone.
+// Read looks at a process, however long that takes. The error is that of the file: ENOENT or ESRCH for one that is gone.
 func Read(pid int) (Stat, error) {
 	return read("/proc/" + strconv.Itoa(pid) + "/stat")
 }
