@@ -50,7 +50,7 @@ func TestHooksInOrderAndTheirEnvironment(t *testing.T) {
 		hook(t, s, "pre_start", ""), hook(t, s, "post_start", ""), hook(t, s, "pre_stop", ""), hook(t, s, "post_stop", look),
 		scene.Env("INTERLOCK_FENCE_NODE=n1", "INTERLOCK_PAYLOAD_PID=1", "INTERLOCK_TOKEN=7", "INTERLOCK_LOCK_WAIT=forever", "INTERLOCK_FOREIGN_THING=x"))
 	st := alive(t, s, a)
-	waitFile(t, filepath.Join(s.Dir, "post_start.env"))
+	waitFile(t, filepath.Join(s.Dir, "post_start.lines")) // made when the environment is whole
 	if line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", st.Payload.PID)); err != nil || !strings.Contains(string(line), s.Trace) {
 		t.Errorf("pid %d in the status is not the payload's, seen from outside: %q, %v", st.Payload.PID, line, err)
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/interlock-run/interlock/internal/e2e/scene"
 	"github.com/interlock-run/interlock/internal/testkit"
@@ -181,7 +180,7 @@ func killedInTheMiddle(t *testing.T, s *scene.Scene, options ...scene.Option) {
 		}
 	}
 	a.Wait(t, limit)
-	tree.WaitGone(t, 3*time.Second)
+	tree.WaitGone(t, limit)
 	nothingBegan(t, s)
 }
 
