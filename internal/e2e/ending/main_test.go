@@ -48,7 +48,7 @@ func onFaultFS(t *testing.T) stage {
 // run starts a holder whose mount is named, and waits until nothing but the payload touches it.
 func (s stage) run(t *testing.T, command scene.Option, flags ...string) *scene.Job {
 	t.Helper()
-	flags = append([]string{"--mount", s.fs.Dir, "--stop-grace", "300ms", "--probe-period", "10m", "--budgets-drain", "500ms"}, flags...)
+	flags = append([]string{"--mount", s.fs.Dir, "--probe-period", "10m", "--budgets-drain", "500ms"}, flags...)
 	a := s.Run(t, "a", command, scene.Flags(flags...))
 	t.Cleanup(s.fs.Free) // before it is waited for: nobody else frees what hangs
 	a.Serving(t)
@@ -63,9 +63,9 @@ func (s stage) run(t *testing.T, command scene.Option, flags ...string) *scene.J
 	return a
 }
 
-// writer writes to the data without end.
+// writer writes to the data without end, and is killed soon where it does not end by itself.
 func (s stage) writer() scene.Option {
-	return scene.Command("/bin/sh", "-c", "while :; do echo more >> "+s.Data+"/file; sleep 0.02; done")
+	return scene.All(scene.Command("/bin/sh", "-c", "while :; do echo more >> "+s.Data+"/file; sleep 0.02; done"), scene.Flags("--stop-grace", "300ms"))
 }
 
 // rival contends for the same lock, with data elsewhere.
@@ -157,6 +157,23 @@ func (s stage) hang(t *testing.T) {
 	t.Helper()
 	s.fs.Set(t, "hang write")
 	s.fs.Holds(t)
+}
+
+// logged is when a job said this.
+func logged(t *testing.T, j *scene.Job, words string) time.Time {
+	t.Helper()
+	for line := range strings.Lines(j.Stderr(t)) {
+		if stamp, ok := strings.CutPrefix(line, "time="); ok && strings.Contains(line, words) {
+			stamp, _, _ = strings.Cut(stamp, " ")
+			at, err := time.Parse(time.RFC3339Nano, stamp)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return at
+		}
+	}
+	t.Fatalf("%s did not say %s: %s", j.Holder, words, j.Stderr(t))
+	return time.Time{}
 }
 
 func command(t *testing.T, argv ...string) {
