@@ -70,7 +70,7 @@ func TestKillGuard(t *testing.T) {
 	// The agent proves the death by the namespace's init and releases: no hold is waited.
 	began := testkit.Monotonic()
 	b.Serving(t)
-	if took := testkit.Monotonic() - began; took > scene.Hold {
+	if took := testkit.Monotonic() - began; took > scene.Hold+testkit.Busy(t) {
 		t.Errorf("b took %v to take over: expected the agent to release", took)
 	}
 	taken(t, s, b)
@@ -85,7 +85,7 @@ func TestKillAgent(t *testing.T) {
 	if !strings.Contains(why, "agent") {
 		t.Errorf("reason %q does not name the agent", why)
 	}
-	if late := s.Last(t, tokenOf(t, s)) - killed; late > time.Second {
+	if late := s.Last(t, tokenOf(t, s)) - killed; late > time.Second+testkit.Busy(t) {
 		t.Errorf("the payload lived %v longer than the agent", late)
 	}
 	taken(t, s, b)
@@ -99,7 +99,7 @@ func TestKillBoth(t *testing.T) {
 	kill(t, agent, syscall.SIGKILL)
 	a.Wait(t, 5*time.Second)
 	b.Serving(t)
-	if late := s.Last(t, tokenOf(t, s)) - killed; late > time.Second {
+	if late := s.Last(t, tokenOf(t, s)) - killed; late > time.Second+testkit.Busy(t) {
 		t.Errorf("the payload lived %v longer than guard and agent: the namespace must die with them", late)
 	}
 	taken(t, s, b)
@@ -166,7 +166,7 @@ func TestChangedCredentials(t *testing.T) {
 	kill(t, agent, syscall.SIGKILL)
 	b := s.Run(t, "b")
 	b.Serving(t)
-	if late := s.Last(t, 1) - killed; late > time.Second {
+	if late := s.Last(t, 1) - killed; late > time.Second+testkit.Busy(t) {
 		t.Errorf("the payload lived on for %v", late)
 	}
 	taken(t, s, b)

@@ -134,7 +134,7 @@ func TestStopInPreStart(t *testing.T) {
 	})
 }
 
-// TERM at a random moment of the first 120 ms, most of them before or at the launch, to the guard alone or to
+// TERM at a random moment of each part of the first 120 ms, most of them before or at the launch, to the guard alone or to
 // its whole group: the run ends promptly; either nothing was started and the code is 128+15, or the payload
 // was told once and the code is its own.
 func TestStopAroundTheLaunch(t *testing.T) {
@@ -149,7 +149,7 @@ func TestStopAroundTheLaunch(t *testing.T) {
 		for i := range tries {
 			s.Trace = filepath.Join(s.Dir, "trace"+strconv.Itoa(i))
 			a := s.Run(t, "a"+strconv.Itoa(i), isolate)
-			<-time.After(time.Duration(rand.IntN(120)) * time.Millisecond)
+			<-time.After(120 * time.Millisecond * time.Duration(i*1000+rand.IntN(1000)) / time.Duration(tries*1000))
 			tree := testkit.Snapshot(t, a.Pid())
 			to := a.Pid()
 			if i%2 == 1 {
