@@ -34,7 +34,7 @@ func TestLooksDoNotPileUp(t *testing.T) {
 // TestHelpersOfOthersAreNotHeld: one that is alive, asks another mount, or has ended, is in nobody's way.
 func TestHelpersOfOthersAreNotHeld(t *testing.T) {
 	f, other := newFaultyFS(t), tmpfs(t, "other")
-	w := watch(t, Config{Expect: []Expect{{Path: f.dir}}, Timeout: 100 * time.Millisecond})
+	w := watch(t, Config{Expect: []Expect{{Path: f.dir}}, Timeout: time.Second})
 	want(t, w, f.dir, OK)
 	if all := heldOn(f.dir); len(all) != 0 {
 		t.Errorf("a living helper is held: %v", all)

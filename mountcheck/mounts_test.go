@@ -2,6 +2,7 @@ package mountcheck
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -44,11 +45,16 @@ func tmpfs(t testing.TB, name string) string {
 	return dir
 }
 
+// unmount waits for a probe that is just looking: it keeps what it looks at busy.
 func unmount(t testing.TB, dir string, flags int) {
 	t.Helper()
-	if err := unix.Unmount(dir, flags); err != nil {
-		t.Fatalf("umount %s: %v", dir, err)
-	}
+	eventually(t, "umount "+dir, func() bool {
+		err := unix.Unmount(dir, flags)
+		if err != nil && !errors.Is(err, unix.EBUSY) {
+			t.Fatalf("umount %s: %v", dir, err)
+		}
+		return err == nil
+	})
 }
 
 func quick(t testing.TB, c Config) Config {

@@ -99,7 +99,7 @@ func loopFS(t testing.TB, size string, mkfs ...string) (dir, image string) {
 	if out, err := exec.Command("mount", "-o", "loop", image, dir).CombinedOutput(); err != nil {
 		t.Skipf("no loop device here: %v: %s", err, out)
 	}
-	t.Cleanup(func() { command(t, "umount", dir) })
+	t.Cleanup(func() { unmount(t, dir, 0) })
 	return dir, image
 }
 

@@ -166,7 +166,7 @@ func ext4(t testing.TB) string {
 	if out, err := exec.Command("mount", "-o", "loop", image, dir).CombinedOutput(); err != nil {
 		t.Skipf("no loop device here: %v: %s", err, out)
 	}
-	t.Cleanup(func() { command(t, "umount", dir) })
+	t.Cleanup(func() { unmount(t, dir, 0) })
 	return dir
 }
 
