@@ -31,6 +31,7 @@ func newExport(t *testing.T) *export {
 		}
 	}
 	base := testkit.PublicDir(t) // a socket's name is short
+	shared(t, base)
 	e := &export{stored: filepath.Join(base, "stored"), failing: filepath.Join(base, "failing")}
 	socket, files := filepath.Join(base, "socket"), filepath.Join(base, "files")
 	e.disk = &disk{t: t, image: filepath.Join(files, "nbd"), dir: filepath.Join(base, "mnt")}
@@ -52,6 +53,15 @@ func newExport(t *testing.T) *export {
 	e.held, err = os.Open(e.dir)
 	must(t, err)
 	return e
+}
+
+// shared lets an unmount below reach the copies that payloads of tests beside this one have of every mount: while one
+// of them has the filesystem, nobody's unmount is its last.
+func shared(t *testing.T, dir string) {
+	t.Helper()
+	must(t, unix.Mount(dir, dir, "", unix.MS_BIND, ""))
+	must(t, unix.Mount("", dir, "", unix.MS_SHARED, ""))
+	t.Cleanup(func() { testkit.Unmount(t, dir) })
 }
 
 // free breaks the connection to nbdfuse: what waits in the filesystem waits there.
