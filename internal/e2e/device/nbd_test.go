@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -29,6 +28,7 @@ type export struct {
 type service struct {
 	dir    string
 	client *testkit.Process
+	said   *os.File // the last answer, which whoever asked may not have read yet
 }
 
 func serveOne(t testing.TB, image string) *export {
@@ -94,23 +94,31 @@ func (e *export) begin(t testing.TB, name, dir string) {
 		must(t, err)
 		<-done
 		must(t, ask.Close())
+		v.hush()
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		v.free(t)
 	})
 }
 
+// answer stays open until the next one: whoever asks again has read it, or is gone.
 func (v *service) answer(t testing.TB, text string) {
-	f, err := os.OpenFile(filepath.Join(v.dir, "answer"), os.O_RDWR, 0)
-	if err == nil {
-		_, err = fmt.Fprintln(f, text)
+	v.hush()
+	var err error
+	if v.said, err = os.OpenFile(filepath.Join(v.dir, "answer"), os.O_RDWR, 0); err == nil {
+		_, err = fmt.Fprintln(v.said, text)
 	}
 	if err != nil {
 		t.Errorf("cannot answer: %v", err)
-		return
 	}
-	// Open until whoever asked has read it, or is gone.
-	time.AfterFunc(5*time.Second, func() { _ = f.Close() }) // a read end alone: nothing is lost
+}
+
+// hush takes an answer back that nobody has read.
+func (v *service) hush() {
+	if v.said != nil {
+		_ = v.said.Close() // of a pipe: nothing is lost that anybody waits for
+		v.said = nil
+	}
 }
 
 func (e *export) do(t testing.TB, v *service, what string) string {
