@@ -14,6 +14,7 @@ import (
 	"github.com/interlock-run/interlock/internal/snapshot"
 	"github.com/interlock-run/interlock/internal/store"
 	"github.com/interlock-run/interlock/internal/store/dir"
+	"github.com/interlock-run/interlock/internal/testkit"
 )
 
 // hooked is the source of a service that a script freezes. $T is a folder for what it wants to tell.
@@ -98,7 +99,7 @@ func TestHookFails(t *testing.T) {
 		"closes":        {"exec >&-; " + waits + "touch $T/thawed", ErrCommand, "before it was ready", true},
 		"wrong word":    {"echo steady; " + waits + "touch $T/thawed", ErrCommand, "steady", true},
 		"fails to thaw": {"echo ready; " + waits + "touch $T/thawed; echo stuck >&2; exit 5", ErrCommand, "stuck", true},
-		"ends early":    {"echo ready; echo oops >&2; exit 0", ErrCommand, "oops", false},
+		"ends early":    {"echo $$ >$T/pid; echo ready; echo oops >&2; exit 0", ErrCommand, "oops", false},
 		"late nonsense": {"echo ready; " + waits + "touch $T/thawed; cd $INTERLOCK_BACKUP_EXTRA && touch d", nil, "directory", true},
 		"no program":    {"", ErrTool, "no-such-hook", false},
 	} {
@@ -113,8 +114,14 @@ func TestHookFails(t *testing.T) {
 			}
 			before := r.catalog()
 			_, err := r.takesWhile(src, map[string]func(){"d": func() {
-				if name == "ends early" {
-					pass(t, 100*time.Millisecond) // the copy goes on beside the command's end
+				if name == "ends early" { // the copy goes on beside the command's end
+					pid, err := os.ReadFile(filepath.Join(told, "pid"))
+					must(t, err)
+					testkit.Wait(t, time.Minute, func() (bool, string) {
+						_, err := os.Stat("/proc/" + strings.TrimSpace(string(pid)))
+						return errors.Is(err, os.ErrNotExist), "the command has not ended"
+					})
+					pass(t, 100*time.Millisecond) // and is known to have ended
 				}
 			}})
 			if err == nil || c.want != nil && !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
