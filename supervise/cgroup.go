@@ -177,9 +177,6 @@ func (c *cgroup) list() []int {
 	return found
 }
 
-// unreadable stands in a list for "there may be more".
-const unreadable = 0
-
 func (c *cgroup) alive() []int { return append(c.list(), c.brood.alive()...) }
 
 // close removes the groups, innermost first.

@@ -7,6 +7,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/internal/process"
 )
 
 // A killer is one way of ending everything in the kill domain, and of proving it.
@@ -61,22 +63,19 @@ func (l local) reaped(pid int, _ syscall.WaitStatus) (uint32, bool) { return l.n
 // cgroup modes. As PID 1 it is every process there is.
 type brood struct {
 	agent *agentProcess
+	looks *process.Lookout
 	whole bool
 }
 
 func (b brood) members() []task {
-	list, err := tasks()
-	if err != nil {
-		return []task{{pid: unreadable}} // nothing is killed this time, and empty says no
-	}
 	spare := b.agent.pid
 	if b.agent.reaped {
 		spare = 0 // the number may be another's by now
 	}
 	if b.whole {
-		return outside(list, os.Getpid(), spare)
+		return outside(b.looks, os.Getpid(), spare)
 	}
-	return below(list, os.Getpid(), spare)
+	return below(b.looks, os.Getpid(), spare)
 }
 
 func (b brood) admit(int) error { return nil }

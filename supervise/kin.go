@@ -1,9 +1,12 @@
 package supervise
 
 import (
+	"errors"
 	"os"
 	"sync"
 	"time"
+
+	"github.com/interlock-run/interlock/internal/process"
 )
 
 // The agent looks at who lives below the guard in subreaper mode once a second, and more often at first
@@ -15,10 +18,11 @@ const kinFirst, kinLook = 50 * time.Millisecond, time.Second
 // The environment does not find them all: Redis and others overwrite theirs to show a title. What left its
 // parents since the last look and has no environment is not found.
 type kin struct {
-	mu   sync.Mutex
-	seen map[int]task
-	once sync.Once
-	more chan struct{} // something was started
+	mu    sync.Mutex
+	seen  map[int]string // when each was started, empty: not known; it is replaced, not changed
+	once  sync.Once
+	more  chan struct{} // something was started
+	looks process.Lookout
 }
 
 // watch looks until closed. Only the subreaper mode needs it.
@@ -57,39 +61,81 @@ func (k *kin) started() {
 
 // look adds the guard's descendants, without our own tree, and forgets who has ended. Once the guard is
 // dead its number may be another's: then what was seen stays, and nobody is added.
-func (k *kin) look(guard int) {
-	list, err := tasks()
-	if err != nil {
-		return // nothing is proven with this anyway
+func (k *kin) look(guard int) { k.note(k.descendants(guard)) }
+
+func (k *kin) note(list []int) {
+	before, seen := k.known(), map[int]string{}
+	for _, pid := range list {
+		start := before[pid] // asked for once: a look at one that ends may hang
+		if start == "" {
+			s, err := k.looks.Stat(pid)
+			if err != nil && !errors.Is(err, process.ErrHangs) || s.Ended() {
+				continue
+			}
+			start = s.Start
+		}
+		seen[pid] = start
+	}
+	left := map[int]string{}
+	for pid, start := range before {
+		if _, again := seen[pid]; !again {
+			left[pid] = start
+		}
+	}
+	for _, t := range k.living(left) {
+		seen[t.pid] = left[t.pid]
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	seen := map[int]task{}
-	found := k.living(list)
-	if os.Getppid() == guard { // asked after the list was made: the kernel gives us to another when it dies
-		found = append(found, below(list, guard, os.Getpid())...)
-	}
-	for _, t := range found {
-		seen[t.pid] = t
-	}
 	k.seen = seen
 }
 
-// living are those in list that were seen before: the number alone may be another's by now.
-func (k *kin) living(list []task) []task {
+// descendants are nobody where the list cannot be made: nothing is proven with this anyway.
+func (k *kin) descendants(guard int) []int {
+	family, err := k.looks.Family()
+	if err != nil {
+		return nil
+	}
+	list, _ := descendants(family.Children, []int{guard}, os.Getpid())
+	if os.Getppid() != guard { // asked after the list was made: the kernel gives us to another when it dies
+		return nil
+	}
+	return list
+}
+
+func (k *kin) known() map[int]string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.seen
+}
+
+// living are those that were seen and live: the number alone may be another's by now.
+func (k *kin) living(seen map[int]string) []task {
 	var found []task
-	for _, t := range list {
-		if was, ok := k.seen[t.pid]; ok && was.start == t.start && !t.dead {
-			found = append(found, t)
+	for pid, start := range seen {
+		if process.Ended(pid) {
+			continue
+		}
+		s, err := k.looks.Stat(pid)
+		if unsure := err != nil || start == ""; unsure || s.Start == start {
+			found = append(found, task{pid, unsure})
 		}
 	}
 	return found
 }
 
 // members are the living that were seen, and all below them.
-func (k *kin) members(list []task) []task {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	found := k.living(list)
-	return append(found, descendants(list, pids(found), os.Getpid())...)
+func (k *kin) members() []task {
+	found := k.living(k.known())
+	var roots []int
+	for _, t := range found {
+		if !t.unsure {
+			roots = append(roots, t.pid)
+		}
+	}
+	family, err := k.looks.Family()
+	if err != nil {
+		return append(found, unseen()...)
+	}
+	return append(found, familyOf(family.Children, roots, os.Getpid())...)
 }

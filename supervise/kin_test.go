@@ -3,57 +3,112 @@ package supervise
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/interlock-run/interlock/internal/process"
 )
 
 // After the guard's death: what was seen and all below it, but nobody who was given such a number later.
 func TestKinAfterTheGuard(t *testing.T) {
-	k := &kin{seen: map[int]task{7: {pid: 7, start: "70"}, 8: {pid: 8, start: "80"}, 9: {pid: 9, start: "90"}}}
-	got := pids(k.members([]task{
-		{1, 0, "1", false},
-		{7, 1, "70", false},    // seen
-		{8, 1, "81", false},    // another with the number of one that was seen
-		{9, 1, "90", true},     // dead
-		{20, 7, "200", false},  // below it
-		{21, 20, "210", false}, // and below that
-		{30, 1, "300", false},  // never seen
-	}))
-	slices.Sort(got)
-	if want := []int{7, 20, 21}; !slices.Equal(got, want) {
-		t.Errorf("kin %v: expected %v", got, want)
+	parent, child := otherFamily(t)
+	another, below := otherFamily(t)
+	unknown, _ := otherFamily(t)
+	_, neverSeen := otherFamily(t)
+	dead := zombie(t)
+	started := func(pid int) string {
+		s, err := process.Read(pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Start
+	}
+	k := &kin{seen: map[int]string{parent: started(parent), another: "1", dead: started(dead), unknown: ""}}
+	want := []task{{parent, false}, {child, false}, {unknown, true}}
+	got := k.members()
+	for _, w := range want {
+		if !slices.Contains(got, w) {
+			t.Errorf("kin %v: expected %v among them", got, w)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("kin %v: expected %v, and not %d, %d, %d, %d", got, want, another, below, neverSeen, dead)
 	}
 }
 
-// Who was seen may be below another who was; and it is found in time among thousands.
-func TestKinOfThousands(t *testing.T) {
-	const many, first = 20000, 1 << 23 // above every real number, such as our own
-	k := &kin{seen: map[int]task{}}
-	var list []task
-	for pid := first; pid < first+many; pid++ {
-		list = append(list, task{pid, pid - 1, "1", false})
-		if pid%2 == 0 {
-			k.seen[pid] = list[len(list)-1]
+// What was seen, and hangs when it is looked at, is not called dead: nor is it killed, since nothing else tells whether
+// the number is still its own. It stays seen, as what it was.
+func TestKinThatHangs(t *testing.T) {
+	_, known := otherFamily(t)
+	_, unknown := otherFamily(t)
+	seen := map[int]string{known: "1", unknown: ""}
+	k, free := &kin{seen: seen}, make(chan struct{})
+	defer close(free)
+	k.looks.ReadFile = func(path string) ([]byte, error) { <-free; return nil, errors.New(path) }
+	for range 2 {
+		got := k.members()
+		if len(got) != 2 || !slices.Contains(got, task{known, true}) || !slices.Contains(got, task{unknown, true}) {
+			t.Errorf("kin %v: expected %d and %d, unsure", got, known, unknown)
+		}
+		if k.look(0); !maps.Equal(k.seen, seen) {
+			t.Errorf("seen %v, expected %v", k.seen, seen)
 		}
 	}
-	began := time.Now()
-	got := pids(k.members(list))
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("it took %v", took)
+}
+
+// A descendant of the guard whose look hangs is seen all the same, and asked for its start until that is known.
+func TestKinIsSeenThoughItHangs(t *testing.T) {
+	_, child := otherFamily(t)
+	want, err := process.Read(child)
+	if err != nil {
+		t.Fatal(err)
 	}
-	slices.Sort(got)
-	if !slices.Equal(got, pids(list)) {
-		t.Errorf("%d kin: expected each of %d once", len(got), len(list))
+	k, free := &kin{}, make(chan struct{})
+	var reads atomic.Int32
+	k.looks.ReadFile = func(path string) ([]byte, error) {
+		reads.Add(1)
+		<-free
+		return os.ReadFile(path)
 	}
+	k.note([]int{child})
+	if seen := (map[int]string{child: ""}); !maps.Equal(k.seen, seen) {
+		t.Errorf("seen %v, expected %v", k.seen, seen)
+	}
+	close(free)
+	eventually(t, "its start is known", func() bool {
+		k.note([]int{child, 1 << 30}) // that one is gone
+		return maps.Equal(k.seen, map[int]string{child: want.Start})
+	})
+	known := reads.Load()
+	if k.note([]int{child}); reads.Load() != known {
+		t.Error("it was looked at again")
+	}
+}
+
+// zombie is a child that has ended and is not reaped before the test's end.
+func zombie(t *testing.T) int {
+	t.Helper()
+	p, err := os.StartProcess("/bin/true", []string{"true"}, &os.ProcAttr{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := p.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	eventually(t, "it has ended", func() bool { return process.Ended(p.Pid) })
+	return p.Pid
 }
 
 // The number of a guard that has died may be another's by now, and its children are none of ours.
 func TestKinOfAnotherGuard(t *testing.T) {
 	parent, child := otherFamily(t)
-	k := &kin{seen: map[int]task{}}
+	k := &kin{}
 	k.look(parent)
 	if len(k.seen) != 0 {
 		t.Errorf("seen %v: expected nobody, %d is not the parent of this process", k.seen, parent)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/interlock-run/interlock/internal/clock"
+	"github.com/interlock-run/interlock/internal/process"
 )
 
 // A Link is the agent's end. Its methods may be called from any goroutine.
@@ -29,7 +30,8 @@ type Link struct {
 
 	mu sync.Mutex // of what is learned
 	learned
-	kin kin
+	kin   kin
+	looks process.Lookout // not that of kin: strangers that hang shall not use it up
 }
 
 // learned is what a take-over goes by.

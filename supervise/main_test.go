@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/interlock-run/interlock/internal/clock"
+	"github.com/interlock-run/interlock/internal/process"
 )
 
 // The test binary is its own guard, agent, init, gate and payload, because the guard starts
@@ -380,15 +381,15 @@ func (g *guarded) wantCode(code int) {
 // survivors are the living processes of the kill domain: those with this run's mark and a token, which
 // guard and agent do not have.
 func (g *guarded) survivors() []int {
-	list, err := tasks()
+	all, err := process.Numbers()
 	if err != nil {
 		g.t.Fatal(err)
 	}
 	var found []int
-	for _, t := range list {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", t.pid))
-		if err == nil && !t.dead && holdsAll(string(b), []string{"TEST_MARK=" + g.mark}) && t.pid != g.pid && t.pid != g.agent {
-			found = append(found, t.pid)
+	for _, pid := range all {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		if err == nil && !process.Ended(pid) && holdsAll(string(b), []string{"TEST_MARK=" + g.mark}) && pid != g.pid && pid != g.agent {
+			found = append(found, pid)
 		}
 	}
 	return found

@@ -62,7 +62,7 @@ func because(isolate string, failed []string) string {
 
 // try sets up one mode.
 func (g *guard) try(mode string) (choice, error) {
-	all := brood{agent: g.agent, whole: os.Getpid() == 1 && mode == ModePID1}
+	all := brood{agent: g.agent, looks: &process.Lookout{}, whole: os.Getpid() == 1 && mode == ModePID1}
 	c := choice{killer: all, starter: local{g.nursery}}
 	if err := process.OwnView(); err != nil {
 		return c, err

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/internal/process"
 )
 
 // public copies the test binary to where another user may execute it.
@@ -82,7 +84,8 @@ func TestUnprivilegedSubreaper(t *testing.T) {
 	needRoot(t)
 	exe := public(t)
 	g := startGuard(t, options{exe: exe, wrap: nobody()})
-	g.begin(IsolateNone, 0, 700*time.Millisecond, exe, "payload-under-test", "daemon")
+	g.begin(IsolateNone, 0, soon, exe, "payload-under-test", "daemon")
+	eventually(t, "daemon", func() bool { return g.payloadProcesses() >= 3 })
 	g.event(Empty)
 	if n := g.payloadProcesses(); n != 0 {
 		t.Errorf("%d processes outlived the deadline", n)
@@ -234,12 +237,8 @@ func asPID1(nest bool) []string {
 // child finds the guard below unshare.
 func (g *guarded) below(t *testing.T) int {
 	t.Helper()
-	list, err := tasks()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, task := range list {
-		if task.ppid == g.pid {
+	for _, task := range below(&process.Lookout{}, g.pid, g.agent) {
+		if s, err := process.Read(task.pid); err == nil && s.Parent == g.pid {
 			return task.pid
 		}
 	}
@@ -278,11 +277,11 @@ func TestTakeOverFromPID1(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			needRoot(t)
 			g := startGuard(t, options{wrap: asPID1(nest)})
-			g.begin(IsolateAuto, 0, 500*time.Millisecond, self(t), "payload-under-test", "daemon")
+			g.begin(IsolateAuto, 0, soon, self(t), "payload-under-test", "daemon")
 			eventually(t, "daemon", func() bool { return g.payloadProcesses() >= 3 })
 			first := g.below(t)
 			stop(t, first)
-			sleepUntilPast(t, 500*time.Millisecond)
+			sleepUntilPast(t, soon)
 			r := g.order(command{Op: "takeover", Timeout: 10 * time.Second, Env: []string{"INTERLOCK_TOKEN=7"}})
 			if r.Err != "" || !r.Proof.Proven {
 				t.Fatalf("%+v %s", r.Proof, r.Err)

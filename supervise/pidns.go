@@ -10,6 +10,7 @@ import (
 
 	"github.com/interlock-run/interlock/internal/clock"
 	"github.com/interlock-run/interlock/internal/mutate"
+	"github.com/interlock-run/interlock/internal/process"
 )
 
 // pidns runs the kill domain in a PID namespace. Its init forks for us and dies with us; the kernel
@@ -213,14 +214,14 @@ func (p *pidns) alive() []int {
 	if p.now == nil {
 		return nil
 	}
-	list, err := tasks()
+	all, err := process.Numbers()
 	if err != nil {
 		return []int{p.now.pid}
 	}
 	var found []int
-	for _, t := range list {
-		if ns, err := inode(strconv.Itoa(t.pid), "pid"); err == nil && ns == p.now.inode && !t.dead {
-			found = append(found, t.pid)
+	for _, pid := range all {
+		if ns, err := inode(strconv.Itoa(pid), "pid"); err == nil && ns == p.now.inode && !process.Ended(pid) {
+			found = append(found, pid)
 		}
 	}
 	return found

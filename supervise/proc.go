@@ -12,101 +12,102 @@ import (
 	"github.com/interlock-run/interlock/internal/process"
 )
 
-// A task is one line of the process table: what is needed to walk the tree.
+// A task is a process that lives, as far as is known.
 type task struct {
-	pid, ppid int
-	start     string // with the number it names one process for ever
-	dead      bool
+	pid    int
+	unsure bool // it may be nobody of ours: it is not killed, and as long as it is there nothing is proven
 }
 
-// tasks reads the process table. A process that goes away meanwhile is left out: it is gone. One that may not
-// be looked at (hidepid) is listed with neither parent nor start; any other failure is one of the whole.
-func tasks() ([]task, error) {
-	if err := process.OwnView(); err != nil {
-		return nil, err
-	}
-	dir, err := os.Open("/proc")
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return nil, err
-	}
-	var list []task
-	for _, name := range names {
-		if pid, err := strconv.Atoi(name); err == nil {
-			t, err := readTask(pid)
-			switch {
-			case err == nil:
-				list = append(list, t)
-			case !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ESRCH):
-				return nil, err
-			}
-		}
-	}
-	return list, nil
-}
+// unreadable stands in a list for "there may be more".
+const unreadable = 0
 
-func readTask(pid int) (task, error) {
-	s, err := process.Read(pid)
-	if errors.Is(err, os.ErrPermission) {
-		return task{pid: pid, ppid: hidden}, nil
-	}
-	return task{pid, s.Parent, s.Start, s.Ended()}, err
-}
-
-// hidden is the parent of a process that lives and may not be looked at; no process has this number.
-const hidden = -1
+func unseen() []task { return []task{{unreadable, true}} }
 
 // below returns the living descendants of root, without the tree under spare.
-func below(list []task, root, spare int) []task { return descendants(list, []int{root}, spare) }
-
-// descendants are the living below any of roots, without these and the tree under spare, each once. It walks
-// the list once, however many roots there are: it is made while a deadline runs.
-func descendants(list []task, roots []int, spare int) []task {
-	children := map[int][]task{}
-	for _, t := range list {
-		children[t.ppid] = append(children[t.ppid], t)
+func below(looks *process.Lookout, root, spare int) []task {
+	family, err := looks.Family()
+	if err != nil {
+		return unseen()
 	}
+	return familyOf(family.Children, []int{root}, spare)
+}
+
+// familyOf is descendants without the dead.
+func familyOf(children func(int) ([]int, error), roots []int, spare int) []task {
+	all, err := descendants(children, roots, spare)
+	var found []task
+	if err != nil {
+		found = unseen()
+	}
+	for _, pid := range all {
+		if !process.Ended(pid) {
+			found = append(found, task{pid: pid})
+		}
+	}
+	return found
+}
+
+// descendants are all below any of roots, without these and the tree under spare, each once, however many roots
+// there are: it is made while a deadline runs. The error: some may be missing.
+func descendants(children func(int) ([]int, error), roots []int, spare int) (found []int, failed error) {
 	met := map[int]bool{spare: true}
 	for _, pid := range roots {
 		met[pid] = true
 	}
-	var found []task
 	for queue := slices.Clone(roots); len(queue) > 0; queue = queue[1:] {
-		for _, t := range children[queue[0]] {
-			if met[t.pid] {
-				continue
+		list, err := children(queue[0])
+		failed = errors.Join(failed, err)
+		for _, pid := range list {
+			if !met[pid] {
+				met[pid] = true
+				queue, found = append(queue, pid), append(found, pid)
 			}
-			met[t.pid] = true
-			queue = append(queue, t.pid)
-			if !t.dead {
-				found = append(found, t)
-			}
+		}
+	}
+	return found, failed
+}
+
+// outside returns every living process but self and the tree under spare: all of a container.
+func outside(looks *process.Lookout, self, spare int) []task {
+	all, err := process.Numbers() // first: who is started later is in neither
+	if err != nil {
+		return unseen()
+	}
+	family, err := looks.Family()
+	if err != nil {
+		return unseen()
+	}
+	kept, err := spared(family.Children, self, spare)
+	if err != nil {
+		return unseen()
+	}
+	var found []task
+	for _, pid := range all {
+		if !kept[pid] && !process.Ended(pid) {
+			found = append(found, task{pid, family.Unsure(pid)})
 		}
 	}
 	return found
 }
 
-// outside returns every living process but self and the tree under spare: all of a container. Spare is 0
-// where nothing is spared; PID 1's parent has that number, and below it is everybody.
-func outside(list []task, self, spare int) []task {
+// spared are self and the tree under spare. Spare is 0 where nothing is spared; PID 1's parent has that number, and
+// below it is everybody. It is walked twice: one walk may miss whom a thread that ends hands over to another meanwhile.
+func spared(children func(int) ([]int, error), self, spare int) (map[int]bool, error) {
 	kept := map[int]bool{self: true}
-	if spare > 0 {
-		kept[spare] = true
-		for _, t := range below(list, spare, 0) {
-			kept[t.pid] = true
+	if spare == 0 {
+		return kept, nil
+	}
+	kept[spare] = true
+	for range 2 {
+		tree, err := descendants(children, []int{spare}, 0)
+		if err != nil {
+			return nil, err
+		}
+		for _, pid := range tree {
+			kept[pid] = true
 		}
 	}
-	var found []task
-	for _, t := range list {
-		if !kept[t.pid] && !t.dead {
-			found = append(found, t)
-		}
-	}
-	return found
+	return kept, nil
 }
 
 // freezePasses bounds the search for processes that are forked while others are being stopped.
@@ -118,7 +119,7 @@ func sweep(list func() []task) {
 	for range freezePasses {
 		fresh := false
 		for _, t := range list() {
-			if !stopped[t.pid] {
+			if !t.unsure && !stopped[t.pid] {
 				stopped[t.pid], fresh = true, true
 				signalPID(t.pid, unix.SIGSTOP)
 			}

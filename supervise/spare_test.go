@@ -9,17 +9,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/interlock-run/interlock/internal/process"
 )
 
 // ahead are the living processes below the guard that play one of these roles.
 func (g *guarded) ahead(roles ...string) []int {
 	g.t.Helper()
-	list, err := tasks()
-	if err != nil {
-		g.t.Fatal(err)
-	}
 	var found []int
-	for _, t := range below(list, g.pid, g.agent) {
+	for _, t := range below(&process.Lookout{}, g.pid, g.agent) {
 		b, err := os.ReadFile("/proc/" + strconv.Itoa(t.pid) + "/cmdline")
 		name, _, _ := strings.Cut(string(b), "\x00")
 		if err == nil && slices.Contains(roles, name) {
@@ -142,10 +140,13 @@ func TestEarlyProcessesThatDied(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := startGuard(t, options{})
 			g.spares()
-			for _, pid := range g.ahead(roles...) {
+			made := g.ahead(roles...)
+			for _, pid := range made {
 				send(t, pid, syscall.SIGKILL)
 			}
-			eventually(t, "all are dead", func() bool { return len(g.ahead(roles...)) == 0 })
+			for _, pid := range made {
+				eventually(t, "it is reaped", func() bool { return syscall.Kill(pid, 0) == syscall.ESRCH })
+			}
 			if e := g.begin(IsolatePIDNS, 0, time.Minute, "sh", "-c", "exit 5"); e.PID == 0 {
 				t.Errorf("%+v", e)
 			}
@@ -167,7 +168,7 @@ func TestEarlyNamespaceEndsWithTheRun(t *testing.T) {
 	g.order(command{Op: "exit", Code: 64})
 	g.wantCode(64)
 	for _, pid := range made {
-		if st, err := readTask(pid); err == nil && !st.dead {
+		if !process.Ended(pid) {
 			t.Errorf("process %d outlived the guard", pid)
 		}
 	}

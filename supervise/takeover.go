@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/interlock-run/interlock/internal/clock"
+	"github.com/interlock-run/interlock/internal/process"
 )
 
 // TakeOver ends the domain without the guard: the guard first (SIGKILL works on a stopped process),
@@ -181,13 +181,7 @@ func (l *Link) endContainer(ctx context.Context) (Proof, error) {
 }
 
 // others are all processes of the container but the guard, which is PID 1, and our own tree.
-func (l *Link) others() []task {
-	list, err := tasks()
-	if err != nil {
-		return []task{{pid: unreadable}}
-	}
-	return outside(list, l.guardPID, os.Getpid())
-}
+func (l *Link) others() []task { return outside(&l.looks, l.guardPID, os.Getpid()) }
 
 // pastLastKill tells whether no lease that the guard may know of lets anything start any more.
 func (l *Link) pastLastKill() bool {
@@ -210,20 +204,18 @@ func (l *Link) endKindred(ctx context.Context, env []string) (Proof, error) {
 	return Proof{How: how + "; every process that had been seen below it or has our variables was killed"}, nil
 }
 
-func (l *Link) kindred(env []string) []task {
-	list, err := tasks()
-	if err != nil {
-		return []task{{pid: unreadable}} // nothing is killed this time: look again
-	}
-	return append(l.kin.members(list), carriers(list, env)...)
-}
+func (l *Link) kindred(env []string) []task { return append(l.kin.members(), l.carriers(env)...) }
 
-// carriers finds the living processes outside our own tree whose environment holds all of env.
-func carriers(list []task, env []string) []task {
+// carriers finds the living processes outside our own tree whose environment holds all of env. One whose environment
+// cannot be read because the read hangs may be one of them.
+func (l *Link) carriers(env []string) []task {
 	var found []task
-	for _, t := range outside(list, 1, os.Getpid()) {
-		b, err := os.ReadFile("/proc/" + strconv.Itoa(t.pid) + "/environ")
-		if err == nil && holdsAll(string(b), env) {
+	for _, t := range outside(&l.looks, 1, os.Getpid()) {
+		b, err := l.looks.File(t.pid, "environ")
+		switch {
+		case t.unsure, errors.Is(err, process.ErrHangs):
+			found = append(found, task{t.pid, true})
+		case err == nil && holdsAll(string(b), env):
 			found = append(found, t)
 		}
 	}
