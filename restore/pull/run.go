@@ -106,15 +106,13 @@ func (r *runner) prepare(ctx context.Context) error {
 }
 
 // forget removes the manifest's copy of a restore that was not begun, and the directory that was made for it, unless
-// somebody has use for that already.
+// somebody has use for that already. Also an account that was written speaks of an empty one, or of none.
 func (r *runner) forget() error {
 	err := os.Remove(r.src.path)
 	if errors.Is(err, os.ErrNotExist) {
 		err = nil
 	}
-	l := r.session.Look()
-	begun := l.Found && l.State.Phase != restore.PhaseClean && l.State.Inode == l.Inode
-	if !r.made || begun || l.Trouble != "" {
+	if !r.made {
 		return err
 	}
 	gone := os.Remove(r.Target.Data)
