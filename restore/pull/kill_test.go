@@ -243,7 +243,7 @@ func TestKilledAnywhere(t *testing.T) {
 				timer := time.NewTimer(time.Duration(r.Int64N(int64(250 * time.Millisecond))))
 				select {
 				case <-timer.C:
-					p.Signal(t, syscall.SIGKILL)
+					p.Kill(t)
 				case <-p.Exited():
 				}
 				p.Wait(t, limit)
