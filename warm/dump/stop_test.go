@@ -77,7 +77,7 @@ func TestStoppedFetcherHurtsNobody(t *testing.T) {
 		t.Fatalf("code %d: %s", code, p.Stderr(t))
 	}
 	t.Logf("slowest answer while it stood for %v: %v", long, worst)
-	if worst > 2*time.Second {
+	if worst > 2*time.Second+testkit.Busy(t) {
 		t.Errorf("a client waited for %v", worst)
 	}
 	if all := items(t, o.Dir); len(all) != n {
@@ -236,7 +236,9 @@ func readerOf(t *testing.T, dump int) int {
 				continue
 			}
 			raw, err := os.ReadFile("/proc/" + field + "/io")
-			must(t, err)
+			if err != nil {
+				continue // it has ended
+			}
 			read, err := strconv.Atoi(strings.Fields(string(raw))[1])
 			must(t, err)
 			if pid, err := strconv.Atoi(field); err == nil && read > 200_000 {
