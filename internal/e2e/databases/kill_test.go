@@ -82,7 +82,7 @@ func (r *rig) guardKilled(t *testing.T, j *scene.Job) {
 func (r *rig) dies(t *testing.T, why string, deed func()) {
 	t.Helper()
 	deed()
-	if lived := r.gone(t, scene.Now()); lived > soon {
+	if lived := r.gone(t, scene.Now()); lived > soon+testkit.Busy(t) {
 		t.Errorf("the server lived on for %v after %s: expected at most %v", lived, why, soon)
 	}
 }

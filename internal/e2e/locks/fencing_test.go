@@ -1,7 +1,6 @@
 package locks
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -26,7 +25,7 @@ func agent(t testing.TB, s *scene.Scene, status int) (path, told string) {
 	t.Helper()
 	path, told = filepath.Join(s.Dir, "fence.sh"), filepath.Join(s.Dir, "told")
 	script := fmt.Sprintf("#!/bin/sh\nIN=$(cat)\n{ echo \"$# arguments\"; echo \"$IN\"; env | grep ^INTERLOCK_ ; } >>%s\ncase \"$IN\" in *action=status*) exit %d;; *action=metadata*) exit 1;; esac\n", told, status)
-	must(t, os.WriteFile(path, []byte(script), 0o755))
+	testkit.WriteProgram(t, path, script)
 	return path, told
 }
 
@@ -74,7 +73,7 @@ func TestFenceAgentDiesWithUs(t *testing.T) {
 	r := etcdBackend().fresh(t, "")
 	r.crashed(t, 30*time.Second, "rack-7")
 	path, pids := filepath.Join(r.Dir, "fence.sh"), filepath.Join(r.Dir, "pids")
-	must(t, os.WriteFile(path, fmt.Appendf(nil, "#!/bin/sh\ngrep -q action=metadata && exit 1\nsleep 1000 &\none=$!\nsetsid sleep 1000 &\necho $$ $one $! >%[1]s.new && mv %[1]s.new %[1]s\nsleep 1000\n", pids), 0o755))
+	testkit.WriteProgram(t, path, fmt.Sprintf("#!/bin/sh\ngrep -q action=metadata && exit 1\nsleep 1000 &\none=$!\nsetsid sleep 1000 &\necho $$ $one $! >%[1]s.new && mv %[1]s.new %[1]s\nsleep 1000\n", pids))
 	a := r.Run(t, "a", scene.Flags("--fence-agent", path))
 	testkit.Wait(t, 30*time.Second, func() (bool, string) {
 		_, err := os.Stat(pids)
@@ -85,7 +84,8 @@ func TestFenceAgentDiesWithUs(t *testing.T) {
 		pid, err := strconv.Atoi(word)
 		must(t, err)
 		testkit.Wait(t, 30*time.Second, func() (bool, string) {
-			return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH), fmt.Sprintf("process %d of the fence agent goes on", pid)
+			// Dead is enough: whose parents end before it is reaped is handed on to this process, which leaves it a zombie.
+			return testkit.TreeGone(pid), fmt.Sprintf("process %d of the fence agent goes on", pid)
 		})
 	}
 	a.Wait(t, 10*time.Second)

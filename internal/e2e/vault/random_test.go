@@ -90,6 +90,12 @@ func (n *node) hit(t testing.TB, j *scene.Job, r *rand.Rand) {
 			return len(all) > 0, ""
 		})
 	}
+	var tree testkit.Tree // once the guard is dead its members are children of this process
+	select {
+	case <-j.Exited():
+	default:
+		tree = testkit.Snapshot(t, j.Pid())
+	}
 	name, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(victim), "cmdline"))
 	if err := syscall.Kill(victim, syscall.SIGKILL); err != nil && err != syscall.ESRCH {
 		t.Fatal(err)
@@ -101,6 +107,7 @@ func (n *node) hit(t testing.TB, j *scene.Job, r *rand.Rand) {
 	}
 	j.Wait(t, limit)
 	testkit.Wait(t, limit, func() (bool, string) { return testkit.TreeGone(j.Pid()), "the job's tree is there" })
+	tree.WaitGone(t, limit)
 	for _, s := range n.found(t) {
 		if strings.Contains(s, "BROKEN") {
 			t.Fatalf("a payload found %q", s)
