@@ -29,7 +29,7 @@ type scriptedGuard struct {
 
 	mu    sync.Mutex
 	calls []string
-	once  sync.Once
+	end   sync.Mutex // of events: nothing is sent once it is closed
 	dead  atomic.Bool
 }
 
@@ -63,16 +63,26 @@ func (g *scriptedGuard) count(prefix string) int {
 
 // die closes the guard's end, as its death does.
 func (g *scriptedGuard) die() {
-	g.once.Do(func() {
-		g.dead.Store(true)
+	g.end.Lock()
+	defer g.end.Unlock()
+	if !g.dead.Swap(true) {
 		close(g.events)
-	})
+	}
+}
+
+// say tells the runner, unless the guard has died meanwhile.
+func (g *scriptedGuard) say(e supervise.Event) {
+	g.end.Lock()
+	defer g.end.Unlock()
+	if !g.dead.Load() {
+		g.events <- e
+	}
 }
 
 func (g *scriptedGuard) Events() <-chan supervise.Event { return g.events }
 
 func (g *scriptedGuard) Prepare(supervise.Settings) error {
-	g.events <- supervise.Event{Kind: supervise.Ready, Domain: supervise.Domain{Mode: "pidns", PIDNamespace: 1}}
+	g.say(supervise.Event{Kind: supervise.Ready, Domain: supervise.Domain{Mode: "pidns", PIDNamespace: 1}})
 	return nil
 }
 
@@ -82,7 +92,7 @@ func (g *scriptedGuard) Lease(l supervise.Lease) error {
 		return io.ErrClosedPipe
 	}
 	if g.onLease == nil || !g.onLease(l) {
-		g.events <- supervise.Event{Kind: supervise.Leased, Tenure: l.Tenure, Kill: l.Kill}
+		g.say(supervise.Event{Kind: supervise.Leased, Tenure: l.Tenure, Kill: l.Kill})
 	}
 	return nil
 }
@@ -92,9 +102,9 @@ func (g *scriptedGuard) Start(s supervise.Spec) error {
 	switch {
 	case g.onStart != nil && g.onStart(s):
 	case s.Payload:
-		g.events <- supervise.Event{Kind: supervise.Started, ID: s.ID, PID: 4711}
+		g.say(supervise.Event{Kind: supervise.Started, ID: s.ID, PID: 4711})
 	default:
-		g.events <- supervise.Event{Kind: supervise.Exited, ID: s.ID}
+		g.say(supervise.Event{Kind: supervise.Exited, ID: s.ID})
 	}
 	return nil
 }
@@ -114,7 +124,7 @@ func what(s supervise.Spec) string {
 func (g *scriptedGuard) Signal(id uint32, sig syscall.Signal) error {
 	g.note("signal %d %d", id, int(sig))
 	if sig != syscall.SIGCONT && (g.onSignal == nil || !g.onSignal(id, sig)) {
-		g.events <- supervise.Event{Kind: supervise.Exited, ID: id, Status: syscall.WaitStatus(sig)}
+		g.say(supervise.Event{Kind: supervise.Exited, ID: id, Status: syscall.WaitStatus(sig)})
 	}
 	return nil
 }
@@ -124,7 +134,7 @@ func (g *scriptedGuard) KillOne(id uint32) error { g.note("kill one"); return ni
 func (g *scriptedGuard) Kill(tenure uint64) error {
 	g.note("kill")
 	if g.onKill == nil || !g.onKill() {
-		g.events <- supervise.Event{Kind: supervise.Empty, Tenure: tenure}
+		g.say(supervise.Event{Kind: supervise.Empty, Tenure: tenure})
 	}
 	if g.dead.Load() {
 		return io.ErrClosedPipe
@@ -135,7 +145,7 @@ func (g *scriptedGuard) Kill(tenure uint64) error {
 func (g *scriptedGuard) Finish(tenure uint64) error {
 	g.note("finish")
 	if g.onFinish == nil || !g.onFinish() {
-		g.events <- supervise.Event{Kind: supervise.Dead, Tenure: tenure}
+		g.say(supervise.Event{Kind: supervise.Dead, Tenure: tenure})
 	}
 	return nil
 }
