@@ -120,8 +120,9 @@ type Reply struct {
 // ErrPacket means that a packet was cut or is of another version of this program.
 var ErrPacket = errors.New("malformed packet")
 
-// maxPacket bounds a packet: a few paths.
-const maxPacket = 64 << 10
+// maxPacket bounds a packet: a few paths. It is more than Go puts on a stack, whose growth would bring back much of
+// what shed lets go of.
+const maxPacket = 96 << 10
 
 // maxSteps bounds a request.
 const maxSteps = 16
