@@ -43,6 +43,12 @@ func (g *scriptedGuard) note(format string, args ...any) {
 	g.calls = append(g.calls, fmt.Sprintf(format, args...))
 }
 
+func (g *scriptedGuard) soFar() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.calls)
+}
+
 func (g *scriptedGuard) noted(call string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
