@@ -3,6 +3,7 @@ package device
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -28,7 +29,6 @@ type export struct {
 type service struct {
 	dir    string
 	client *testkit.Process
-	said   *os.File // the last answer, which whoever asked may not have read yet
 }
 
 func serveOne(t testing.TB, image string) *export {
@@ -63,7 +63,7 @@ func (r *rig) node(t testing.TB, e *export, name string) *rig {
 	}
 	e.begin(t, name, dir)
 	ask := func(what string) string {
-		return fmt.Sprintf(`echo %s > %[2]s/ask && read -r said < %[2]s/answer && { test "$said" = ok || { echo "$said" >&2; exit 1; }; }`, what, dir)
+		return fmt.Sprintf(`{ echo $$ %s > %[2]s/ask; while read -r who said; do test "$who" != $$ || break; done < %[2]s/answer; test "$said" = ok || { echo "$said" >&2; exit 1; }; }`, what, dir)
 	}
 	n.attach = []string{"sh", "-c", ask("up") + " && losetup " + n.dev + " " + served + "/nbd"}
 	n.detach = []string{"sh", "-c", "losetup -d " + n.dev + " && " + ask("down")}
@@ -75,6 +75,8 @@ func (r *rig) node(t testing.TB, e *export, name string) *rig {
 // begin runs the service until the end of the test.
 func (e *export) begin(t testing.TB, name, dir string) {
 	t.Helper()
+	answer, err := os.OpenFile(filepath.Join(dir, "answer"), os.O_RDWR, 0) // for ever open, too: who asked may be gone
+	must(t, err)
 	v := &service{dir: dir}
 	e.nodes[name] = v
 	ctx, cancel := context.WithCancel(context.Background())
@@ -85,7 +87,10 @@ func (e *export) begin(t testing.TB, name, dir string) {
 		defer close(done)
 		words := bufio.NewScanner(ask)
 		for words.Scan() && ctx.Err() == nil {
-			v.answer(t, e.do(t, v, words.Text()))
+			who, what, _ := strings.Cut(words.Text(), " ")
+			if _, err := fmt.Fprintln(answer, who, e.do(t, v, what)); err != nil {
+				t.Errorf("cannot answer: %v", err)
+			}
 		}
 	}()
 	t.Cleanup(func() {
@@ -93,32 +98,11 @@ func (e *export) begin(t testing.TB, name, dir string) {
 		_, err := fmt.Fprintln(ask, "end")
 		must(t, err)
 		<-done
-		must(t, ask.Close())
-		v.hush()
+		must(t, errors.Join(ask.Close(), answer.Close()))
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		v.free(t)
 	})
-}
-
-// answer stays open until the next one: whoever asks again has read it, or is gone.
-func (v *service) answer(t testing.TB, text string) {
-	v.hush()
-	var err error
-	if v.said, err = os.OpenFile(filepath.Join(v.dir, "answer"), os.O_RDWR, 0); err == nil {
-		_, err = fmt.Fprintln(v.said, text)
-	}
-	if err != nil {
-		t.Errorf("cannot answer: %v", err)
-	}
-}
-
-// hush takes an answer back that nobody has read.
-func (v *service) hush() {
-	if v.said != nil {
-		_ = v.said.Close() // of a pipe: nothing is lost that anybody waits for
-		v.said = nil
-	}
 }
 
 func (e *export) do(t testing.TB, v *service, what string) string {
