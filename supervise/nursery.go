@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -75,7 +76,21 @@ func inheritedFiles(except int) ([]int, error) {
 			found = append(found, fd)
 		}
 	}
-	return found, nil
+	return found, passable(found)
+}
+
+// passable: what was opened before the limit was lowered stays open, but cannot be given its number again.
+func passable(files []int) error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	for _, fd := range files {
+		if uint64(fd) >= limit.Max {
+			return fmt.Errorf("descriptor %d was open at the start, and the limit of open files is %d: close it before, or raise the limit", fd, limit.Max)
+		}
+	}
+	return nil
 }
 
 // layout places std at 0 to 2, the control end at the lowest free number, and, for those that get

@@ -95,8 +95,11 @@ func (r *Runner) watchClaim(ctx context.Context) message {
 	defer tick.Stop()
 	own := r.hold.tenure.Token()
 	var data []byte
-	for ctx.Err() == nil {
+	for {
 		next, err := r.seen.mounts.ReadNext(ctx, filepath.Join(r.plan.State, fence.ClaimFile), claimLimit, data)
+		if ctx.Err() != nil {
+			return message{event: Done}
+		}
 		if err != nil {
 			r.debug("cannot re-read the claim", "cause", err)
 			select {
@@ -119,7 +122,6 @@ func (r *Runner) watchClaim(ctx context.Context) message {
 				reason: fmt.Sprintf("fenced off: %s on node %s claimed %s with token %s, ours is %s", c.Holder, c.Node, r.plan.State, c.Token, own)}
 		}
 	}
-	return message{event: Done}
 }
 
 // stop is the ordinary stop: pre_stop hook, the stop signal, --stop-grace; heartbeats go on.

@@ -116,6 +116,21 @@ func TestDescriptors(t *testing.T) {
 	})
 }
 
+// What was opened before the limit was lowered is there, and cannot be passed on: that is said before the lock is asked for.
+func TestDescriptorAboveTheLimit(t *testing.T) {
+	t.Parallel()
+	s := calm(t)
+	for soft, code := range map[string]int{"-Sn": 3, "-n": 70} {
+		j := s.Run(t, "a"+soft, scene.Command("bash", "-c", ": <&200; exit 3"), scene.Wrapped(func(_ testing.TB, argv ...string) []string {
+			return append([]string{"bash", "-c", `exec 200</dev/null; ulimit ` + soft + ` 64; exec "$@"`, "bash"}, argv...)
+		}))
+		j.Expect(t, limit, code)
+		if log := j.Stderr(t); code == 70 && !strings.Contains(log, "descriptor 200 was open at the start, and the limit of open files is 64") {
+			t.Errorf("%s", log)
+		}
+	}
+}
+
 func TestArgvIsUntouched(t *testing.T) {
 	t.Parallel()
 	eachIsolation(t, func(t *testing.T, isolate scene.Option) {
