@@ -330,10 +330,13 @@ func TestLossAfterThePayload(t *testing.T) {
 // The drain ends before the device is down, and the lock is still ours: it is cut off before the lock is given back, since
 // who has that next may attach it at once.
 func TestCutOffBeforeTheRelease(t *testing.T) {
-	early := false
-	x, _ := withStore(t, func(_ *Plan, x *run) {
+	early, d := false, &scriptedDog{}
+	x, _ := withStore(t, func(p *Plan, x *run) {
+		p.Lock.Watchdog = d
 		x.cut = func(*Runner, courier.Request, []string) error {
-			_, early = x.lock.released()
+			_, released := x.lock.released()
+			_, disarmed := d.state()
+			early = released || disarmed || x.guard.count("finish") > 0
 			return nil
 		}
 	}, func(q courier.Request) *courier.Answer {
@@ -351,6 +354,23 @@ func TestCutOffBeforeTheRelease(t *testing.T) {
 	x.ends(76)
 	x.releasedAs(lock.Dead)
 	if st := x.r.Status().Device.State; early || st != deviceDown {
-		t.Errorf("the device is %q, released before it was cut off: %v", st, early)
+		t.Errorf("the device is %q, the lock, the watchdog or the guard let go before it was cut off: %v", st, early)
+	}
+}
+
+// Since it was asked for its last word the guard takes no lease, so its deadline passes while something does not die. That
+// is no loss: the tenure renews the lock.
+func TestDeadlineBeforeTheLastWord(t *testing.T) {
+	x := begin(t, func(_ *Plan, x *run) {
+		x.guard.onFinish = func() bool {
+			x.guard.events <- supervise.Event{Kind: supervise.Stuck, PIDs: []int{4711}}
+			x.guard.events <- supervise.Event{Kind: supervise.Deadline, Stage: supervise.StageTerm}
+			return false
+		}
+	})
+	x.in(Serving)
+	x.signal(syscall.SIGTERM)
+	if v := x.ends(143); !v.Payload {
+		t.Errorf("%+v", v)
 	}
 }

@@ -112,30 +112,28 @@ func (r *Runner) ordered(err error) {
 	}
 }
 
-// finish asks for the guard's last word: after it nothing starts in this tenure ever again (E3). Our own
-// probes end first, because they write too.
+// finish asks for the guard's last word: after it nothing starts in this tenure ever again (E3), and no lease is taken.
+// Before it our own probes end, because they write too, and what is still attached, whatever has ended the drain, is cut
+// off, because with the lock goes the right to it.
 func (r *Runner) finish() {
-	r.unprobed(func() {
-		if r.domain.gone {
-			r.soon(message{event: Dead})
-			return
-		}
-		r.ordered(r.guard.Finish(r.hold.tenant))
-	})
-}
-
-// release gives the lock back, the last step of a run; what is still attached then, whatever has ended the drain, is cut
-// off before, because with the lock goes the right to it.
-func (r *Runner) release() {
-	r.domain.askedAt, r.domain.drain.dead = clock.Stamp{}, true
 	if d := &r.domain.drain.device; d.begun && !d.cut {
-		r.cutOff(r.giveBack)
+		r.cutOff(r.lastWord)
 		return
 	}
-	r.giveBack()
+	r.unprobed(r.lastWord)
 }
 
-func (r *Runner) giveBack() {
+func (r *Runner) lastWord() {
+	if r.domain.gone {
+		r.soon(message{event: Dead})
+		return
+	}
+	r.ordered(r.guard.Finish(r.hold.tenant))
+}
+
+// release gives the lock back, the last step of a run.
+func (r *Runner) release() {
+	r.domain.askedAt, r.domain.drain.dead = clock.Stamp{}, true
 	t, phase, started := r.hold.tenure, lock.Dead, r.hold.writes
 	switch d := &r.domain.drain; {
 	case d.done:

@@ -159,6 +159,9 @@ func (r *Runner) hearKilling(e supervise.Event) {
 			r.domain.killed = true
 			return
 		}
+		if r.phase >= Finishing { // it takes no lease since it was asked for the last word: a loss is the tenure's to tell
+			return
+		}
 		r.handle(message{event: LeaseLost, code: exit.Lost, reason: "lease lost: no heartbeat was acknowledged in time"})
 	case supervise.Stuck:
 		if !slices.Equal(r.domain.stuck, e.PIDs) {
