@@ -66,15 +66,14 @@ func (k *kin) look(guard int) { k.note(k.descendants(guard)) }
 func (k *kin) note(list []int) {
 	before, seen := k.known(), map[int]string{}
 	for _, pid := range list {
-		start := before[pid] // asked for once: a look at one that ends may hang
-		if start == "" {
-			s, err := k.looks.Stat(pid)
-			if err != nil && !errors.Is(err, process.ErrHangs) || s.Ended() {
-				continue
-			}
-			start = s.Start
+		s, err := k.looks.Stat(pid) // each time: the number may be another descendant's by now
+		switch {
+		case errors.Is(err, process.ErrHangs):
+			s.Start = before[pid]
+		case err != nil || s.Ended():
+			continue
 		}
-		seen[pid] = start
+		seen[pid] = s.Start
 	}
 	left := map[int]string{}
 	for pid, start := range before {
