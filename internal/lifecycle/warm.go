@@ -201,10 +201,15 @@ func (r *Runner) cold(code int, reason string) {
 // endWarm kills a load that is under way when the run ends: nobody waits for it, and what it has stored is gone
 // with the service, or right.
 func (r *Runner) endWarm() {
-	if r.domain.warming.id == 0 {
+	w := &r.domain.warming
+	if w.cancel == nil {
 		return
 	}
-	if err := r.guard.KillOne(r.domain.warming.id); err != nil {
+	if w.id == 0 { // it could not be started, which is heard next
+		r.rested()
+		return
+	}
+	if err := r.guard.KillOne(w.id); err != nil {
 		r.log.Debug("the load could not be killed by itself; it dies with the rest", "cause", err)
 	}
 	r.rested()

@@ -129,7 +129,8 @@ func unsupported(err error) bool {
 	return errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOLCK) || errors.Is(err, unix.EINVAL)
 }
 
-// Remove removes all of it, its lock last: as long as there is something, it can be told that nobody uses it.
+// Remove removes all of it, its lock last: as long as there is something, it can be told that nobody uses it. The lock is
+// closed before the directory goes: an open file stays by another name on NFS and many a FUSE, and keeps its directory.
 func (d *Dir) Remove() error {
 	found, err := os.ReadDir(d.Path)
 	for _, e := range found {
@@ -138,10 +139,21 @@ func (d *Dir) Remove() error {
 		}
 	}
 	if err == nil {
-		err = os.RemoveAll(d.Path)
+		err = remove(filepath.Join(d.Path, lockName))
 	}
 	if d.lock != nil {
 		err = errors.Join(err, d.lock.Close())
 	}
+	if err == nil {
+		err = remove(d.Path)
+	}
 	return err
+}
+
+// remove lets somebody else have removed it.
+func remove(path string) error {
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package tempdir
 
 import (
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -93,6 +94,27 @@ func TestRemovedInPart(t *testing.T) {
 	must(t, Sweep(above, "x-"))
 	if left := names(t, above); len(left) > 0 {
 		t.Errorf("left are %q", left)
+	}
+}
+
+// Where a file that is open stays by another name (NFS), a lock that is open would keep its directory.
+func TestLockIsClosedFirst(t *testing.T) {
+	above := t.TempDir()
+	d := made(t, above, "x-")
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	must(t, err)
+	defer unix.Close(fd)
+	_, err = unix.InotifyAddWatch(fd, filepath.Join(d.Path, lockName), unix.IN_CLOSE_WRITE)
+	must(t, err)
+	_, err = unix.InotifyAddWatch(fd, above, unix.IN_DELETE)
+	must(t, err)
+	must(t, d.Remove())
+	b := make([]byte, 4096)
+	n, err := unix.Read(fd, b)
+	must(t, err)
+	// An event begins with its watch and its mask.
+	if first := binary.NativeEndian.Uint32(b[4:n]); first != unix.IN_CLOSE_WRITE {
+		t.Errorf("the directory was removed (%#x) before the lock was closed", first)
 	}
 }
 

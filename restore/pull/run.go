@@ -115,8 +115,8 @@ func (r *runner) forget() error {
 	if !r.made {
 		return err
 	}
-	gone := os.Remove(r.Target.Data)
-	if errors.Is(gone, os.ErrNotExist) || errors.Is(gone, unix.ENOTEMPTY) {
+	gone := unix.Rmdir(r.Target.Data)
+	if errors.Is(gone, os.ErrNotExist) || errors.Is(gone, unix.ENOTEMPTY) || errors.Is(gone, unix.ENOTDIR) {
 		gone = nil
 	}
 	return errors.Join(err, gone)
