@@ -23,7 +23,7 @@ func ahead(t *testing.T) int {
 	if len(now) != 1 {
 		t.Fatalf("forked ahead: %v, expected one", now)
 	}
-	t.Cleanup(dropAhead)
+	t.Cleanup(DropAhead)
 	return now[0]
 }
 

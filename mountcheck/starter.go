@@ -116,8 +116,9 @@ func startHelper(mount string) (*helper, error) {
 	return newHelper(mount, h), nil
 }
 
-// dropAhead ends the helper that was forked ahead where no mount is looked at.
-func dropAhead() {
+// DropAhead ends the helper that was forked ahead, and waits for that, where no mount was looked at. Call it when no
+// look or watch goes on.
+func DropAhead() {
 	if forked, ok := probe.TakeAhead(); ok {
 		h := newHelper("", forked)
 		h.kill()

@@ -41,7 +41,7 @@ func Watch(ctx context.Context, c Config) (*Watcher, error) {
 		return nil, err
 	}
 	if len(p.targets) == 0 {
-		dropAhead()
+		DropAhead()
 	}
 	w := &Watcher{plan: p, events: ev, queue: newQueue(), paths: map[string]string{}}
 	w.ctx, w.cancel = context.WithCancel(ctx)

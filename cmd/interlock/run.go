@@ -19,6 +19,7 @@ import (
 	"github.com/interlock-run/interlock/internal/health"
 	"github.com/interlock-run/interlock/internal/lifecycle"
 	"github.com/interlock-run/interlock/lock"
+	"github.com/interlock-run/interlock/mountcheck"
 	"github.com/interlock-run/interlock/supervise"
 )
 
@@ -35,6 +36,7 @@ func runCommand() *cli.Command {
 // run is the agent's side of `interlock run`: the guard has started this process and waits for its word.
 // Whatever ends it also goes to the reason file.
 func run(c *cli.Context) error {
+	defer mountcheck.DropAhead() // a run that ends before it has watched a mount leaves it, else
 	if err := noArguments(c); err != nil {
 		return err
 	}
