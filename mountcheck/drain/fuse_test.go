@@ -143,7 +143,7 @@ func TestLateWriteOfSSHFS(t *testing.T) {
 	t.Cleanup(f.Free) // before the payload is waited for
 	f.Cut(t)
 	payload.Act()
-	payload.Kill(200 * time.Millisecond)
+	payload.Kill(2 * time.Second) // until then sshfs has handed it to its ssh, also on a busy machine
 	f.Client.Kill(t)
 	f.Free()
 	volume.Done.Detached = true
