@@ -3,8 +3,6 @@ package mountcheck
 import (
 	"bytes"
 	"context"
-	"fmt"
-	"os"
 )
 
 // follower waits for other bytes in a file, which each probe of its mount reads.
@@ -24,9 +22,9 @@ func (w *Watcher) ReadNext(ctx context.Context, path string, limit int, last []b
 	select {
 	case t.turn <- struct{}{}:
 	case <-ctx.Done():
-		return nil, fmt.Errorf("cannot read %s: %w", path, context.Cause(ctx))
+		return nil, w.unread(ctx, path)
 	case <-w.ctx.Done():
-		return nil, fmt.Errorf("cannot read %s: the watch has ended: %w", path, os.ErrClosed)
+		return nil, w.unread(ctx, path)
 	}
 	t.setFollower(&follower{r, last})
 	defer func() { t.setFollower(nil); <-t.turn }()
@@ -34,9 +32,9 @@ func (w *Watcher) ReadNext(ctx context.Context, path string, limit int, last []b
 	case got := <-r.reply:
 		return got.data, got.err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("cannot read %s: %w", path, context.Cause(ctx))
+		return nil, w.unread(ctx, path)
 	case <-w.ctx.Done():
-		return nil, fmt.Errorf("cannot read %s: the watch has ended: %w", path, os.ErrClosed)
+		return nil, w.unread(ctx, path)
 	}
 }
 

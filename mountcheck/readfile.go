@@ -93,21 +93,29 @@ func (w *Watcher) resolve(path string) (string, error) {
 
 func (w *Watcher) askRead(ctx context.Context, t *target, r readRequest) ([]byte, error) {
 	if ctx.Err() != nil { // else a quick answer of a dead helper might be drawn below
-		return nil, fmt.Errorf("cannot read %s: %w", r.path, context.Cause(ctx))
+		return nil, w.unread(ctx, r.path)
 	}
 	select {
 	case t.reads <- r:
 	case <-ctx.Done():
-		return nil, fmt.Errorf("cannot read %s: %w", r.path, context.Cause(ctx))
+		return nil, w.unread(ctx, r.path)
 	case <-w.ctx.Done():
-		return nil, fmt.Errorf("cannot read %s: the watch has ended: %w", r.path, os.ErrClosed)
+		return nil, w.unread(ctx, r.path)
 	}
 	select {
 	case got := <-r.reply:
 		return got.data, got.err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("cannot read %s: %w", r.path, context.Cause(ctx))
+		return nil, w.unread(ctx, r.path)
 	}
+}
+
+// unread says who waits no longer: the reader, or else the watch.
+func (w *Watcher) unread(ctx context.Context, path string) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("cannot read %s: %w", path, context.Cause(ctx))
+	}
+	return fmt.Errorf("cannot read %s: the watch has ended: %w", path, os.ErrClosed)
 }
 
 // covering is the watched mountpoint that a path lies below, the deepest one. The table is not asked: the

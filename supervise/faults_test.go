@@ -126,10 +126,7 @@ func TestStoppedAgentPastTheDeadline(t *testing.T) {
 		}
 		g.event(Exited)
 		g.event(Empty)
-		g.order(command{Op: "finish", Tenure: 1})
-		g.event(Dead)
-		g.order(command{Op: "exit", Code: 76})
-		g.wantCode(76)
+		g.finishes(76)
 	})
 }
 
@@ -196,8 +193,5 @@ func TestNewNamespaceAfterKill(t *testing.T) {
 	if e := g.event(Exited); e.ID != 2 || e.Status.ExitStatus() != 3 {
 		t.Errorf("worker: %+v", e)
 	}
-	g.order(command{Op: "finish", Tenure: 1})
-	g.event(Dead)
-	g.order(command{Op: "exit", Code: 0})
-	g.wantCode(0)
+	g.finishes(0)
 }

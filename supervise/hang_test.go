@@ -97,10 +97,7 @@ func TestDeadlineWhileLooksHang(t *testing.T) {
 		if n := g.payloadProcesses(); n != 0 {
 			t.Errorf("%d processes after empty", n)
 		}
-		g.order(command{Op: "finish", Tenure: 1})
-		g.event(Dead)
-		g.order(command{Op: "exit", Code: 76})
-		g.wantCode(76)
+		g.finishes(76)
 	})
 }
 
@@ -142,10 +139,7 @@ func TestContainerWhileLooksHang(t *testing.T) {
 	if n := g.payloadProcesses(); n != 0 {
 		t.Errorf("%d processes after empty", n)
 	}
-	g.order(command{Op: "finish", Tenure: 1})
-	g.event(Dead)
-	g.order(command{Op: "exit", Code: 7})
-	g.wantCode(7)
+	g.finishes(7)
 }
 
 // inner is the number of a process in its own PID namespace.

@@ -378,6 +378,15 @@ func (g *guarded) wantCode(code int) {
 	}
 }
 
+// finishes asks the guard for its last word, and to end with this code.
+func (g *guarded) finishes(code int) {
+	g.t.Helper()
+	g.order(command{Op: "finish", Tenure: 1})
+	g.event(Dead)
+	g.order(command{Op: "exit", Code: code})
+	g.wantCode(code)
+}
+
 // survivors are the living processes of the kill domain: those with this run's mark and a token, which
 // guard and agent do not have.
 func (g *guarded) survivors() []int {

@@ -201,10 +201,7 @@ func TestCgroupTwoIsUsedAndRemoved(t *testing.T) {
 		b, err := os.ReadFile(d.Cgroup + "/sub/cgroup.procs")
 		return err == nil && len(b) > 0
 	})
-	g.order(command{Op: "finish", Tenure: 1})
-	g.event(Dead)
-	g.order(command{Op: "exit"})
-	g.wantCode(0)
+	g.finishes(0)
 	wantNoFile(t, d.Cgroup)
 }
 
@@ -263,10 +260,7 @@ func TestAsPID1(t *testing.T) {
 			if n := g.payloadProcesses(); n != 0 {
 				t.Fatalf("%d processes after empty", n)
 			}
-			g.order(command{Op: "finish", Tenure: 1})
-			g.event(Dead)
-			g.order(command{Op: "exit", Code: 7})
-			g.wantCode(7)
+			g.finishes(7)
 		})
 	}
 }

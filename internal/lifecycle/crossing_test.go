@@ -1,7 +1,6 @@
 package lifecycle
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -155,10 +154,7 @@ func TestUntouchedDeviceAtAStop(t *testing.T) {
 // The guard dies while a device is being cut off, and the run comes to the drain again: one cutting goes on, and no
 // second beside it.
 func TestGuardGoneWhileADeviceIsCutOff(t *testing.T) {
-	for name, c := range map[string]struct {
-		err   error
-		state string
-	}{"cut off": {nil, deviceDown}, "still attached": {errors.New("it hangs"), deviceKept}} {
+	for name, c := range cutOffs() {
 		t.Run(name, func(t *testing.T) {
 			var cuts atomic.Int32
 			letGo := make(chan struct{})

@@ -53,12 +53,20 @@ func TestGuardGoneWithADeviceKept(t *testing.T) {
 	}
 }
 
-// The guard's deadline comes while a device is being cut off, and ends that phase: what came of it is heard all the same.
-func TestDeadlineWhileADeviceIsCutOff(t *testing.T) {
-	for name, c := range map[string]struct {
+// cutOffs are the ways in which cutting a device off ends, and how the device is then.
+func cutOffs() map[string]struct {
+	err   error
+	state string
+} {
+	return map[string]struct {
 		err   error
 		state string
-	}{"cut off": {nil, deviceDown}, "still attached": {errors.New("it hangs"), deviceKept}} {
+	}{"cut off": {nil, deviceDown}, "still attached": {errors.New("it hangs"), deviceKept}}
+}
+
+// The guard's deadline comes while a device is being cut off, and ends that phase: what came of it is heard all the same.
+func TestDeadlineWhileADeviceIsCutOff(t *testing.T) {
+	for name, c := range cutOffs() {
 		t.Run(name, func(t *testing.T) {
 			began, letGo := make(chan struct{}), make(chan struct{})
 			x, _ := withStore(t, func(_ *Plan, x *run) {

@@ -16,6 +16,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/interlock-run/interlock/internal/durable"
 )
 
 // A Dir is a directory of this process, mode 0700. What begins with a dot in it is its own.
@@ -85,11 +87,7 @@ func hold(path string, flags int) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
-		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != unix.EINTR {
-			break
-		}
-	}
+	err = durable.Retry(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
 	if err == unix.EWOULDBLOCK {
 		err = errTaken
 	}

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/interlock-run/interlock/internal/durable"
 	"github.com/interlock-run/interlock/warm/memcached"
 )
 
@@ -47,11 +48,7 @@ func acquire(name string) (*Lock, error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
-		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != unix.EINTR {
-			break
-		}
-	}
+	err = durable.Retry(func() error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) })
 	if err == unix.EWOULDBLOCK {
 		err = fmt.Errorf("%w (lock %s)", ErrRunning, name)
 	}
